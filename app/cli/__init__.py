@@ -1,0 +1,50 @@
+"""`wusetu`: one module per noun, imported only when its command runs."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from app.errors import WusetuError
+
+COMMANDS = {
+    "assess": "app.cli.assess",
+    "boundaries": "app.cli.boundaries",
+    "db": "app.cli.db",
+    "events": "app.cli.events",
+    "export": "app.cli.export",
+    "exposures": "app.cli.exposures",
+    "openapi": "app.cli.openapi",
+    "runs": "app.cli.runs",
+    "sample": "app.cli.sample",
+    "serve": "app.cli.serve",
+    "tiles": "app.cli.tiles",
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
+        return found
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="wusetu")
+def cli() -> None:
+    """Wusetu: a five-colour risk map that explains itself."""
+
+
+def main() -> None:
+    """Entry point; domain errors become one clear line and exit code 2."""
+    try:
+        cli()
+    except WusetuError as error:
+        click.echo(f"wusetu: {error.message}", err=True)
+        sys.exit(2)
