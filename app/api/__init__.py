@@ -1,0 +1,1 @@
+"""Routers, one per noun, and the response models."""
