@@ -76,6 +76,25 @@ class Cluster:
                     "-l", str(self.data / "server.log"), "-o", options,
                 ).check_returncode()  # fmt: skip
 
+    def create_database(self, name: str) -> None:
+        """Make database `name` unless it is there; safe when two processes ask at once."""
+        import psycopg2
+        import psycopg2.errors
+        from psycopg2 import sql
+
+        connection = psycopg2.connect(host=str(self.socket_dir), user="wusetu", dbname="postgres")
+        connection.autocommit = True
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("select 1 from pg_database where datname = %s", (name,))
+                if cursor.fetchone() is None:
+                    try:
+                        cursor.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+                    except (psycopg2.errors.DuplicateDatabase, psycopg2.errors.UniqueViolation):
+                        pass
+        finally:
+            connection.close()
+
     def stop(self) -> None:
         """Stop the server if it runs."""
         self._run(str(self.bin / "pg_ctl"), "stop", "-m", "fast", "-w", "-D", str(self.data))

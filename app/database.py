@@ -13,9 +13,31 @@ from alembic.config import Config
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from app.errors import Conflict, Invalid, Unavailable
-from app.settings import PROJECT, DatabaseSettings
+from app.settings import PROJECT, DatabaseSettings, Settings
 
 SCHEMA = "wusetu"
+DATABASE = "wusetu"
+
+
+def resolve_url(settings: Settings) -> str:
+    """URL a command or the server uses: the configured one, else the private cluster's.
+
+    Without `WUSETU_DATABASE_URL` the private cluster is made and started when needed, and left
+    running (`wusetu db stop` stops it). The schema is not touched: see `migrate`.
+
+    Raises
+    ------
+    ClusterError
+        The private cluster cannot be made or started; the message says why.
+    """
+    if settings.database.url:
+        return settings.database.url
+    from app.cluster import Cluster
+
+    cluster = Cluster(settings.data_dir)
+    cluster.start()
+    cluster.create_database(DATABASE)
+    return cluster.url(DATABASE)
 
 
 def make_engine(url: str, settings: DatabaseSettings | None = None) -> sa.Engine:
