@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 COLOURS = ("none", "green", "blue", "yellow", "orange", "red")
 NONE, GREEN, BLUE, YELLOW, ORANGE, RED = range(6)
+_ABOVE = ("red", "orange", "yellow")
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,26 @@ class ColourRule:
 
     @classmethod
     def from_rows(cls, rows: Mapping[str, Mapping[str, float]], version: int = 1) -> ColourRule:
-        """Rule of `{"red": {"p": .95, "theta": 1.5}, …}`; classes left out do not exist."""
-        known = {"red", "orange", "yellow", "green"}
-        if unknown := set(rows) - known:
-            raise ValueError(f"unknown colour {sorted(unknown)}; known: {sorted(known)}")
-        found = {name: (float(row["p"]), float(row["theta"])) for name, row in rows.items()}
+        """Make the rule of a scene; classes left out do not exist.
+
+        Parameters
+        ----------
+        rows : mapping
+            `{"red": {"p_min": .95, "theta_min": 1.5}, …, "green": {"p_max": .2, "theta_max": .8}}`.
+
+        Raises
+        ------
+        ValueError
+            On an unknown colour, a missing threshold, thresholds out of order.
+        """
+        if unknown := set(rows) - {*_ABOVE, "green"}:
+            raise ValueError(f"unknown colour {sorted(unknown)}; known: {[*_ABOVE, 'green']}")
+        found: dict[str, tuple[float, float]] = {}
+        for name, row in rows.items():
+            end = "max" if name == "green" else "min"
+            if set(row) != {f"p_{end}", f"theta_{end}"}:
+                raise ValueError(f"{name} needs p_{end} and theta_{end}, got {sorted(row)}")
+            found[name] = (float(row[f"p_{end}"]), float(row[f"theta_{end}"]))
         return cls(
             red=found.get("red"),
             orange=found.get("orange"),
@@ -61,15 +77,13 @@ class ColourRule:
 
     def rows(self) -> dict[str, dict[str, float]]:
         """Return what `from_rows` takes: what the API shows."""
-        table = {
-            "red": self.red,
-            "orange": self.orange,
-            "yellow": self.yellow,
-            "green": self.green,
-        }
-        return {
-            name: {"p": row[0], "theta": row[1]} for name, row in table.items() if row is not None
-        }
+        table: dict[str, dict[str, float]] = {}
+        for name, row in zip(_ABOVE, (self.red, self.orange, self.yellow), strict=True):
+            if row is not None:
+                table[name] = {"p_min": row[0], "theta_min": row[1]}
+        if self.green is not None:
+            table["green"] = {"p_max": self.green[0], "theta_max": self.green[1]}
+        return table
 
 
 def colours(
