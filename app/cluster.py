@@ -1,100 +1,622 @@
-"""The private PostgreSQL + PostGIS cluster of a single-machine installation."""
+"""The private PostgreSQL + PostGIS cluster of a single-machine installation.
+
+May import `app.errors`, `app.postgres`, psycopg2 and filelock; knows nothing of the schema.
+Promises: starting is idempotent and safe from several processes at once; whatever state the last
+life ended in (kill -9, power cut, full disk, half an initdb) is either recovered from or explained
+in one message; a data folder of another major version is never touched. Whether the server runs is
+decided by connecting to it, never by `pg_ctl status` or a pid file alone.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import hashlib
 import os
 import pwd
+import re
+import shlex
 import shutil
+import signal
+import stat
 import subprocess
 import tempfile
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import quote
 
-from filelock import FileLock
+import psycopg2
+import psycopg2.errors
+from filelock import FileLock, Timeout
+from psycopg2 import sql
 
+from app import postgres
 from app.errors import ClusterError
 
+#: Database superuser of the cluster; only those who may enter the socket folder can be it.
+OWNER = "wusetu"
+PORT = 5432
+#: `sun_path` of a unix socket holds 108 bytes with the closing zero.
+LONGEST_SOCKET = 107
+#: A new cluster and its first extension take about 60 MB.
+ROOM_TO_MAKE = 128 * 2**20
+#: Less than one more WAL segment: PostgreSQL would stop in the middle of its work.
+ROOM_TO_START = 20 * 2**20
+LOCK_SECONDS = 180
+#: Long, because crash recovery replays up to `max_wal_size`.
+START_SECONDS = 600
+STOP_SECONDS = 60
+LOG_MAX = 8 * 2**20
+#: In the answer of a server that is starting, recovering or stopping.
+_CHANGING = "the database system is"
 
-def find_bin() -> Path:
-    """Folder with `initdb` and `postgres`."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if found:
-        return found[-1].parent
-    which = shutil.which("initdb")
-    if which:
-        return Path(which).resolve().parent
-    raise ClusterError("PostgreSQL is not installed: run `make up`")
+#: Written once into a new cluster's postgresql.conf, where the operator may change them.
+TUNING = """
+# --- written when the cluster was made; change them as you like
+shared_buffers = 256MB
+work_mem = 32MB
+maintenance_work_mem = 256MB
+effective_cache_size = 1GB
+max_connections = 200
+# bulk imports: rare checkpoints, small WAL
+max_wal_size = 4GB
+checkpoint_timeout = 15min
+checkpoint_completion_target = 0.9
+wal_compression = on
+# one machine, no standby: COPY into a table made in the same transaction needs no WAL
+wal_level = minimal
+max_wal_senders = 0
+# solid state disks
+random_page_cost = 1.1
+# statements here are short; compiling them costs more than it saves
+jit = off
+log_line_prefix = '%m [%p] %a '
+log_checkpoints = off
+log_autovacuum_min_duration = -1
+"""
 
 
 class Cluster:
-    """A cluster in `root`: unix socket only, unprivileged owner, safe to start twice."""
+    """A cluster that belongs to one data folder: unix socket only, unprivileged owner.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.data = root / "pg"
-        self.bin = find_bin()
-        self.user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
-        import hashlib
+    Parameters
+    ----------
+    root
+        Data folder of the installation. The cluster lives in it (`pg/`, `server.log`), or, when
+        root runs it and no other user can reach that folder, in `/var/lib/wusetu/<hash>`.
+    options
+        PostgreSQL settings for this start only, for example `{"fsync": "off"}` in tests.
 
-        tag = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:10]
-        self.socket_dir = Path(tempfile.gettempdir()) / f"wst-{tag}"
+    Raises
+    ------
+    ClusterError
+        PostgreSQL with PostGIS is not installed, or `root` cannot be used.
+    """
 
-    def _run(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        def demote() -> None:
-            if self.user:
-                os.setgid(self.user.pw_gid)
-                os.setuid(self.user.pw_uid)
+    def __init__(self, root: Path, options: Mapping[str, str] | None = None) -> None:
+        self.root = Path(root).expanduser().absolute()
+        self.options = dict(options or {})
+        self.programs = postgres.find(self.root)
+        self._choose_home()
 
+    # -- where and who ---------------------------------------------------------------------
+
+    def _choose_home(self) -> None:
+        """Set `home`, `data`, `log`, `user`: who owns the cluster, and where."""
+        self.user: pwd.struct_passwd | None = None
+        self.home = self.root
+        if os.geteuid() == 0:
+            # initdb refuses root: a system user of no rights owns and runs the cluster
+            self.user = _system_user()
+            tag = hashlib.sha256(os.fsencode(self.root.resolve())).hexdigest()[:12]
+            moved = Path("/var/lib/wusetu") / tag
+            with _said(self.root):
+                if not self.root.exists():
+                    self.root.mkdir(parents=True)
+                    self.root.chmod(0o755)  # whatever the umask
+                if (self.root / "pg").exists():
+                    owner = (self.root / "pg").stat().st_uid
+                    if owner not in (0, self.user.pw_uid):
+                        self.user = pwd.getpwuid(owner)  # a plain user made it; stay that user
+            if moved.exists() or not self._reachable(self.root):
+                self.home = moved
+        self.data = self.home / "pg"
+        self.log = self.home / "server.log"
+
+    @property
+    def moved(self) -> bool:
+        """Whether the cluster is outside the data folder because its user cannot enter that."""
+        return self.home != self.root
+
+    def _reachable(self, folder: Path) -> bool:
+        return self._run("/bin/sh", "-c", 'cd -- "$1"', "sh", str(folder)).returncode == 0
+
+    def _run(
+        self, *argv: str | Path, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program as the cluster's user, with none of the caller's PG… variables."""
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "LD_", "LC_"))}
+        clean |= {"LC_ALL": "C.UTF-8", "LANG": "C.UTF-8", **(env or {})}
+        if self.user:
+            clean |= {"HOME": self.user.pw_dir, "USER": self.user.pw_name}
         return subprocess.run(  # noqa: S603
-            argv, preexec_fn=demote, text=True, capture_output=True, cwd="/", check=False
+            [os.fspath(one) for one in argv],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            cwd="/",
+            env=clean,
+            check=False,
+            user=self.user.pw_uid if self.user else None,
+            group=self.user.pw_gid if self.user else None,
+            extra_groups=[] if self.user else None,
         )
 
-    def url(self, database: str = "wusetu") -> str:
-        """SQLAlchemy URL of `database`."""
-        return f"postgresql+psycopg2://wusetu@/{database}?host={self.socket_dir}"
+    def _program(self, name: str, *argv: str | Path) -> subprocess.CompletedProcess[str]:
+        chosen = self._chosen()
+        return self._run(chosen.bin / name, *argv, env=chosen.env)
 
-    def start(self) -> None:
-        """Make the cluster if there is none, and start it if it does not run."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        self.socket_dir.mkdir(mode=0o700, exist_ok=True)
-        self.data.mkdir(mode=0o700, exist_ok=True)
+    def _chosen(self) -> postgres.Programs:
+        """Return the programs of the data folder's major version, or the best for a new one.
+
+        Raises
+        ------
+        ClusterError
+            The data folder is of a version that is not installed; nothing was touched.
+        """
+        try:
+            text = (self.data / "PG_VERSION").read_text().strip()
+        except FileNotFoundError:
+            return self.programs[0]
+        except PermissionError as error:
+            raise self._forbidden(error) from error
+        for one in self.programs:
+            if str(one.major) == text:
+                return one
+        have = ", ".join(str(one.major) for one in self.programs)
+        newer = text.isdigit() and int(text) > max(one.major for one in self.programs)
+        raise ClusterError(
+            f"the data folder {self.data} is of PostgreSQL {text}, installed is {have}; "
+            "nothing was touched. "
+            + (
+                f"Install PostgreSQL {text} with PostGIS again"
+                if newer
+                else f"Install PostgreSQL {text} with PostGIS beside it and move the data with "
+                "pg_dump (docs/operations.md)"
+            )
+            + ", or choose another folder with WUSETU_DATA_DIR"
+        )
+
+    def _forbidden(self, error: OSError) -> ClusterError:
+        return _explained(error, Path(os.fsdecode(error.filename or self.home)))
+
+    # -- addresses -------------------------------------------------------------------------
+
+    @property
+    def socket_dir(self) -> Path:
+        """Folder of the unix socket: inside the cluster's own folder where that is short and
+        plain enough, else a folder of random name in the temporary folder, noted in `home`.
+        """  # noqa: D205
+        inside = self.home / "run"
+        if _fits(inside):
+            return inside
+        try:
+            noted = Path(os.fsdecode((self.home / "socket").read_bytes().strip()))
+        except FileNotFoundError:
+            return inside  # not started yet
+        except OSError as error:
+            raise self._forbidden(error) from error
+        return noted
+
+    def url(self, database: str = "wusetu") -> str:
+        """SQLAlchemy URL of `database`; valid once started."""
+        # both libpq and SQLAlchemy take the folder unescaped as long as it is plain
+        return (
+            f"postgresql+psycopg2://{OWNER}@/{quote(database)}?host={self.socket_dir}&port={PORT}"
+        )
+
+    def _private(self, folder: Path) -> bool:
+        """Whether `folder` is a real folder that the cluster's user alone can enter."""
+        try:
+            found = folder.lstat()
+        except OSError:
+            return False
+        owner = self.user.pw_uid if self.user else os.geteuid()
+        return (
+            stat.S_ISDIR(found.st_mode) and found.st_uid == owner and not stat.S_IMODE(found.st_mode) & 0o077
+        )  # fmt: skip
+
+    def _make_socket_dir(self) -> Path:
+        folder = self.socket_dir
+        if _fits(folder):
+            if self._private(folder):
+                return folder
+            if folder.parent == self.home:  # ours by its place: only the mode can be wrong
+                folder.mkdir(mode=0o700, exist_ok=True)
+                self._own(folder)
+                folder.chmod(0o700)
+                return folder
+        # A name no one can foresee, made with 0700 by mkdtemp: nobody can sit on it beforehand.
+        folder = Path(tempfile.mkdtemp(prefix="wst-", dir=_short_temp()))
+        self._own(folder)
+        note = self.home / "socket"
+        note.write_bytes(os.fsencode(folder))
+        note.chmod(0o644)
+        return folder
+
+    def _own(self, path: Path) -> None:
         if self.user:
-            os.chown(self.socket_dir, self.user.pw_uid, self.user.pw_gid)
-            os.chown(self.data, self.user.pw_uid, self.user.pw_gid)
-        with FileLock(self.root / "cluster.lock"):
-            if not (self.data / "PG_VERSION").exists():
-                self._run(
-                    str(self.bin / "initdb"), "-D", str(self.data), "-U", "wusetu", "-A", "trust",
-                    "--locale=C.UTF-8", "-E", "UTF8",
-                ).check_returncode()  # fmt: skip
-            if self._run(str(self.bin / "pg_ctl"), "status", "-D", str(self.data)).returncode:
-                options = (
-                    f"-c listen_addresses='' -c unix_socket_directories={self.socket_dir} "
-                    "-c dynamic_shared_memory_type=mmap -c jit=off"
+            os.chown(path, self.user.pw_uid, self.user.pw_gid)
+
+    # -- asking ----------------------------------------------------------------------------
+
+    def _ask(self) -> str | None:
+        """None when the server is up, else its (or the system's) reason."""
+        folder = self.socket_dir
+        if not self._private(folder):
+            return f"{folder} is not there, or not private"
+        try:
+            self._connect("postgres").close()
+        except psycopg2.OperationalError as error:
+            reason = str(error).strip()
+            # "too many clients" and the like are answers of a server that runs
+            return None if "FATAL:" in reason and _CHANGING not in reason else reason
+        return None
+
+    def _connect(self, database: str) -> psycopg2.extensions.connection:
+        # every parameter is given, so that no PG… variable of the caller changes the meaning
+        return psycopg2.connect(
+            host=str(self.socket_dir),
+            port=PORT,
+            user=OWNER,
+            dbname=database,
+            password="",
+            connect_timeout=10,
+            application_name="wusetu cluster",
+        )
+
+    def running(self) -> bool:
+        """Whether the server accepts connections now."""
+        return self._ask() is None
+
+    def others(self) -> int:
+        """Count the client connections besides our own questions; 0 when it does not run."""
+        try:
+            connection = self._connect("postgres")
+        except psycopg2.OperationalError:
+            return 0
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            cursor.execute(
+                "select count(*) from pg_stat_activity where backend_type = 'client backend'"
+                " and pid <> pg_backend_pid() and application_name <> 'wusetu cluster'"
+            )
+            row = cursor.fetchone()
+        return int(row[0]) if row else 0
+
+    # -- life ------------------------------------------------------------------------------
+
+    def start(self) -> bool:
+        """Make the cluster if there is none, and start it if it does not run.
+
+        Returns
+        -------
+        bool
+            True when this call started the server, False when it ran already.
+
+        Raises
+        ------
+        ClusterError
+            It cannot be made or started; the message names the folder and the reason.
+        """
+        self._chosen()  # a foreign version ends here, before anything is written
+        with _said(self.home):
+            if self.running():
+                return False
+            self.home.mkdir(parents=True, exist_ok=True)
+            if self.moved:
+                self.home.parent.chmod(0o755)
+                self.home.chmod(0o755)
+            with self._locked():
+                if self.running():
+                    return False
+                self._make()
+                if self._bury():
+                    return False
+                self._launch()
+                return True
+
+    def stop(self) -> None:
+        """Stop the server if it runs, and tidy up after it."""
+        if not self.data.exists():
+            return
+        with _said(self.home), self._locked():
+            if self._recorded() is not None and self._recorded() in self._members():
+                done = self._program(
+                    "pg_ctl", "stop", "-m", "fast", "-w", "-t", str(STOP_SECONDS), "-D", self.data
                 )
-                self._run(
-                    str(self.bin / "pg_ctl"), "start", "-w", "-D", str(self.data),
-                    "-l", str(self.data / "server.log"), "-o", options,
-                ).check_returncode()  # fmt: skip
+                if done.returncode:
+                    self._program("pg_ctl", "stop", "-m", "immediate", "-w", "-D", self.data)
+            folder = self.socket_dir
+            if folder.parent != self.home and self._private(folder) and not self._members():
+                shutil.rmtree(folder, ignore_errors=True)
+                (self.home / "socket").unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the one lock of this cluster's folder (freed by the system when we die)."""
+        path = self.home / "cluster.lock"
+        lock = FileLock(path, mode=0o644)
+        try:
+            lock.acquire(timeout=LOCK_SECONDS)
+        except Timeout as error:
+            raise ClusterError(
+                f"another process has been starting or stopping the cluster in {self.home} "
+                f"for {LOCK_SECONDS} s ({path})"
+            ) from error
+        try:
+            self._own(path)
+            yield
+        finally:
+            lock.release()
+
+    def _make(self) -> None:
+        """Make a cluster: in a folder beside, renamed when it is whole."""
+        if (self.data / "PG_VERSION").exists():
+            self._need(ROOM_TO_START)
+            return
+        if self.data.exists():
+            if any(self.data.iterdir()):
+                raise ClusterError(
+                    f"{self.data} holds files but no cluster; move them away and try again"
+                )
+            self.data.rmdir()
+        for left in self.home.glob("pg.making-*"):  # we hold the lock: its maker is dead
+            shutil.rmtree(left)
+        self._need(ROOM_TO_MAKE)
+        making = Path(tempfile.mkdtemp(prefix="pg.making-", dir=self.home))
+        try:
+            self._own(making)
+            done = self._program(
+                "initdb", "-D", making, "-U", OWNER, "-E", "UTF8", "--locale=C.UTF-8",
+                "--auth-local=trust", "--auth-host=reject", "--data-checksums",
+                "--no-instructions",
+            )  # fmt: skip
+            if done.returncode:
+                self._full(done.stdout + done.stderr)
+                raise ClusterError(
+                    f"PostgreSQL could not make a cluster in {self.home}: {_tail(done.stderr)}"
+                )
+            with (making / "postgresql.conf").open("a", encoding="utf-8") as conf:
+                conf.write(TUNING)
+            making.rename(self.data)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+
+    def _launch(self) -> None:
+        """Start the server and wait until it answers."""
+        folder = self._make_socket_dir()
+        if self.log.exists() and self.log.stat().st_size > LOG_MAX:
+            self.log.replace(self.log.with_suffix(".log.1"))
+        self.log.touch(mode=0o640)
+        self._own(self.log)
+        begin = self.log.stat().st_size
+        settings = {
+            "listen_addresses": "",
+            "port": str(PORT),
+            "unix_socket_directories": str(folder),
+            "unix_socket_permissions": "0700",
+            "dynamic_shared_memory_type": "mmap",  # a 64 MB /dev/shm breaks parallel joins
+            **self.options,
+        }
+        options = " ".join(f"-c {shlex.quote(f'{k}={v}')}" for k, v in settings.items())
+        done = self._program(
+            "pg_ctl", "start", "-w", "-t", str(START_SECONDS), "-s",
+            "-D", self.data, "-l", self.log, "-o", options,
+        )  # fmt: skip
+        reason = self._ask()
+        if reason is None:
+            return
+        with self.log.open("rb") as log:
+            log.seek(begin)
+            said = log.read().decode("utf-8", "replace")
+        self._full(said + done.stderr)
+        self._low()
+        raise ClusterError(
+            f"PostgreSQL did not start in {self.data}: "
+            f"{_tail(said) or _tail(done.stderr) or reason}\n(its log: {self.log})"
+        )
+
+    # -- after an unclean end --------------------------------------------------------------
+
+    def _recorded(self) -> int | None:
+        """Pid in `postmaster.pid`; None when there is none. It may name anyone."""
+        try:
+            return int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def _members(self) -> set[int]:
+        """Pids of living PostgreSQL processes of this data folder (each has it as its cwd).
+
+        Asked as the cluster's user: root in a container may not look into others' /proc.
+        """
+        done = self._run(
+            "find", "/proc", "-mindepth", "2", "-maxdepth", "2", "-name", "cwd", "-type", "l",
+            "-printf", "%h\t%l\n",
+        )  # fmt: skip
+        here = str(self.data.resolve())
+        found = set()
+        for line in done.stdout.splitlines():
+            process, _, cwd = line.partition("\t")
+            if cwd != here or not (name := process.rpartition("/")[2]).isdigit():
+                continue
+            with contextlib.suppress(OSError):
+                if Path(process, "comm").read_text().startswith("postgres"):
+                    found.add(int(name))
+        return found
+
+    def _bury(self) -> bool:
+        """Make the way free for a start (we hold the lock); True when a server answers after all."""
+        pid = self._recorded()
+        members = self._members()
+        if pid is not None and pid in members:
+            if self._await(pid):
+                return True
+            members = self._members()
+        if pid is not None and pid in members:
+            if (self.socket_dir / f".s.PGSQL.{PORT}").exists():
+                # Perhaps a disk that stalls. A living server is never shot.
+                raise ClusterError(
+                    f"PostgreSQL (process {pid}) runs in {self.data} but does not answer: "
+                    f"{self._ask()}"
+                )
+            # its socket was swept away (a cleaner of the temporary folder): begin again
+            self._program("pg_ctl", "stop", "-m", "fast", "-w", "-t", "60", "-D", self.data)
+            members = self._members()
+        self._end_orphans(members)
+        # PostgreSQL forgives a pid file whose process is gone, but not one whose number was given
+        # to another process of the same user since (after a reboot that is likely).
+        if (pid := self._recorded()) is not None and Path("/proc", str(pid)).exists():
+            (self.data / "postmaster.pid").unlink()
+        if self._private(folder := self.socket_dir):
+            for left in folder.glob(".s.PGSQL.*"):
+                left.unlink()
+        return False
+
+    def _await(self, pid: int) -> bool:
+        """Wait for a server that is starting, recovering or stopping; True when it answers."""
+        patience = time.monotonic() + 5
+        limit = time.monotonic() + START_SECONDS
+        while time.monotonic() < min(patience, limit):
+            reason = self._ask()
+            if reason is None:
+                return True
+            if _CHANGING in reason:
+                patience = time.monotonic() + 5
+            if pid not in self._members():
+                break
+            time.sleep(0.1)
+        return False
+
+    def _end_orphans(self, members: set[int]) -> None:
+        """End backends that outlived a killed postmaster.
+
+        They do so only while busy. What they do is lost already (recovery discards it), and a new
+        server must not start beside them.
+        """
+        for number in (signal.SIGQUIT, signal.SIGKILL):
+            until = time.monotonic() + 3
+            while members and time.monotonic() < until:
+                for one in members:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(one, number)
+                time.sleep(0.05)
+                members = self._members()
+        if members:
+            raise ClusterError(
+                f"PostgreSQL processes of an earlier life hold {self.data} and cannot be ended: "
+                + ", ".join(map(str, sorted(members)))
+            )
+
+    # -- disk ------------------------------------------------------------------------------
+
+    def free(self) -> int:
+        """Bytes the cluster may still write in its folder."""
+        found = os.statvfs(self.home)
+        return found.f_bavail * found.f_frsize
+
+    def _need(self, size: int) -> None:
+        if self.free() < size:
+            raise self._no_room(f"; at least {_mb(size)} are needed")
+
+    def _low(self) -> None:
+        if self.free() < ROOM_TO_START:
+            raise self._no_room("")
+
+    def _full(self, text: str) -> None:
+        if re.search(r"No space left on device|Disk quota exceeded", text):
+            raise self._no_room("")
+
+    def _no_room(self, more: str) -> ClusterError:
+        return ClusterError(
+            f"the disk is full: {_mb(self.free())} free in {self.home}{more}. "
+            "Free some space and start again; no data was lost"
+        )
+
+    # -- databases -------------------------------------------------------------------------
 
     def create_database(self, name: str) -> None:
         """Make database `name` unless it is there; safe when two processes ask at once."""
-        import psycopg2
-        import psycopg2.errors
-        from psycopg2 import sql
-
-        connection = psycopg2.connect(host=str(self.socket_dir), user="wusetu", dbname="postgres")
-        connection.autocommit = True
         try:
+            opened = self._connect("postgres")
+        except psycopg2.OperationalError as error:
+            raise ClusterError(f"the private cluster does not let us in: {error}") from error
+        with contextlib.closing(opened) as connection:
+            connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute("select 1 from pg_database where datname = %s", (name,))
-                if cursor.fetchone() is None:
-                    try:
-                        cursor.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-                    except (psycopg2.errors.DuplicateDatabase, psycopg2.errors.UniqueViolation):
-                        pass
-        finally:
-            connection.close()
+                if cursor.fetchone() is not None:
+                    return
+                with contextlib.suppress(
+                    psycopg2.errors.DuplicateDatabase, psycopg2.errors.UniqueViolation
+                ):
+                    cursor.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
 
-    def stop(self) -> None:
-        """Stop the server if it runs."""
-        self._run(str(self.bin / "pg_ctl"), "stop", "-m", "fast", "-w", "-D", str(self.data))
+
+def _system_user() -> pwd.struct_passwd:
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name)
+    raise ClusterError("root may not run PostgreSQL, and there is no user postgres or nobody")
+
+
+def _fits(folder: Path) -> bool:
+    """Whether a socket in `folder` has a name the system, libpq and URLs all take as it is."""
+    name = os.fsencode(folder / f".s.PGSQL.{PORT}")
+    # the ".lock" beside the socket is an ordinary file and has no such limit
+    return len(name) <= LONGEST_SOCKET and bool(re.fullmatch(rb"[A-Za-z0-9_./+-]+", name))
+
+
+def _short_temp() -> Path:
+    folder = Path(tempfile.gettempdir())
+    return folder if _fits(folder / "wst-12345678") else Path("/tmp")  # noqa: S108
+
+
+def _tail(text: str, lines: int = 6) -> str:
+    return "\n".join(text.strip().splitlines()[-lines:])
+
+
+def _mb(size: int) -> str:
+    return f"{size / 2**20:.0f} MB"
+
+
+def _explained(error: OSError, path: Path) -> ClusterError:
+    """Say what the system refused, where, and who asked."""
+    who = pwd.getpwuid(os.geteuid()).pw_name if _known(os.geteuid()) else str(os.geteuid())
+    owner = ""
+    with contextlib.suppress(OSError, KeyError):
+        owner = f" (it belongs to {pwd.getpwuid(path.stat().st_uid).pw_name})"
+    return ClusterError(
+        f"{path}: {error.strerror or error} for user {who}{owner}; "
+        "run as the user who made it, or choose another folder with WUSETU_DATA_DIR"
+    )
+
+
+def _known(uid: int) -> bool:
+    with contextlib.suppress(KeyError):
+        pwd.getpwuid(uid)
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def _said(place: Path) -> Iterator[None]:
+    """Turn what the system refuses into one clear error."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ClusterError(f"the disk is full: {place}") from error
+        raise _explained(error, Path(os.fsdecode(error.filename or place))) from error

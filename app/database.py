@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg2
 import psycopg2.errors
 import sqlalchemy as sa
 from alembic import command
@@ -38,6 +39,25 @@ def resolve_url(settings: Settings) -> str:
     cluster.start()
     cluster.create_database(DATABASE)
     return cluster.url(DATABASE)
+
+
+def plain_url(url: str) -> str:
+    """`url` without SQLAlchemy's driver name, as libpq and psycopg2 take it."""
+    return "postgresql://" + url.split("://", 1)[1]
+
+
+def without_password(url: str) -> str:
+    """`url` as it may be shown."""
+    return sa.make_url(url).render_as_string(hide_password=True)
+
+
+def answers(url: str) -> str | None:
+    """None when the server at `url` lets us in, else its reason (first line)."""
+    try:
+        psycopg2.connect(plain_url(url), connect_timeout=10).close()
+    except psycopg2.OperationalError as error:
+        return str(error).strip().splitlines()[0]
+    return None
 
 
 def make_engine(url: str, settings: DatabaseSettings | None = None) -> sa.Engine:
