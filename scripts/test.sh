@@ -1,0 +1,50 @@
+#!/bin/sh
+# The suites. Argument: all (default), py, e2e, slow, lint. Every suite runs even when an earlier
+# one failed; the last lines say which did.
+. "$(dirname -- "$0")/common.sh"
+what=${1:-all}
+# A test server or a cluster of the tests' own: never the data of `make up`.
+one_at_a_time
+scripts/python.sh dev
+case $what in lint) ;; *) scripts/postgres.sh ;; esac
+scripts/node.sh build
+case $what in all | e2e) scripts/browser.sh ;; esac
+one_at_a_time_over
+
+bin=$VENV/bin
+failed=
+suite() { # NAME COMMAND...
+  su_name=$1; shift
+  say "$su_name"
+  "$@" || failed="$failed $su_name"
+}
+tests() { "$bin/pytest" -n "${WUSETU_TEST_WORKERS:-2}" --dist loadfile -q "$@" </dev/null; }
+# The closing line of pytest, for whoever reads only the end.
+closing=$DATA/log/pytest.txt
+mkdir -p "$DATA/log"
+recorded() { { "$@" 2>&1; echo $? >"$closing.code"; } | tee "$closing"; return "$(cat "$closing.code")"; }
+
+lint() {
+  suite "ruff check" "$bin/ruff" check .
+  suite "ruff format" "$bin/ruff" format --check .
+  suite "mypy" "$bin/mypy"
+}
+kernel_covered() { "$bin/coverage" report --include='geo/*' --fail-under=95; }
+
+case $what in
+lint) lint; suite "front end" scripts/node.sh check ;;
+py) suite pytest recorded tests -m "not slow and not e2e" ;;
+e2e) suite pytest recorded tests -m "e2e and not slow" ;;
+slow) suite pytest recorded tests -m slow ;;
+all)
+  lint
+  suite pytest recorded tests -m "not slow" --cov --cov-report=
+  suite "coverage of geo" kernel_covered
+  suite "front end" scripts/node.sh check
+  suite "compose file" scripts/compose.sh
+  ;;
+*) die "unknown suite $what" ;;
+esac
+if [ -f "$closing" ] && [ "$what" != lint ]; then tail -n 1 "$closing"; fi
+[ -z "$failed" ] || die "failed:$failed"
+say "All passed: $what"
