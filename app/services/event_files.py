@@ -1,0 +1,452 @@
+"""Readers of event files: CSV, NDJSON, GeoJSON, Parquet, as a stream of Arrow tables.
+
+Imports pyarrow, pyogrio and shapely; knows nothing of the database. Promises: memory is bounded by
+the batch; every row carries its place (physical line of a CSV or NDJSON file, also behind quoted
+newlines; row number of Parquet, feature number of GeoJSON; all from 1); `open_feed` reads the file
+once from end to end before it answers, so what spoils the file as a whole (empty, truncated, wrong
+encoding, a quote never closed, a column that is not there) is told before any row is handed out. A
+row that cannot be read is a `Broken`, not an error.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from app.errors import Invalid, NotFound
+from app.services.event_mapping import EventMapping
+from app.services.text_records import Piece, check_utf8, pieces, split_fields
+
+#: names of the two columns a geometry becomes when the mapping names no point columns
+GEOMETRY = ("geometry (x)", "geometry (y)")
+FORMATS = ("csv", "ndjson", "geojson", "parquet")
+_SUFFIXES = {
+    ".csv": "csv", ".txt": "csv", ".tsv": "csv",
+    ".ndjson": "ndjson", ".jsonl": "ndjson", ".geojsonl": "ndjson",
+    ".geojson": "geojson",
+    ".parquet": "parquet", ".pq": "parquet", ".geoparquet": "parquet",
+}  # fmt: skip
+_SAMPLE_LINES = 1000
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A row that is not loaded: its place, and what is wrong with it.
+
+    The value is that of a mapped column; the rest of a row is never copied, for it may hold what
+    is about a person.
+    """
+
+    line: int
+    column: str
+    value: str
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows of a file.
+
+    table : the mapped columns, as found (text, numbers or timestamps)
+    lines : int64 (n,), place of each row
+    broken : rows of this part of the file that could not be read
+    """
+
+    table: pa.Table
+    lines: npt.NDArray[np.int64]
+    broken: list[Broken] = field(default_factory=list)
+
+
+class Feed(ABC):
+    """An event file that was read once and found whole.
+
+    Attributes
+    ----------
+    rows : int
+        Rows in the file, readable or not.
+    point : (str, str) or None
+        Columns of east and north in the chunks' tables.
+    """
+
+    def __init__(self, path: Path, mapping: EventMapping) -> None:
+        self.path = path
+        self.mapping = mapping
+        self.rows = 0
+        self.point = mapping.columns.point
+
+    @abstractmethod
+    def chunks(self, batch: int) -> Iterator[Chunk]:
+        """Hand out the rows in file order, at most `batch` at a time."""
+
+    def _need(self, there: Sequence[str]) -> None:
+        missing = [name for name in self.mapping.columns.names() if name not in there]
+        if missing:
+            raise Invalid(
+                f"{self.path.name} has no column {', '.join(map(repr, missing))}; "
+                f"its columns are {', '.join(map(repr, there))}"
+            )
+
+
+def open_feed(path: str | Path, mapping: EventMapping) -> Feed:
+    """Open an event file and read it once to the end.
+
+    Raises
+    ------
+    NotFound
+        There is no such file.
+    Invalid
+        The file as a whole cannot be used; the message says where and why.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise NotFound(f"no file {path}")
+    if path.stat().st_size == 0:
+        raise Invalid(f"{path.name} is empty (0 bytes)")
+    kinds: dict[str, type[Feed]] = {
+        "csv": CsvFeed, "ndjson": JsonFeed, "geojson": GeoJsonFeed, "parquet": ParquetFeed,
+    }  # fmt: skip
+    return kinds[file_format(path)](path, mapping)
+
+
+def file_format(path: Path) -> str:
+    """Format of a file, one of `FORMATS`, by its name and first bytes.
+
+    Raises
+    ------
+    Invalid
+        Not one of the formats that are read.
+    """
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head == b"PAR1":
+        return "parquet"
+    suffixes = [s.lower() for s in path.suffixes]
+    name = suffixes[-1] if suffixes else ""
+    if name == ".gz":
+        name = suffixes[-2] if len(suffixes) > 1 else ""
+    if name == ".json":
+        with open_binary(path) as stream:
+            start = _whole(stream.read, path)(65536)
+        return "geojson" if b"FeatureCollection" in start else "ndjson"
+    if name not in _SUFFIXES:
+        raise Invalid(
+            f"{path.name}: format not known by its name; read are "
+            f"{', '.join(_SUFFIXES)} and .json, text formats also with .gz"
+        )
+    return _SUFFIXES[name]
+
+
+def is_gzip(path: Path) -> bool:
+    """Tell by the first bytes whether a file is gzip."""
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def open_binary(path: Path) -> BinaryIO:
+    """Open a file's bytes as a stream, unpacked when it is gzip."""
+    return cast("BinaryIO", gzip.open(path, "rb") if is_gzip(path) else path.open("rb"))
+
+
+def _whole(call: Any, path: Path) -> Any:
+    """`call`, with the errors of a broken gzip file told as ours."""
+
+    def wrapped(*args: Any) -> Any:
+        try:
+            return call(*args)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise Invalid(f"{path.name} is truncated or damaged: {error}") from error
+
+    return wrapped
+
+
+def text_pieces(path: Path, encoding: str, block: int, quoted: str | None) -> Iterator[Piece]:
+    """Pieces of a text file as UTF-8, cut between records; see `text_records.pieces`."""
+    with open_binary(path) as stream:
+        yield from pieces(_whole(stream.read, path), encoding, block, path.name, quoted)
+
+
+class CsvFeed(Feed):
+    """Comma-separated text with a header line."""
+
+    def __init__(self, path: Path, mapping: EventMapping) -> None:
+        super().__init__(path, mapping)
+        names: list[str] | None = None
+        for piece in text_pieces(path, mapping.encoding, 4 << 20, mapping.delimiter):
+            if names is None and len(piece.starts):
+                names = [n.strip() for n in split_fields(piece.record(0), mapping.delimiter)]
+                self.rows -= 1
+            self.rows += len(piece.starts)
+        if names is None:
+            raise Invalid(f"{path.name} is empty: not even a header line")
+        self._need(names)
+        used = mapping.columns.names()
+        twice = [name for name in used if names.count(name) > 1]
+        if twice:
+            raise Invalid(f"{path.name}: the header names column {twice[0]!r} twice")
+        self._width = len(names)
+        self._used = {f"c{names.index(name)}": name for name in used}
+
+    def chunks(self, batch: int) -> Iterator[Chunk]:
+        """Hand out the rows in file order, at most `batch` at a time."""
+        block = min(max(batch * 128, 1 << 16), 16 << 20)
+        header = True
+        for whole in text_pieces(self.path, self.mapping.encoding, block, self.mapping.delimiter):
+            piece = whole
+            if header and len(piece.starts):
+                piece, header = piece.without_first(), False
+            if len(piece.starts):
+                yield from _slices(self._parse(piece), batch)
+
+    def _parse(self, piece: Piece) -> Chunk:
+        wrong: list[tuple[int, int]] = []  # record (from 0), fields found
+
+        def skip(row: Any) -> str:
+            wrong.append((row.number - 1, row.actual_columns))
+            return "skip"
+
+        table = pa.csv.read_csv(
+            pa.BufferReader(piece.text),
+            read_options=pa.csv.ReadOptions(
+                use_threads=False,
+                column_names=[f"c{i}" for i in range(self._width)],
+                block_size=len(piece.text) + 1,
+            ),
+            parse_options=pa.csv.ParseOptions(
+                delimiter=self.mapping.delimiter,
+                newlines_in_values=True,
+                invalid_row_handler=skip,
+            ),
+            convert_options=pa.csv.ConvertOptions(
+                check_utf8=False,
+                include_columns=list(self._used),
+                column_types=dict.fromkeys(self._used, pa.string()),
+                strings_can_be_null=False,
+            ),
+        ).rename_columns(list(self._used.values()))
+        lines = piece.lines()
+        if len(table) + len(wrong) != len(lines):
+            raise Invalid(
+                f"{self.path.name}: between lines {lines[0]} and {lines[-1]} the quotes do not "
+                f"allow to tell {len(lines)} records from {len(table) + len(wrong)}"
+            )
+        keep = np.ones(len(lines), dtype=bool)
+        broken = []
+        for row, found in wrong:
+            keep[row] = False
+            text = f"{found} fields where the header has {self._width}"
+            broken.append(Broken(int(lines[row]), "", "", "fields", text))
+        return Chunk(table, lines[keep], broken)
+
+
+class JsonFeed(Feed):
+    """One JSON object per line; a column may be a path through objects, `a.b`."""
+
+    def __init__(self, path: Path, mapping: EventMapping) -> None:
+        super().__init__(path, mapping)
+        seen: dict[str, None] = {}
+        found: set[str] = set()
+        checked = 0
+        for piece in text_pieces(path, mapping.encoding, 4 << 20, None):
+            for row in range(min(len(piece.starts), _SAMPLE_LINES - checked)):
+                try:
+                    body = orjson.loads(piece.record(row))
+                except orjson.JSONDecodeError:
+                    continue
+                if isinstance(body, dict):
+                    seen.update(dict.fromkeys(body))
+                    found |= {n for n in mapping.columns.names() if _reach(body, n) is not None}
+            checked = min(_SAMPLE_LINES, checked + len(piece.starts))
+            self.rows += len(piece.starts)
+        if self.rows == 0:
+            raise Invalid(f"{path.name} is empty: no line with content")
+        if not seen:
+            raise Invalid(f"{path.name}: no line of the first {checked} is a JSON object")
+        # a column may be left out where it is empty; one that is never there is a mistake
+        self._need([*seen, *(name for name in found if name not in seen)])
+
+    def chunks(self, batch: int) -> Iterator[Chunk]:
+        """Hand out the rows in file order, at most `batch` at a time."""
+        block = min(max(batch * 256, 1 << 16), 16 << 20)
+        for piece in text_pieces(self.path, self.mapping.encoding, block, None):
+            if len(piece.starts):
+                yield from _slices(self._parse(piece), batch)
+
+    def _parse(self, piece: Piece) -> Chunk:
+        names = self.mapping.columns.names()
+        lines = piece.lines()
+        keep = np.ones(len(lines), dtype=bool)
+        broken: list[Broken] = []
+        bodies: list[dict[str, Any]] = []
+        for row, record in enumerate(piece.records()):
+            try:
+                body = orjson.loads(record)
+                problem = None if isinstance(body, dict) else "is not a JSON object"
+            except orjson.JSONDecodeError as error:
+                problem = f"is not JSON: {error}"
+            if problem:
+                keep[row] = False
+                broken.append(Broken(int(lines[row]), "", "", "json", f"the line {problem}"))
+            else:
+                bodies.append(body)
+        columns = {}
+        for name in names:
+            simple = all(name in body for body in bodies[:_SAMPLE_LINES])
+            values = [b.get(name) for b in bodies] if simple else [_reach(b, name) for b in bodies]
+            columns[name] = _json_column(values)
+        return Chunk(pa.table(columns), lines[keep], broken)
+
+
+def _reach(body: dict[str, Any], name: str) -> Any:
+    if name in body or "." not in name:
+        return body.get(name)
+    value: Any = body
+    for step in name.split("."):
+        if isinstance(value, list) and step.isdigit() and int(step) < len(value):
+            value = value[int(step)]
+        elif isinstance(value, dict):
+            value = value.get(step)
+        else:
+            return None
+    return value
+
+
+def _json_column(values: list[Any]) -> pa.Array:
+    try:
+        # numbers only, or text only: the common cases
+        array = pa.array(values)
+        if array.type in (pa.string(), pa.float64(), pa.int64()) or array.null_count == len(array):
+            return array
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        pass
+    text = [
+        v if v is None or isinstance(v, str) else orjson.dumps(v).decode("utf-8") for v in values
+    ]
+    return pa.array(text, pa.string())
+
+
+class GeoJsonFeed(Feed):
+    """A GeoJSON feature collection of points, read by GDAL in batches."""
+
+    def __init__(self, path: Path, mapping: EventMapping) -> None:
+        super().__init__(path, mapping)
+        with open_binary(path) as stream:
+            check_utf8(_whole(stream.read, path), path.name)
+        self._where = ("/vsigzip/" if is_gzip(path) else "") + str(path.resolve())
+        if self.point is None:
+            self.point = GEOMETRY
+        import pyogrio
+
+        try:
+            info = pyogrio.read_info(self._where, force_feature_count=True)
+        except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+            raise Invalid(f"{path.name} is truncated or no GeoJSON: {error}") from error
+        self.rows = int(info["features"])
+        self._need(list(info["fields"]))
+
+    def chunks(self, batch: int) -> Iterator[Chunk]:
+        """Hand out the rows in file order, at most `batch` at a time."""
+        import pyogrio
+
+        names = self.mapping.columns.names()
+        geometry = self.mapping.columns.point is None
+        at = 1
+        with pyogrio.raw.open_arrow(
+            self._where,
+            columns=names,
+            read_geometry=geometry,
+            batch_size=batch,
+            use_pyarrow=True,
+            datetime_as_string=True,
+        ) as (meta, reader):
+            for record_batch in reader:
+                table = pa.Table.from_batches([record_batch])
+                lines = np.arange(at, at + len(table), dtype=np.int64)
+                at += len(table)
+                name = meta["geometry_name"] or "wkb_geometry"
+                yield _with_points(table, lines, name if geometry else None, names)
+
+
+class ParquetFeed(Feed):
+    """Parquet; GeoParquet points are used when the mapping names no point columns."""
+
+    def __init__(self, path: Path, mapping: EventMapping) -> None:
+        super().__init__(path, mapping)
+        self._geometry: str | None = None
+        try:
+            with pa.parquet.ParquetFile(path) as file:
+                self.rows = file.metadata.num_rows
+                names = file.schema_arrow.names
+                geo = (file.schema_arrow.metadata or {}).get(b"geo")
+                if geo and self.point is None:
+                    self._geometry = orjson.loads(geo).get("primary_column")
+                    self.point = GEOMETRY
+                self._need(names)
+                for _ in file.iter_batches(65536, columns=self._columns()):
+                    pass
+        except (pa.ArrowException, OSError) as error:
+            raise Invalid(f"{path.name} is truncated or no Parquet file: {error}") from error
+
+    def _columns(self) -> list[str]:
+        extra = [self._geometry] if self._geometry else []
+        return [*self.mapping.columns.names(), *extra]
+
+    def chunks(self, batch: int) -> Iterator[Chunk]:
+        """Hand out the rows in file order, at most `batch` at a time."""
+        names = self.mapping.columns.names()
+        at = 1
+        with pa.parquet.ParquetFile(self.path) as file:
+            for record_batch in file.iter_batches(batch, columns=self._columns()):
+                table = pa.Table.from_batches([record_batch])
+                lines = np.arange(at, at + len(table), dtype=np.int64)
+                at += len(table)
+                yield _with_points(table, lines, self._geometry, names)
+
+
+def _with_points(
+    table: pa.Table, lines: npt.NDArray[np.int64], geometry: str | None, names: Iterable[str]
+) -> Chunk:
+    """Chunk of a table, its geometry column turned into the columns `GEOMETRY`."""
+    if geometry is None:
+        return Chunk(table.select(list(names)), lines)
+    import shapely
+
+    shapes = shapely.from_wkb(table[geometry].to_numpy(zero_copy_only=False), on_invalid="ignore")
+    given = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
+    good = ~given | (shapely.get_type_id(shapes) == 0)
+    broken = [
+        Broken(int(lines[row]), geometry, shapes[row].geom_type, "geometry", "is not a point")
+        for row in np.flatnonzero(~good)
+    ]
+    x, y = shapely.get_x(shapes), shapely.get_y(shapes)
+    result = table.select(list(names))
+    for name, values in zip(GEOMETRY, (x, y), strict=True):
+        column = pa.array(values, pa.float64(), mask=~given | ~good)
+        result = result.append_column(name, column)
+    if broken:
+        return Chunk(result.filter(pa.array(good)), lines[good], broken)
+    return Chunk(result, lines)
+
+
+def _slices(chunk: Chunk, batch: int) -> Iterator[Chunk]:
+    if len(chunk.table) <= batch:
+        yield chunk
+        return
+    for at in range(0, len(chunk.table), batch):
+        yield Chunk(
+            chunk.table.slice(at, batch),
+            chunk.lines[at : at + batch],
+            chunk.broken if at == 0 else [],
+        )
