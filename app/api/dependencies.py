@@ -1,0 +1,147 @@
+"""Every request parameter and the database, as named dependencies.
+
+A parameter nobody declared is an error, not ignored: a misspelt filter must never widen an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Annotated, Any
+
+import psycopg2.errors
+import sqlalchemy as sa
+from fastapi import Depends, Path, Query, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+
+from app.api.models import ErrorBody, Period
+from app.database import translated_errors
+from app.errors import Unavailable
+from app.services.caches import Caches
+
+PRIVATE = "private, max-age=3600"  # a published run never changes, but only its readers keep it
+REVALIDATE = "private, no-cache"  # may change at any time; the ETag makes asking again cheap
+
+
+@lru_cache(maxsize=256)
+def _declared(route: APIRoute) -> frozenset[str]:
+    names: set[str] = set()
+    waiting: list[Dependant] = [route.dependant]
+    while waiting:
+        one = waiting.pop()
+        names.update(field.alias for field in one.query_params)
+        waiting.extend(one.dependencies)
+    return frozenset(names)
+
+
+def known_parameters(request: Request) -> None:
+    """Refuse query parameters the route does not declare, and parameters given twice."""
+    route = request.scope.get("route")
+    if not isinstance(route, APIRoute):
+        return
+    declared = _declared(route)
+    wrong: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    for name, value in request.query_params.multi_items():
+        if name not in declared:
+            allowed = ", ".join(sorted(declared)) or "none"
+            reason = f"unknown parameter; allowed: {allowed}"
+        elif name in seen:
+            reason = "given twice"
+        else:
+            seen.add(name)
+            continue
+        wrong.append({"type": "extra", "loc": ("query", name), "msg": reason, "input": value})
+    if wrong:
+        raise RequestValidationError(wrong)
+
+
+class Store:
+    """The database as one request sees it."""
+
+    def __init__(self, engine: sa.Engine, caches: Caches, timeout_ms: int) -> None:
+        self.engine = engine
+        self.caches = caches
+        self.timeout_ms = timeout_ms
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """One read-only, repeatable transaction with the statement time limit of the settings.
+
+        Raises
+        ------
+        Unavailable
+            The database does not answer, all connections are busy, or a statement took too long.
+        """
+        try:
+            with translated_errors(), self.engine.connect() as connection, connection.begin():
+                connection.exec_driver_sql(
+                    "set transaction isolation level repeatable read, read only; "
+                    f"set local statement_timeout = {int(self.timeout_ms)}"
+                )
+                yield connection
+        except sa.exc.TimeoutError as error:
+            raise Unavailable("all database connections are busy; try again") from error
+        except Unavailable as error:
+            cause = getattr(error.__cause__, "orig", None)
+            if isinstance(cause, psycopg2.errors.QueryCanceled):
+                raise Unavailable("the question took too long; narrow it") from error
+            raise
+
+
+def store(request: Request) -> Store:
+    """Return the store of the running application."""
+    state = request.app.state
+    return Store(state.engine, state.caches, state.settings.database.statement_timeout_ms)
+
+
+StoreDep = Annotated[Store, Depends(store)]
+
+Run = Annotated[int, Path(ge=1, le=2**31 - 1, description="Run number, see the manifest")]
+Pack = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="Name of the map")]
+Code = Annotated[
+    str, Path(min_length=1, max_length=64, description="Unit code; zero-filled forms are accepted")
+]
+LevelPath = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_]{0,39}$", description="Level id")]
+KindPath = Annotated[
+    str, Path(pattern=r"^[a-z][a-z0-9_]{0,39}$", description="Kind id or `overall`")
+]
+PeriodPath = Annotated[Period, Path(description="Period type")]
+OrdPath = Annotated[int, Path(ge=0, le=32767, description="Index of the period in the manifest")]
+Level = Annotated[str, Query(pattern=r"^[a-z][a-z0-9_]{0,39}$", description="Level id")]
+Kind = Annotated[str, Query(pattern=r"^[a-z][a-z0-9_]{0,39}$", description="Kind id or `overall`")]
+PeriodType = Annotated[Period, Query(description="Period type")]
+Ord = Annotated[int, Query(ge=0, le=32767, description="Index of the period in the manifest")]
+Within = Annotated[
+    str | None,
+    Query(min_length=1, max_length=64, description="Only this unit's descendants; none: the map"),
+]
+Limit = Annotated[int, Query(ge=1, le=50_000, description="Most rows wanted")]
+Phrase = Annotated[
+    str, Query(min_length=1, max_length=64, description="Part of a name, or a code in any form")
+]
+
+
+def not_modified(request: Request, etag: str) -> bool:
+    """Whether the client already has what `etag` names (weak comparison, RFC 9110 13.1.2)."""
+    given = request.headers.get("if-none-match", "")
+    bare = etag.removeprefix("W/")
+    return given.strip() == "*" or bare in {
+        part.strip().removeprefix("W/") for part in given.split(",")
+    }
+
+
+# Documented errors: every route lists those it can answer.
+ERRORS: dict[int, dict[str, Any]] = {
+    404: {"model": ErrorBody, "description": "No such run, unit, level, kind or period"},
+    422: {"model": ErrorBody, "description": "A parameter is missing, unknown or out of bounds"},
+    503: {"model": ErrorBody, "description": "The database does not answer at the moment"},
+}
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Documented errors of a route."""
+    return {status: ERRORS[status] for status in statuses}

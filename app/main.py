@@ -1,0 +1,85 @@
+"""The web application: wiring only.
+
+Nothing happens at import: `create_app(settings)` makes an application, its lifespan opens and
+closes the database engine. uvicorn runs `application` as a factory.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import Depends, FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware.gzip import GZipMiddleware
+
+from app.api import assessments, exports, handlers, meta, pages, runs, units
+from app.api.dependencies import known_parameters
+from app.api.envelope import Envelope
+from app.database import make_engine, resolve_url
+from app.services.caches import Caches
+from app.services.manifest import VERSION
+from app.settings import Settings, load
+
+DESCRIPTION = """A five-colour risk map: exposure-adjusted, small-count-safe, and able to say why.
+
+A **run** is an immutable assessment; its number is part of every address below, so answers may be
+kept as long as the run exists. Every error has one body (`ErrorBody`). 404 means well-formed but
+not there, 422 malformed; a query parameter nobody knows is an error. Times are ISO 8601; periods
+are local calendar. Longitude comes before latitude.
+"""
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Open the engine at start (the private cluster too, when there is no URL), close it at end."""
+    settings: Settings = app.state.settings
+    url = await run_in_threadpool(resolve_url, settings)
+    app.state.engine = make_engine(url, settings.database)
+    app.state.caches = Caches()
+    try:
+        yield
+    finally:
+        app.state.engine.dispose()
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Make the application.
+
+    Parameters
+    ----------
+    settings : everything it depends on; nothing else is read
+    """
+    app = FastAPI(
+        title="Wusetu",
+        version=VERSION,
+        description=DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # the usual pages load their scripts from other hosts
+        redoc_url=None,
+        lifespan=lifespan,
+        dependencies=[Depends(known_parameters)],
+    )
+    app.state.settings = settings
+    handlers.install(app)
+    for part in (meta, runs, assessments, exports, units):
+        app.include_router(part.router)
+    _install_tiles(app)
+    pages.install(app)
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=6)
+    app.add_middleware(Envelope)
+    return app
+
+
+def _install_tiles(app: FastAPI) -> None:
+    if importlib.util.find_spec("app.api.tiles"):
+        tiles: Any = importlib.import_module("app.api.tiles")
+        tiles.install(app)
+
+
+def application() -> FastAPI:
+    """Make the application from the environment: the factory for uvicorn."""
+    return create_app(load())

@@ -1,0 +1,61 @@
+"""Small caches of what never changes: facts of published runs, unit tables, drawn ranks.
+
+One `Caches` belongs to one engine (the application, a command, a test), so that two databases can
+never see each other's rows. Everything is keyed by run or boundary version, and both are immutable;
+whether a run still exists is asked of the database each time. Threads may share it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+Value = TypeVar("Value")
+
+
+class Lru(Generic[Value]):
+    """Least recently used values; the maker runs outside the lock, so one slow key blocks no other.
+
+    Parameters
+    ----------
+    size : most values kept
+
+    Notes
+    -----
+    Two threads missing the same key at once both make it; the value is the same by construction.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._lock = threading.Lock()
+        self._values: OrderedDict[Hashable, Value] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """Value of `key`, made when it is not there."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key]
+        value = make()
+        with self._lock:
+            self._values[key] = value
+            self._values.move_to_end(key)
+            while len(self._values) > self.size:
+                self._values.popitem(last=False)
+        return value
+
+
+class Caches:
+    """The caches of one engine."""
+
+    def __init__(self) -> None:
+        from app.services.ranking import RankedArea
+        from app.services.runs import RunFacts
+        from app.services.units import UnitTable
+
+        self.runs: Lru[RunFacts] = Lru(64)
+        self.units: Lru[UnitTable] = Lru(8)
+        self.ranks: Lru[RankedArea] = Lru(128)
+        self.bounds: Lru[tuple[float, float, float, float]] = Lru(64)
