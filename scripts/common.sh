@@ -13,6 +13,10 @@ VENV=${WUSETU_VENV:-$ROOT/.venv}
 DEB=$DATA/deb
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 NPM_CONFIG_UPDATE_NOTIFIER=false
 
+# A Python unpacked into the data folder needs its libraries named.
+DEB_LIBS=$(echo "$DEB"/usr/lib/*-linux-gnu* "$DEB"/lib/*-linux-gnu* | tr ' ' ':')
+if [ -e "$DEB/.python" ]; then export LD_LIBRARY_PATH="$DEB_LIBS"; fi
+
 say() { printf '%s\n' "-- $*"; }
 die() { printf '%s\n' "wusetu: $*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }

@@ -26,12 +26,17 @@ get_python() {
   done
   [ -n "$gp_version" ] || die "Python 3.11 or newer is needed and this release has none; install one and name it with WUSETU_PYTHON"
   if may_install; then apt_install python "$gp_name" "$gp_name-venv"
-  else unpack python "$gp_name" "python$gp_version-venv"; fi
+  else
+    unpack python "$gp_name" "python$gp_version-venv"
+    : >"$DEB/.python"
+    export LD_LIBRARY_PATH="$(echo "$DEB"/usr/lib/*-linux-gnu* "$DEB"/lib/*-linux-gnu* | tr ' ' ':')"
+  fi
 }
 
 make_venv() { # PYTHON
   rm -rf "$VENV"
-  if "$1" -c 'import ensurepip, venv' 2>/dev/null; then
+  # (an unpacked ensurepip would look for its wheels in /usr)
+  if [ ! -e "$DEB/.python" ] && "$1" -c 'import ensurepip, venv' 2>/dev/null; then
     quietly venv "$1" -m venv "$VENV"
     return
   fi
@@ -48,7 +53,8 @@ make_venv() { # PYTHON
   quietly venv "$VENV/bin/python" "$(wheel)/pip" install --no-index --no-deps "$(wheel)"
 }
 
-if ! [ -x "$VENV/bin/python" ] || ! usable "$VENV/bin/python"; then
+whole() { [ -x "$VENV/bin/python" ] && usable "$VENV/bin/python" && ls -d "$VENV"/lib/python3*/site-packages/pip >/dev/null 2>&1; }
+if ! whole; then
   python=$(find_python) || { get_python; python=$(find_python) || die "Python was installed, but does not run"; }
   say "Making $VENV with $("$python" -V)"
   make_venv "$python"
@@ -70,4 +76,13 @@ if [ "$(cat "$VENV/.project" 2>/dev/null)" != "$mark $ROOT" ]; then
   say "Installing the project itself"
   quietly pip-project "$VENV/bin/python" -m pip install --no-deps --no-build-isolation --no-index -e .
   echo "$mark $ROOT" >"$VENV/.project"
+fi
+
+# Where Python was unpacked, the commands must find its libraries without our scripts too.
+if [ -e "$DEB/.python" ]; then
+  for script in "$VENV"/bin/*; do
+    if [ "$(head -c 2 "$script")" = '#!' ] && head -n 1 "$script" | grep -q "^#!$VENV/bin/python"; then
+      sed -i "1c #!/bin/sh\n'''exec' env 'LD_LIBRARY_PATH=$LD_LIBRARY_PATH' '$VENV/bin/python' \"\$0\" \"\$@\"\n' '''" "$script"
+    fi
+  done
 fi
