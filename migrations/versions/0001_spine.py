@@ -10,7 +10,7 @@ down_revision = None
 
 def upgrade() -> None:
     sql = Path(__file__).parent.parent / "sql"
-    for name in ("0001_spine.sql",):
+    for name in ("0001_spine.sql", "0001_tiles.sql"):
         op.get_bind().exec_driver_sql((sql / name).read_text(encoding="utf-8").replace("%", "%%"))
 
 
