@@ -1,0 +1,321 @@
+"""The locating rule: code beats point beats address. Imports `geo.codes`, `geo.crs`, `geo.locate`.
+
+A code is cut to the finest unit that is there. A point lies in the leaf unit that covers it. Both
+given: they are compared at the finest level both know; when they agree the finer of the two
+decides, when they disagree the code does and the event is marked as mismatch. An address decides
+only where neither does. What is given but leads nowhere is refused, what is not given at all is
+kept and known nowhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from app.errors import NotFound
+from app.services.addresses import AddressResolver
+from app.services.event_files import Broken
+from app.services.event_mapping import EventMapping
+from app.services.event_rows import Rows
+from geo import crs
+from geo.codes import CodeLayout, load_layout
+from geo.locate import LocateIndex
+
+Ids = npt.NDArray[np.int32]
+Flags = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+LOCATED_BY = ("none", "code", "point", "address")
+_HINT_ROWS = 20_000
+_HINT_LEAST = 20
+
+
+@dataclass(frozen=True)
+class Place:
+    """Units of one boundary version, ready to locate events.
+
+    ids count from 1; arrays over units have n + 1 entries, entry 0 stands for none.
+
+    ancestors : int32 (n + 1, levels), the unit's own id at its level, 0 where it has none
+    rank : int64 (n + 1,), position of the unit's level, coarse to fine; -1 for none
+    """
+
+    version: int
+    label: str
+    levels: tuple[str, ...]
+    layout: CodeLayout | None
+    codes: tuple[str, ...]
+    names: tuple[str, ...]
+    parents: tuple[int | None, ...]
+    rank: npt.NDArray[np.int64]
+    ancestors: Ids
+    index: LocateIndex
+    bounds: crs.Bounds
+
+    @cached_property
+    def addresses(self) -> AddressResolver:
+        """Resolver of addresses, made when first asked for."""
+        ids = range(1, len(self.codes) + 1)
+        return AddressResolver(zip(ids, self.names, self.parents, strict=True))
+
+    @cached_property
+    def _by_length(self) -> list[tuple[int, pa.Array, Ids]]:
+        lengths = np.array([len(code) for code in self.codes])
+        found = []
+        for length in sorted(set(lengths.tolist()), reverse=True):
+            ids = np.flatnonzero(lengths == length) + 1
+            texts = pa.array([self.codes[i - 1] for i in ids], pa.string())
+            found.append((int(length), texts, ids.astype(np.int32)))
+        return found
+
+    def units_of_codes(self, codes: pa.Array) -> Ids:
+        """Finest unit of each canonical code (n,), int32; 0 where null or unknown.
+
+        Without a layout a code is one word and is never cut.
+        """
+        units = np.zeros(len(codes), dtype=np.int32)
+        for length, texts, ids in self._by_length:
+            cut = codes if self.layout is None else pc.utf8_slice_codeunits(codes, 0, length)
+            index = pc.index_in(cut, value_set=texts)
+            found = pc.is_valid(index).to_numpy(zero_copy_only=False) & (units == 0)
+            if found.any():
+                at = pc.fill_null(index, 0).to_numpy(zero_copy_only=False)
+                units[found] = ids[at[found]]
+        return units
+
+    def agree(self, a: Ids, b: Ids) -> Flags:
+        """Tell whether units (n,) are the same at the finest level both know; none agrees never."""
+        x, y = self.ancestors[a], self.ancestors[b]
+        both = (x > 0) & (y > 0)
+        last = both.shape[1] - 1 - np.argmax(both[:, ::-1], axis=1)
+        rows = np.arange(len(a))
+        same: Flags = both.any(axis=1) & (x[rows, last] == y[rows, last])
+        return same
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where events are.
+
+    unit : int32 (n,), finest unit known, 0 none
+    by : int8 (n,), index into `LOCATED_BY`
+    mismatch : bool (n,), code and point disagree
+    both : bool (n,), code and point could be compared
+    """
+
+    unit: Ids
+    by: npt.NDArray[np.int8]
+    mismatch: Flags
+    both: Flags
+
+    def filter(self, keep: Flags) -> Located:
+        """Keep the rows (n,) that are true."""
+        return Located(self.unit[keep], self.by[keep], self.mismatch[keep], self.both[keep])
+
+
+def apply_rule(
+    place: Place, lon: Floats, lat: Floats, code: pa.Array, address: pa.Array
+) -> Located:
+    """Locate events by the rule of this module.
+
+    Parameters
+    ----------
+    lon, lat : float64 (n,)
+        WGS84 degrees, nan where no point is given.
+    code, address : text (n,)
+        Canonical codes and addresses, null where not given.
+    """
+    n = len(lon)
+    has_point = np.isfinite(lon)
+    point_unit = np.zeros(n, dtype=np.int32)
+    if has_point.any():
+        point_unit[has_point] = place.index.locate(lon[has_point], lat[has_point])
+    code_unit = place.units_of_codes(code)
+    both = (code_unit > 0) & has_point
+    agree = place.agree(code_unit, point_unit)
+    finer = both & agree & (place.rank[point_unit] > place.rank[code_unit])
+    unit = np.where((code_unit > 0) & ~finer, code_unit, point_unit)
+    by = np.where(unit == 0, 0, np.where((code_unit > 0) & ~finer, 1, 2)).astype(np.int8)
+    left = (unit == 0) & pc.is_valid(address).to_numpy(zero_copy_only=False)
+    if left.any():
+        rows = np.flatnonzero(left)
+        found = place.addresses.resolve_many(address.take(pa.array(rows)).to_pylist())
+        unit[rows] = found
+        by[rows[unit[rows] > 0]] = 3
+    return Located(unit.astype(np.int32), by, both & ~agree, both)
+
+
+def locate_rows(
+    rows: Rows, place: Place, mapping: EventMapping
+) -> tuple[Rows, Located, list[Broken]]:
+    """Locate good rows; those whose given place leads nowhere come back as broken."""
+    located = apply_rule(place, rows.lon, rows.lat, rows.code, rows.address)
+    has_point = np.isfinite(rows.lon)
+    has_code = pc.is_valid(rows.code).to_numpy(zero_copy_only=False)
+    lost = located.unit == 0
+    outside, unknown = lost & has_point, lost & ~has_point & has_code
+    broken: list[Broken] = []
+    if not (outside.any() or unknown.any()):
+        return rows, located, broken
+    refused = unknown.copy()
+    at = np.flatnonzero(outside)
+    if len(at):
+        swapped = _swapped(rows, at, place, mapping)
+        refused[at] = swapped | (mapping.outside == "reject")
+        names = " ".join(mapping.columns.point or ("geometry",))
+        for row, turned in zip(at.tolist(), swapped.tolist(), strict=True):
+            if refused[row]:
+                value = f"{rows.x[row]:.10g}, {rows.y[row]:.10g}"
+                text = (
+                    "longitude and latitude look swapped"
+                    if turned
+                    else "the point lies in no unit"
+                    + (" and the code is unknown" if has_code[row] else "")
+                )
+                reason = "swapped" if turned else "outside"
+                broken.append(Broken(int(rows.lines[row]), names, value, reason, text))
+    for row in np.flatnonzero(unknown).tolist():
+        text = f"no unit of version {place.label} has this code or a part of it"
+        value = str(rows.code[row].as_py())[:200]
+        broken.append(
+            Broken(int(rows.lines[row]), mapping.columns.code or "", value, "unknown_code", text)
+        )
+    return rows.filter(~refused), located.filter(~refused), broken
+
+
+def _swapped(rows: Rows, at: npt.NDArray[np.intp], place: Place, mapping: EventMapping) -> Flags:
+    """Which of the rows `at` fit the map only after their coordinates are exchanged."""
+    lon, lat = crs.to_wgs84(rows.y[at], rows.x[at], mapping.crs)
+    west, south, east, north = place.bounds
+    with np.errstate(invalid="ignore"):
+        turned = (lon >= west) & (lon <= east) & (lat >= south) & (lat <= north)
+        as_is = (rows.lon[at] >= west) & (rows.lon[at] <= east)
+        as_is &= (rows.lat[at] >= south) & (rows.lat[at] <= north)
+    result: Flags = turned & ~as_is
+    return result
+
+
+class CrsWatch:
+    """Keeps some points that have a code, to tell a feed that declared the wrong CRS."""
+
+    def __init__(self, place: Place, mapping: EventMapping) -> None:
+        self.place = place
+        self.mapping = mapping
+        self._parts: list[tuple[Floats, Floats, Ids]] = []
+        self._kept = 0
+
+    def add(self, rows: Rows, located: Located) -> None:
+        """Keep up to 2,000 comparable rows of a batch."""
+        if self.mapping.crs not in crs.NAMED or self._kept >= _HINT_ROWS:
+            return
+        at = np.flatnonzero(located.both)
+        at = at[:: max(1, len(at) // 2000)]
+        codes = self.place.units_of_codes(rows.code.take(pa.array(at)))
+        self._parts.append((rows.x[at], rows.y[at], codes))
+        self._kept += len(at)
+
+    def hint(self) -> str | None:
+        """Name the CRS under which codes and points agree clearly better, or None."""
+        if not self._parts:
+            return None
+        x, y, codes = (np.concatenate(parts) for parts in zip(*self._parts, strict=True))
+
+        def agreeing(name: str) -> Flags:
+            return self.place.agree(codes, self.place.index.locate(*crs.to_wgs84(x, y, name)))
+
+        declared = agreeing(self.mapping.crs)
+        wrong = int((~declared).sum())
+        if wrong < _HINT_LEAST:
+            return None
+        names = {"wgs84": "WGS84", "gcj02": "GCJ-02", "bd09": "BD-09"}
+        same = "wgs84" if self.mapping.crs == "cgcs2000" else self.mapping.crs
+        counts = {name: int(agreeing(name).sum()) for name in names if name != same}
+        best = max(counts, key=lambda name: counts[name])
+        if counts[best] - int(declared.sum()) < wrong / 2:
+            return None
+        return (
+            f"the points look like {names[best]}: read so, {counts[best] / len(x):.1%} agree with "
+            f"their codes instead of {declared.mean():.1%}. Declare `crs: {best}` and import again"
+        )
+
+
+def load_place(connection: sa.Connection, pack: str) -> Place:
+    """Units of the newest boundary version of a pack.
+
+    Raises
+    ------
+    NotFound
+        The pack has no boundaries yet.
+    """
+    version = connection.execute(
+        sa.text(
+            "select v.id, v.label, v.levels, v.layout, l.segments from boundary_version v "
+            "left join code_layout l on l.name = v.layout where v.pack = :pack "
+            "order by v.valid_from desc, v.id desc limit 1"
+        ),
+        {"pack": pack},
+    ).one_or_none()
+    if version is None:
+        packs = connection.scalars(sa.text("select distinct pack from boundary_version order by 1"))
+        raise NotFound(
+            f"pack {pack!r} has no boundaries: import them first "
+            f"(packs with boundaries: {', '.join(packs) or 'none'})"
+        )
+    units = connection.execute(
+        sa.text(
+            "select code, name, level, parent_id from unit where boundary_version_id = :v order by id"
+        ),
+        {"v": version.id},
+    ).all()
+    levels = tuple(version.levels)
+    rank = np.array([-1, *(levels.index(unit.level) for unit in units)], dtype=np.int64)
+    parents = np.array([0, *(unit.parent_id or 0 for unit in units)])
+    ancestors = np.zeros((len(units) + 1, len(levels)), dtype=np.int32)
+    at = np.arange(len(units) + 1)
+    while at.any():
+        own = np.flatnonzero(at)
+        ancestors[own, rank[at[own]]] = at[own]
+        at = parents[at]
+    layout = None
+    if version.segments is not None:
+        layout = load_layout({"name": version.layout, "segments": version.segments})
+    bounds = connection.execute(
+        sa.text(
+            "select st_xmin(e), st_ymin(e), st_xmax(e), st_ymax(e) from "
+            "(select st_extent(geom) e from unit where boundary_version_id = :v) s"
+        ),
+        {"v": version.id},
+    ).one()
+    return Place(
+        version.id,
+        version.label,
+        levels,
+        layout,
+        tuple(unit.code for unit in units),
+        tuple(unit.name for unit in units),
+        tuple(unit.parent_id for unit in units),
+        rank,
+        ancestors,
+        _leaf_index(connection, version.id),
+        tuple(bounds),
+    )
+
+
+def _leaf_index(connection: sa.Connection, version: int) -> LocateIndex:
+    import shapely
+
+    rows = connection.execute(
+        sa.text(
+            "select id, st_asbinary(geom) from unit u where boundary_version_id = :v and not exists "
+            "(select 1 from unit c where c.boundary_version_id = :v and c.parent_id = u.id) order by id"
+        ),
+        {"v": version},
+    ).all()
+    shapes = shapely.from_wkb([bytes(row[1]) for row in rows])
+    return LocateIndex.build(shapes, np.array([row[0] for row in rows], dtype=np.int32))
