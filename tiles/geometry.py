@@ -18,6 +18,7 @@ import shapely
 from numpy.typing import NDArray
 
 from tiles import levels as lv
+from tiles.nodes import match, unmatched
 from tiles.rings import Geoms, Int, snap
 
 Float = NDArray[np.float64]
@@ -103,8 +104,8 @@ class Units:
 class Report:
     """What could not be done as meant; the numbers are for people to read."""
 
-    coverage: dict[int, int] = field(default_factory=dict)
-    """Zoom → finest units with an edge that is not exactly their neighbour's (0: perfect)."""
+    unmatched: list[str] = field(default_factory=list)
+    """Codes of units that overlap a neighbour or leave a sliver: such edges are simplified apart."""
     alone: list[str] = field(default_factory=list)
     """Codes of units their children do not add up to; they were simplified by themselves."""
     filled: list[str] = field(default_factory=list)
@@ -117,7 +118,7 @@ class Report:
     def as_dict(self) -> dict[str, object]:
         """JSON form."""
         return {
-            "edges_without_a_twin": {str(k): v for k, v in self.coverage.items()},
+            "unmatched": self.unmatched,
             "simplified_alone": self.alone,
             "left_over_filled": self.filled,
             "one_tile_unit": self.minimal,
@@ -289,19 +290,21 @@ def by_zoom(
     scale = 1 / math.cos(middle)
     label = project(units.label)
     current = tree.geoms.copy()
+    finest = len(units.levels) - 1
+    leaves = tree.leaves(finest)
+    current[leaves], wrong = match(current[leaves])
+    exact = wrong == 0
+    if not exact:
+        report.unmatched = [
+            units.codes[k] for k in leaves[unmatched(current[leaves])] if k < tree.units
+        ]
     previous: tuple[int, float] | None = None
-    exact = True
     for done, zoom in enumerate(range(high, low - 1, -1)):
         if progress:
             progress("simplify", done, high - low + 1)
         finest = max((k for k, r in enumerate(span) if r.low <= zoom), default=0)
         tolerance = lv.tolerance(zoom, full, scale)
         leaves = tree.leaves(finest)
-        if previous is None or previous[0] != finest:
-            edges = shapely.coverage_invalid_edges(current[leaves])
-            wrong = int((~shapely.is_empty(edges)).sum())
-            exact = wrong == 0
-        report.coverage[zoom] = wrong
         if previous != (finest, tolerance):
             current[leaves] = simplify_together(current[leaves], tolerance)
             _dissolve(tree, current, finest, exact)

@@ -81,13 +81,8 @@ def remarks(built: tile_archives.Built) -> list[str]:
     """Sentences about what the simplification could not do as meant; none when all is well."""
     found: list[str] = []
     report = built.report
-    unmatched = report.get("edges_without_a_twin", {})
-    if worst := max(unmatched.values(), default=0):
-        found.append(
-            f"{worst} units have a border that is not exactly their neighbour's (gap or overlap "
-            "in the source); those borders were simplified alone"
-        )
     for key, text in (
+        ("unmatched", "units overlap a neighbour or leave a gap; that border is drawn per unit"),
         ("simplified_alone", "units reach beyond what their children cover; drawn by themselves"),
         ("left_over_filled", "units have a part no child covers"),
     ):
