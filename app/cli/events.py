@@ -44,6 +44,7 @@ def command() -> None:
     help="Rows per transaction.",
 )
 def import_command(
+    *,
     file: Path,
     pack: str,
     mapping: str,
@@ -112,6 +113,7 @@ def progress_bar(title: str) -> Iterator[Callable[[Progress], None]]:
         TextColumn("{task.fields[rate]}  {task.fields[rejected]} rejected"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
+        transient=True,
     ) as bar:
         task = bar.add_task(title, total=None, rate="", rejected=0)
 

@@ -1,4 +1,4 @@
-"""Readers of event files: CSV, NDJSON, GeoJSON, Parquet, as a stream of Arrow tables.
+"""Readers of files of rows: CSV, NDJSON, GeoJSON, Parquet, as a stream of Arrow tables.
 
 Imports pyarrow, pyogrio and shapely; knows nothing of the database. Promises: memory is bounded by
 the batch; every row carries its place (physical line of a CSV or NDJSON file, also behind quoted
@@ -26,7 +26,6 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from app.errors import Invalid, NotFound
-from app.services.event_mapping import EventMapping
 from app.services.text_records import Piece, check_utf8, pieces, split_fields
 
 #: names of the two columns a geometry becomes when the mapping names no point columns
@@ -70,8 +69,21 @@ class Chunk:
     broken: list[Broken] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What to read: columns by name, and how the text is written.
+
+    point : columns of east and north among them; None: take a geometry when the file has one
+    """
+
+    columns: tuple[str, ...]
+    point: tuple[str, str] | None = None
+    encoding: str = "utf-8"
+    delimiter: str = ","
+
+
 class Feed(ABC):
-    """An event file that was read once and found whole.
+    """A file of rows that was read once and found whole.
 
     Attributes
     ----------
@@ -81,18 +93,18 @@ class Feed(ABC):
         Columns of east and north in the chunks' tables.
     """
 
-    def __init__(self, path: Path, mapping: EventMapping) -> None:
+    def __init__(self, path: Path, wanted: Wanted) -> None:
         self.path = path
-        self.mapping = mapping
+        self.wanted = wanted
         self.rows = 0
-        self.point = mapping.columns.point
+        self.point = wanted.point
 
     @abstractmethod
     def chunks(self, batch: int) -> Iterator[Chunk]:
         """Hand out the rows in file order, at most `batch` at a time."""
 
     def _need(self, there: Sequence[str]) -> None:
-        missing = [name for name in self.mapping.columns.names() if name not in there]
+        missing = [name for name in self.wanted.columns if name not in there]
         if missing:
             raise Invalid(
                 f"{self.path.name} has no column {', '.join(map(repr, missing))}; "
@@ -100,8 +112,8 @@ class Feed(ABC):
             )
 
 
-def open_feed(path: str | Path, mapping: EventMapping) -> Feed:
-    """Open an event file and read it once to the end.
+def open_feed(path: str | Path, wanted: Wanted) -> Feed:
+    """Open a file of rows and read it once to the end.
 
     Raises
     ------
@@ -111,14 +123,33 @@ def open_feed(path: str | Path, mapping: EventMapping) -> Feed:
         The file as a whole cannot be used; the message says where and why.
     """
     path = Path(path)
-    if not path.is_file():
-        raise NotFound(f"no file {path}")
-    if path.stat().st_size == 0:
-        raise Invalid(f"{path.name} is empty (0 bytes)")
     kinds: dict[str, type[Feed]] = {
         "csv": CsvFeed, "ndjson": JsonFeed, "geojson": GeoJsonFeed, "parquet": ParquetFeed,
     }  # fmt: skip
-    return kinds[file_format(path)](path, mapping)
+    return kinds[file_format(path)](path, wanted)
+
+
+def column_names(path: str | Path, wanted: Wanted) -> list[str]:
+    """Names of the columns of a CSV or Parquet file; the columns of `wanted` play no part.
+
+    Raises
+    ------
+    NotFound, Invalid
+        There is no such file, or it has no columns to name.
+    """
+    path = Path(path)
+    format_ = file_format(path)
+    if format_ == "parquet":
+        try:
+            return list(pa.parquet.read_schema(path).names)
+        except (pa.ArrowException, OSError) as error:
+            raise Invalid(f"{path.name} is truncated or no Parquet file: {error}") from error
+    if format_ != "csv":
+        raise Invalid(f"{path.name}: CSV or Parquet is read here, not {format_}")
+    for piece in text_pieces(path, wanted.encoding, 1 << 20, wanted.delimiter):
+        if len(piece.starts):
+            return [n.strip() for n in split_fields(piece.record(0), wanted.delimiter)]
+    raise Invalid(f"{path.name} is empty: not even a header line")
 
 
 def file_format(path: Path) -> str:
@@ -126,9 +157,15 @@ def file_format(path: Path) -> str:
 
     Raises
     ------
+    NotFound
+        There is no such file.
     Invalid
-        Not one of the formats that are read.
+        Empty, or not one of the formats that are read.
     """
+    if not path.is_file():
+        raise NotFound(f"no file {path}")
+    if path.stat().st_size == 0:
+        raise Invalid(f"{path.name} is empty (0 bytes)")
     with path.open("rb") as file:
         head = file.read(4)
     if head == b"PAR1":
@@ -181,18 +218,18 @@ def text_pieces(path: Path, encoding: str, block: int, quoted: str | None) -> It
 class CsvFeed(Feed):
     """Comma-separated text with a header line."""
 
-    def __init__(self, path: Path, mapping: EventMapping) -> None:
-        super().__init__(path, mapping)
+    def __init__(self, path: Path, wanted: Wanted) -> None:
+        super().__init__(path, wanted)
         names: list[str] | None = None
-        for piece in text_pieces(path, mapping.encoding, 4 << 20, mapping.delimiter):
+        for piece in text_pieces(path, wanted.encoding, 4 << 20, wanted.delimiter):
             if names is None and len(piece.starts):
-                names = [n.strip() for n in split_fields(piece.record(0), mapping.delimiter)]
+                names = [n.strip() for n in split_fields(piece.record(0), wanted.delimiter)]
                 self.rows -= 1
             self.rows += len(piece.starts)
         if names is None:
             raise Invalid(f"{path.name} is empty: not even a header line")
         self._need(names)
-        used = mapping.columns.names()
+        used = wanted.columns
         twice = [name for name in used if names.count(name) > 1]
         if twice:
             raise Invalid(f"{path.name}: the header names column {twice[0]!r} twice")
@@ -203,7 +240,7 @@ class CsvFeed(Feed):
         """Hand out the rows in file order, at most `batch` at a time."""
         block = min(max(batch * 128, 1 << 16), 16 << 20)
         header = True
-        for whole in text_pieces(self.path, self.mapping.encoding, block, self.mapping.delimiter):
+        for whole in text_pieces(self.path, self.wanted.encoding, block, self.wanted.delimiter):
             piece = whole
             if header and len(piece.starts):
                 piece, header = piece.without_first(), False
@@ -225,7 +262,7 @@ class CsvFeed(Feed):
                 block_size=len(piece.text) + 1,
             ),
             parse_options=pa.csv.ParseOptions(
-                delimiter=self.mapping.delimiter,
+                delimiter=self.wanted.delimiter,
                 newlines_in_values=True,
                 invalid_row_handler=skip,
             ),
@@ -254,12 +291,12 @@ class CsvFeed(Feed):
 class JsonFeed(Feed):
     """One JSON object per line; a column may be a path through objects, `a.b`."""
 
-    def __init__(self, path: Path, mapping: EventMapping) -> None:
-        super().__init__(path, mapping)
+    def __init__(self, path: Path, wanted: Wanted) -> None:
+        super().__init__(path, wanted)
         seen: dict[str, None] = {}
         found: set[str] = set()
         checked = 0
-        for piece in text_pieces(path, mapping.encoding, 4 << 20, None):
+        for piece in text_pieces(path, wanted.encoding, 4 << 20, None):
             for row in range(min(len(piece.starts), _SAMPLE_LINES - checked)):
                 try:
                     body = orjson.loads(piece.record(row))
@@ -267,7 +304,7 @@ class JsonFeed(Feed):
                     continue
                 if isinstance(body, dict):
                     seen.update(dict.fromkeys(body))
-                    found |= {n for n in mapping.columns.names() if _reach(body, n) is not None}
+                    found |= {n for n in wanted.columns if _reach(body, n) is not None}
             checked = min(_SAMPLE_LINES, checked + len(piece.starts))
             self.rows += len(piece.starts)
         if self.rows == 0:
@@ -280,12 +317,12 @@ class JsonFeed(Feed):
     def chunks(self, batch: int) -> Iterator[Chunk]:
         """Hand out the rows in file order, at most `batch` at a time."""
         block = min(max(batch * 256, 1 << 16), 16 << 20)
-        for piece in text_pieces(self.path, self.mapping.encoding, block, None):
+        for piece in text_pieces(self.path, self.wanted.encoding, block, None):
             if len(piece.starts):
                 yield from _slices(self._parse(piece), batch)
 
     def _parse(self, piece: Piece) -> Chunk:
-        names = self.mapping.columns.names()
+        names = self.wanted.columns
         lines = piece.lines()
         keep = np.ones(len(lines), dtype=bool)
         broken: list[Broken] = []
@@ -340,8 +377,8 @@ def _json_column(values: list[Any]) -> pa.Array:
 class GeoJsonFeed(Feed):
     """A GeoJSON feature collection of points, read by GDAL in batches."""
 
-    def __init__(self, path: Path, mapping: EventMapping) -> None:
-        super().__init__(path, mapping)
+    def __init__(self, path: Path, wanted: Wanted) -> None:
+        super().__init__(path, wanted)
         with open_binary(path) as stream:
             check_utf8(_whole(stream.read, path), path.name)
         self._where = ("/vsigzip/" if is_gzip(path) else "") + str(path.resolve())
@@ -360,12 +397,12 @@ class GeoJsonFeed(Feed):
         """Hand out the rows in file order, at most `batch` at a time."""
         import pyogrio
 
-        names = self.mapping.columns.names()
-        geometry = self.mapping.columns.point is None
+        names = self.wanted.columns
+        geometry = self.wanted.point is None
         at = 1
         with pyogrio.raw.open_arrow(
             self._where,
-            columns=names,
+            columns=list(names),
             read_geometry=geometry,
             batch_size=batch,
             use_pyarrow=True,
@@ -382,8 +419,8 @@ class GeoJsonFeed(Feed):
 class ParquetFeed(Feed):
     """Parquet; GeoParquet points are used when the mapping names no point columns."""
 
-    def __init__(self, path: Path, mapping: EventMapping) -> None:
-        super().__init__(path, mapping)
+    def __init__(self, path: Path, wanted: Wanted) -> None:
+        super().__init__(path, wanted)
         self._geometry: str | None = None
         try:
             with pa.parquet.ParquetFile(path) as file:
@@ -401,11 +438,11 @@ class ParquetFeed(Feed):
 
     def _columns(self) -> list[str]:
         extra = [self._geometry] if self._geometry else []
-        return [*self.mapping.columns.names(), *extra]
+        return [*self.wanted.columns, *extra]
 
     def chunks(self, batch: int) -> Iterator[Chunk]:
         """Hand out the rows in file order, at most `batch` at a time."""
-        names = self.mapping.columns.names()
+        names = self.wanted.columns
         at = 1
         with pa.parquet.ParquetFile(self.path) as file:
             for record_batch in file.iter_batches(batch, columns=self._columns()):

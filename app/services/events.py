@@ -28,7 +28,7 @@ import sqlalchemy as sa
 
 from app.database import raw, transaction
 from app.errors import Conflict, Invalid
-from app.services.event_files import Broken, Feed, open_feed
+from app.services.event_files import Broken, Feed, Wanted, open_feed
 from app.services.event_mapping import EventMapping, load_mapping, parse_mapping
 from app.services.event_places import (
     LOCATED_BY,
@@ -134,7 +134,12 @@ def import_file(
     with engine.connect() as connection:
         place = load_place(connection, pack)
         _check_source(connection, pack, chosen)
-    feed = open_feed(path, chosen)
+    feed = open_feed(
+        path,
+        Wanted(
+            tuple(chosen.columns.names()), chosen.columns.point, chosen.encoding, chosen.delimiter
+        ),
+    )
     checker = RowChecker(
         chosen, feed.point, place.layout, chosen.allowed_kinds(), now or datetime.now(UTC)
     )
