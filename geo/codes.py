@@ -33,6 +33,7 @@ REASONS = {
     "zero": "has only zeros",
 }
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d*)?([eE][+-]?\d+)?")
+_POWER = re.compile(r"\d+([.,]\d+)?[eE]\+\d+")
 _EXACT_INTEGER = 2.0**53
 
 
@@ -223,6 +224,26 @@ class CodeLayout:
         }
 
 
+def plain_code(value: object) -> str:
+    """Code of a map without a layout: any text, trimmed; whole numbers as their digits.
+
+    Raises
+    ------
+    CodeError
+        `empty`, or `mangled` for what a spreadsheet made of a long number.
+    """
+    if isinstance(value, (int, float, np.integer, np.floating)):
+        return _clean(value)
+    if value is None or value is pd.NA:
+        raise CodeError("empty", value)
+    text = _trim(value)
+    if not text:
+        raise CodeError("empty", value)
+    if _POWER.fullmatch(text):
+        raise CodeError("mangled", value)
+    return text
+
+
 def load_layout(mapping: Mapping[str, Any]) -> CodeLayout:
     """Layout from `{"name": …, "segments": [{"name", "length", "level"?}, …]}`.
 
@@ -247,6 +268,10 @@ def load_layout(mapping: Mapping[str, Any]) -> CodeLayout:
     return CodeLayout(name, segments)
 
 
+def _trim(value: object) -> str:
+    return str(value).strip().strip("\ufeff").strip().removeprefix("'")
+
+
 def _clean(value: object) -> str:
     if isinstance(value, (float, np.floating)):
         if np.isnan(value):
@@ -257,7 +282,7 @@ def _clean(value: object) -> str:
         value = int(number)
     if value is None or value is pd.NA:
         raise CodeError("empty", value)
-    text = str(value).strip().strip("\ufeff").strip().removeprefix("'")
+    text = _trim(value)
     if not text:
         raise CodeError("empty", value)
     if text.isascii() and text.isdigit():

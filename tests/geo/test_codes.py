@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geo.codes import REASONS, CodeError, CodeLayout, LayoutError, load_layout
+from geo.codes import REASONS, CodeError, CodeLayout, LayoutError, load_layout, plain_code
 
 FILE = Path(__file__).resolve().parents[2] / "data" / "layouts" / "unified-27.yaml"
 LAYOUT = load_layout(yaml.safe_load(FILE.read_text(encoding="utf-8")))
@@ -151,3 +151,20 @@ def test_a_layout_may_lack_levels_and_must_make_sense() -> None:
         load_layout({"name": "x", "segments": [{"length": 1, "level": "a"}] * 2})
     with pytest.raises(LayoutError):
         CodeLayout("x", ())
+
+
+def test_codes_without_a_layout() -> None:
+    given = [" KERR ", "E05012270", "09007", 64000, 64000.0, "\ufeffDS", "'007"]
+    want = ["KERR", "E05012270", "09007", "64000", "64000", "DS", "007"]
+    assert [plain_code(v) for v in given] == want
+    for value, reason in [
+        (" ", "empty"),
+        (None, "empty"),
+        (pd.NA, "empty"),
+        (float("nan"), "empty"),
+        ("3.3E+26", "mangled"),
+        (3.3e26, "mangled"),
+    ]:
+        with pytest.raises(CodeError) as caught:
+            plain_code(value)
+        assert caught.value.reason == reason
