@@ -1,0 +1,107 @@
+"""`wusetu exposures`: import what can be hit — residents, firms, dwellings …"""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+SOME_REJECTED = 3
+
+
+@click.group()
+def command() -> None:
+    """Import exposures: residents, floating population, firms, dwellings, any measure."""
+
+
+def _pairs(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for text in given:
+        measure, equals, column = text.partition("=")
+        if not equals or not measure or not column:
+            raise click.BadParameter(f"{text!r} is not measure=COLUMN")
+        if measure in pairs:
+            raise click.BadParameter(f"measure {measure!r} is given twice")
+        pairs[measure] = column
+    return pairs
+
+
+@command.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--pack", required=True, help="Series of boundaries the codes belong to.")
+@click.option("--source", default="", help="Where the values come from; kept with them.")
+@click.option(
+    "--measure",
+    "measures",
+    multiple=True,
+    callback=_pairs,
+    metavar="NAME=COLUMN",
+    help="Wide file: which column is which measure; repeat it.",
+)
+@click.option("--code", help="Column of the code (default: the one called code).")
+@click.option(
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Day the values describe, where the file has no column as_of.",
+)
+@click.option("--encoding", type=click.Choice(["utf-8", "gb18030", "gbk"]), default="utf-8")
+@click.option(
+    "--rejects",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="CSV file for what is refused: line, column, value, reason, text.",
+)
+def import_command(
+    *,
+    file: Path,
+    pack: str,
+    source: str,
+    measures: dict[str, str],
+    code: str | None,
+    as_of: datetime | None,
+    encoding: str,
+    rejects: Path | None,
+) -> None:
+    """Import a CSV or Parquet file: long (code, measure, value, as_of) or wide (--measure).
+
+    Exit code 0: all values loaded; 3: some were rejected; 2: refused, nothing was written.
+    """
+    from app import settings
+    from app.database import make_engine, resolve_url
+    from app.services.exposures import import_file
+
+    chosen = settings.load()
+    engine = make_engine(resolve_url(chosen), chosen.database)
+    try:
+        report = import_file(
+            engine,
+            file,
+            pack=pack,
+            source=source,
+            measures=measures,
+            code=code,
+            as_of=as_of.date() if as_of else None,
+            encoding="gb18030" if encoding == "gbk" else encoding,
+            rejects=rejects,
+        )
+    finally:
+        engine.dispose()
+    click.echo(
+        f"values    {report.rows:,}: {report.new:,} new, {report.updated:,} updated, "
+        f"{report.unchanged:,} unchanged, {report.rejected:,} rejected"
+    )
+    for measure, total in report.totals.items():
+        click.echo(f"total     {measure} {total:,.10g}")
+    if report.succeeded:
+        click.echo(
+            f"note      {report.succeeded:,} value(s) of units that ended go to their successors"
+        )
+    for reason, count in report.reasons.most_common():
+        click.echo(f"rejected  {count:,} × {reason}")
+    for broken in report.examples:
+        value = f" {broken.value!r}" if broken.value else ""
+        click.echo(f"  line {broken.line}, {broken.column}:{value} {broken.text}")
+    if report.rejected:
+        click.echo(f"rejects   {rejects or '(--rejects FILE keeps all of them)'}")
+        sys.exit(SOME_REJECTED)
