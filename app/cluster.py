@@ -1,6 +1,6 @@
 """The private PostgreSQL + PostGIS cluster of a single-machine installation.
 
-May import `app.errors`, `app.postgres`, psycopg2 and filelock; knows nothing of the schema.
+May import `app.errors`, `app.postgres`, `app.cluster_home`, psycopg2 and filelock; knows nothing of the schema.
 Promises: starting is idempotent and safe from several processes at once; whatever state the last
 life ended in (kill -9, power cut, full disk, half an initdb) is either recovered from or explained
 in one message; a data folder of another major version is never touched. Whether the server runs is
@@ -10,15 +10,11 @@ decided by connecting to it, never by `pg_ctl status` or a pid file alone.
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
 import os
-import pwd
 import re
 import shlex
 import shutil
 import signal
-import stat
 import subprocess
 import tempfile
 import time
@@ -32,13 +28,11 @@ from filelock import FileLock, Timeout
 from psycopg2 import sql
 
 from app import postgres
+from app.cluster_home import PORT, Home, explained, said
 from app.errors import ClusterError
 
 #: Database superuser of the cluster; only those who may enter the socket folder can be it.
 OWNER = "wusetu"
-PORT = 5432
-#: `sun_path` of a unix socket holds 108 bytes with the closing zero.
-LONGEST_SOCKET = 107
 #: A new cluster and its first extension take about 60 MB.
 ROOM_TO_MAKE = 128 * 2**20
 #: Less than one more WAL segment: PostgreSQL would stop in the middle of its work.
@@ -47,6 +41,9 @@ LOCK_SECONDS = 180
 #: Long, because crash recovery replays up to `max_wal_size`.
 START_SECONDS = 600
 STOP_SECONDS = 60
+CONNECT_SECONDS = 10
+#: How long a living server that does not say why may be silent.
+PATIENCE_SECONDS = 5
 LOG_MAX = 8 * 2**20
 #: In the answer of a server that is starting, recovering or stopping.
 _CHANGING = "the database system is"
@@ -77,7 +74,7 @@ log_autovacuum_min_duration = -1
 """
 
 
-class Cluster:
+class Cluster(Home):
     """A cluster that belongs to one data folder: unix socket only, unprivileged owner.
 
     Parameters
@@ -95,64 +92,9 @@ class Cluster:
     """
 
     def __init__(self, root: Path, options: Mapping[str, str] | None = None) -> None:
-        self.root = Path(root).expanduser().absolute()
         self.options = dict(options or {})
-        self.programs = postgres.find(self.root)
-        self._choose_home()
-
-    # -- where and who ---------------------------------------------------------------------
-
-    def _choose_home(self) -> None:
-        """Set `home`, `data`, `log`, `user`: who owns the cluster, and where."""
-        self.user: pwd.struct_passwd | None = None
-        self.home = self.root
-        if os.geteuid() == 0:
-            # initdb refuses root: a system user of no rights owns and runs the cluster
-            self.user = _system_user()
-            tag = hashlib.sha256(os.fsencode(self.root.resolve())).hexdigest()[:12]
-            moved = Path("/var/lib/wusetu") / tag
-            with _said(self.root):
-                if not self.root.exists():
-                    self.root.mkdir(parents=True)
-                    self.root.chmod(0o755)  # whatever the umask
-                if (self.root / "pg").exists():
-                    owner = (self.root / "pg").stat().st_uid
-                    if owner not in (0, self.user.pw_uid):
-                        self.user = pwd.getpwuid(owner)  # a plain user made it; stay that user
-            if moved.exists() or not self._reachable(self.root):
-                self.home = moved
-        self.data = self.home / "pg"
-        self.log = self.home / "server.log"
-
-    @property
-    def moved(self) -> bool:
-        """Whether the cluster is outside the data folder because its user cannot enter that."""
-        return self.home != self.root
-
-    def _reachable(self, folder: Path) -> bool:
-        return self._run("/bin/sh", "-c", 'cd -- "$1"', "sh", str(folder)).returncode == 0
-
-    def _run(
-        self, *argv: str | Path, env: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a program as the cluster's user, with none of the caller's PG… variables."""
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "LD_", "LC_"))}
-        clean |= {"LC_ALL": "C.UTF-8", "LANG": "C.UTF-8", **(env or {})}
-        if self.user:
-            clean |= {"HOME": self.user.pw_dir, "USER": self.user.pw_name}
-        return subprocess.run(  # noqa: S603
-            [os.fspath(one) for one in argv],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            cwd="/",
-            env=clean,
-            check=False,
-            user=self.user.pw_uid if self.user else None,
-            group=self.user.pw_gid if self.user else None,
-            extra_groups=[] if self.user else None,
-        )
+        self.programs = postgres.find(Path(root).expanduser().absolute())
+        super().__init__(root)
 
     def _program(self, name: str, *argv: str | Path) -> subprocess.CompletedProcess[str]:
         chosen = self._chosen()
@@ -171,7 +113,7 @@ class Cluster:
         except FileNotFoundError:
             return self.programs[0]
         except PermissionError as error:
-            raise self._forbidden(error) from error
+            raise explained(error, self.home) from error
         for one in self.programs:
             if str(one.major) == text:
                 return one
@@ -189,26 +131,7 @@ class Cluster:
             + ", or choose another folder with WUSETU_DATA_DIR"
         )
 
-    def _forbidden(self, error: OSError) -> ClusterError:
-        return _explained(error, Path(os.fsdecode(error.filename or self.home)))
-
     # -- addresses -------------------------------------------------------------------------
-
-    @property
-    def socket_dir(self) -> Path:
-        """Folder of the unix socket: inside the cluster's own folder where that is short and
-        plain enough, else a folder of random name in the temporary folder, noted in `home`.
-        """  # noqa: D205
-        inside = self.home / "run"
-        if _fits(inside):
-            return inside
-        try:
-            noted = Path(os.fsdecode((self.home / "socket").read_bytes().strip()))
-        except FileNotFoundError:
-            return inside  # not started yet
-        except OSError as error:
-            raise self._forbidden(error) from error
-        return noted
 
     def url(self, database: str = "wusetu") -> str:
         """SQLAlchemy URL of `database`; valid once started."""
@@ -216,39 +139,6 @@ class Cluster:
         return (
             f"postgresql+psycopg2://{OWNER}@/{quote(database)}?host={self.socket_dir}&port={PORT}"
         )
-
-    def _private(self, folder: Path) -> bool:
-        """Whether `folder` is a real folder that the cluster's user alone can enter."""
-        try:
-            found = folder.lstat()
-        except OSError:
-            return False
-        owner = self.user.pw_uid if self.user else os.geteuid()
-        return (
-            stat.S_ISDIR(found.st_mode) and found.st_uid == owner and not stat.S_IMODE(found.st_mode) & 0o077
-        )  # fmt: skip
-
-    def _make_socket_dir(self) -> Path:
-        folder = self.socket_dir
-        if _fits(folder):
-            if self._private(folder):
-                return folder
-            if folder.parent == self.home:  # ours by its place: only the mode can be wrong
-                folder.mkdir(mode=0o700, exist_ok=True)
-                self._own(folder)
-                folder.chmod(0o700)
-                return folder
-        # A name no one can foresee, made with 0700 by mkdtemp: nobody can sit on it beforehand.
-        folder = Path(tempfile.mkdtemp(prefix="wst-", dir=_short_temp()))
-        self._own(folder)
-        note = self.home / "socket"
-        note.write_bytes(os.fsencode(folder))
-        note.chmod(0o644)
-        return folder
-
-    def _own(self, path: Path) -> None:
-        if self.user:
-            os.chown(path, self.user.pw_uid, self.user.pw_gid)
 
     # -- asking ----------------------------------------------------------------------------
 
@@ -273,7 +163,7 @@ class Cluster:
             user=OWNER,
             dbname=database,
             password="",
-            connect_timeout=10,
+            connect_timeout=CONNECT_SECONDS,
             application_name="wusetu cluster",
         )
 
@@ -311,7 +201,7 @@ class Cluster:
             It cannot be made or started; the message names the folder and the reason.
         """
         self._chosen()  # a foreign version ends here, before anything is written
-        with _said(self.home):
+        with said(self.home):
             if self.running():
                 return False
             self.home.mkdir(parents=True, exist_ok=True)
@@ -331,7 +221,7 @@ class Cluster:
         """Stop the server if it runs, and tidy up after it."""
         if not self.data.exists():
             return
-        with _said(self.home), self._locked():
+        with said(self.home), self._locked():
             if self._recorded() is not None and self._recorded() in self._members():
                 done = self._program(
                     "pg_ctl", "stop", "-m", "fast", "-w", "-t", str(STOP_SECONDS), "-D", self.data
@@ -430,33 +320,6 @@ class Cluster:
 
     # -- after an unclean end --------------------------------------------------------------
 
-    def _recorded(self) -> int | None:
-        """Pid in `postmaster.pid`; None when there is none. It may name anyone."""
-        try:
-            return int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
-        except (FileNotFoundError, ValueError):
-            return None
-
-    def _members(self) -> set[int]:
-        """Pids of living PostgreSQL processes of this data folder (each has it as its cwd).
-
-        Asked as the cluster's user: root in a container may not look into others' /proc.
-        """
-        done = self._run(
-            "find", "/proc", "-mindepth", "2", "-maxdepth", "2", "-name", "cwd", "-type", "l",
-            "-printf", "%h\t%l\n",
-        )  # fmt: skip
-        here = str(self.data.resolve())
-        found = set()
-        for line in done.stdout.splitlines():
-            process, _, cwd = line.partition("\t")
-            if cwd != here or not (name := process.rpartition("/")[2]).isdigit():
-                continue
-            with contextlib.suppress(OSError):
-                if Path(process, "comm").read_text().startswith("postgres"):
-                    found.add(int(name))
-        return found
-
     def _bury(self) -> bool:
         """Make the way free for a start (we hold the lock); True when a server answers after all."""
         pid = self._recorded()
@@ -487,14 +350,14 @@ class Cluster:
 
     def _await(self, pid: int) -> bool:
         """Wait for a server that is starting, recovering or stopping; True when it answers."""
-        patience = time.monotonic() + 5
+        patience = time.monotonic() + PATIENCE_SECONDS
         limit = time.monotonic() + START_SECONDS
         while time.monotonic() < min(patience, limit):
             reason = self._ask()
             if reason is None:
                 return True
             if _CHANGING in reason:
-                patience = time.monotonic() + 5
+                patience = time.monotonic() + PATIENCE_SECONDS
             if pid not in self._members():
                 break
             time.sleep(0.1)
@@ -521,11 +384,6 @@ class Cluster:
             )
 
     # -- disk ------------------------------------------------------------------------------
-
-    def free(self) -> int:
-        """Bytes the cluster may still write in its folder."""
-        found = os.statvfs(self.home)
-        return found.f_bavail * found.f_frsize
 
     def _need(self, size: int) -> None:
         if self.free() < size:
@@ -565,58 +423,9 @@ class Cluster:
                     cursor.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
 
 
-def _system_user() -> pwd.struct_passwd:
-    for name in ("postgres", "nobody"):
-        with contextlib.suppress(KeyError):
-            return pwd.getpwnam(name)
-    raise ClusterError("root may not run PostgreSQL, and there is no user postgres or nobody")
-
-
-def _fits(folder: Path) -> bool:
-    """Whether a socket in `folder` has a name the system, libpq and URLs all take as it is."""
-    name = os.fsencode(folder / f".s.PGSQL.{PORT}")
-    # the ".lock" beside the socket is an ordinary file and has no such limit
-    return len(name) <= LONGEST_SOCKET and bool(re.fullmatch(rb"[A-Za-z0-9_./+-]+", name))
-
-
-def _short_temp() -> Path:
-    folder = Path(tempfile.gettempdir())
-    return folder if _fits(folder / "wst-12345678") else Path("/tmp")  # noqa: S108
-
-
 def _tail(text: str, lines: int = 6) -> str:
     return "\n".join(text.strip().splitlines()[-lines:])
 
 
 def _mb(size: int) -> str:
     return f"{size / 2**20:.0f} MB"
-
-
-def _explained(error: OSError, path: Path) -> ClusterError:
-    """Say what the system refused, where, and who asked."""
-    who = pwd.getpwuid(os.geteuid()).pw_name if _known(os.geteuid()) else str(os.geteuid())
-    owner = ""
-    with contextlib.suppress(OSError, KeyError):
-        owner = f" (it belongs to {pwd.getpwuid(path.stat().st_uid).pw_name})"
-    return ClusterError(
-        f"{path}: {error.strerror or error} for user {who}{owner}; "
-        "run as the user who made it, or choose another folder with WUSETU_DATA_DIR"
-    )
-
-
-def _known(uid: int) -> bool:
-    with contextlib.suppress(KeyError):
-        pwd.getpwuid(uid)
-        return True
-    return False
-
-
-@contextlib.contextmanager
-def _said(place: Path) -> Iterator[None]:
-    """Turn what the system refuses into one clear error."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ClusterError(f"the disk is full: {place}") from error
-        raise _explained(error, Path(os.fsdecode(error.filename or place))) from error

@@ -95,6 +95,11 @@ def translated_errors() -> Iterator[None]:
             raise Conflict("this exists already") from error
         raise Invalid("the data does not fit together") from error
     except OperationalError as error:
+        if isinstance(error.orig, psycopg2.errors.DiskFull):
+            raise Unavailable(
+                f"the disk of the database is full: {error.orig.diag.message_primary}; "
+                "`wusetu db status` says where it is and what is free"
+            ) from error
         raise Unavailable("the database does not answer") from error
     except DBAPIError as error:
         if error.connection_invalidated:

@@ -1,6 +1,6 @@
 """Which PostgreSQL + PostGIS programs this machine offers, and how to call them.
 
-Standard library only. Three places are looked at: the folder named by `WUSETU_PG_BIN`, the
+Standard library only, beside the project's own settings. Three places are looked at: the folder named by `WUSETU_PG_BIN`, the
 packages unpacked by `scripts/postgres.sh` into the data folder, and the distribution's own.
 """
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.errors import ClusterError
+from app.settings import PROJECT
 
 #: Oldest major version the SQL of the project is tested on.
 OLDEST = 15
@@ -84,11 +85,12 @@ def _has_postgis(bin_dir: Path, major: int) -> bool:
 def _candidates(data_dir: Path) -> Iterator[tuple[Path, dict[str, str]]]:
     if named := os.environ.get("WUSETU_PG_BIN"):
         bin_dir = Path(named).resolve()
-        unpacked = next((up for up in bin_dir.parents if (up / ".unpacked").exists()), None)
-        yield bin_dir, _unpacked_env(unpacked) if unpacked else {}
+        root = next((up for up in bin_dir.parents if (up / ".unpacked").exists()), None)
+        yield bin_dir, _unpacked_env(root) if root else {}
         return
-    unpacked = data_dir / "deb"
-    for root, env in ((Path("/"), {}), (unpacked, _unpacked_env(unpacked))):
+    # the set-up unpacks into the project's data folder; a test's cluster has another one
+    unpacked = [data_dir / "deb", PROJECT / ".wusetu" / "deb"]
+    for root, env in ((Path("/"), {}), *((one, _unpacked_env(one)) for one in unpacked)):
         for bin_dir in sorted((root / "usr/lib/postgresql").glob("*/bin"), reverse=True):
             yield bin_dir, env
     if which := shutil.which("initdb"):

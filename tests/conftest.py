@@ -1,7 +1,13 @@
-"""Fixtures: a real private cluster, one migrated template, a clone of it per test."""
+"""Fixtures: a real server, one migrated template, a clone of it per test.
+
+The server is a private cluster of the tests' own, one per pytest worker, on an address no one else
+uses; with `WUSETU_DATABASE_URL` it is that server, and the databases made there are dropped again.
+"""
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import shutil
 import tempfile
@@ -12,25 +18,57 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from app import settings
 from app.cluster import Cluster
 from app.database import make_engine, migrate
+from app.errors import ClusterError
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
+# No test may reach the user's own data: neither their server's database nor their data folder.
+GIVEN_URL = os.environ.pop("WUSETU_DATABASE_URL", None)
+_DATA_DIR = Path(tempfile.mkdtemp(prefix="wusetu-test-"))
+_DATA_DIR.chmod(0o755)  # the cluster's user must get through
+if (_deb := settings.load().data_dir / "deb").is_dir():
+    (_DATA_DIR / "deb").symlink_to(_deb.resolve())  # programs unpacked without root
+os.environ["WUSETU_DATA_DIR"] = str(_DATA_DIR)
+
+
+@atexit.register
+def _leave_nothing() -> None:
+    with contextlib.suppress(ClusterError):
+        one = Cluster(_DATA_DIR)
+        one.stop()
+        if one.moved:
+            shutil.rmtree(one.home, ignore_errors=True)
+    shutil.rmtree(_DATA_DIR, ignore_errors=True)
+
+
+class GivenServer:
+    """The server of `WUSETU_DATABASE_URL`, in the words of `Cluster`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = sa.make_url(url).set(drivername="postgresql+psycopg2")
+
+    def url(self, database: str = "postgres") -> str:
+        """URL of another database of the same server."""
+        return self._url.set(database=database).render_as_string(hide_password=False)
+
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """A PostgreSQL cluster of the tests' own, on an address no one else uses."""
-    root = Path(tempfile.mkdtemp(prefix="wusetu-test-"))
-    os.chmod(root, 0o755)
-    one = Cluster(root)
+def cluster() -> Iterator[Cluster | GivenServer]:
+    """The server of the tests."""
+    if GIVEN_URL:
+        yield GivenServer(GIVEN_URL)
+        return
+    # Nothing here has to outlive a power cut.
+    one = Cluster(_DATA_DIR, options={"fsync": "off", "full_page_writes": "off"})
     one.start()
     yield one
     one.stop()
-    shutil.rmtree(root, ignore_errors=True)
 
 
-def _admin(cluster: Cluster, *statements: str) -> None:
+def _admin(cluster: Cluster | GivenServer, *statements: str) -> None:
     engine = sa.create_engine(cluster.url("postgres"), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         for statement in statements:
@@ -39,15 +77,17 @@ def _admin(cluster: Cluster, *statements: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def template(cluster: Cluster) -> str:
+def template(cluster: Cluster | GivenServer) -> Iterator[str]:
     """Name of a database with the whole schema and no rows."""
-    _admin(cluster, "create database wusetu_template")
-    migrate(cluster.url("wusetu_template"))
-    return "wusetu_template"
+    name = f"wusetu_template_{uuid.uuid4().hex[:12]}"
+    _admin(cluster, f"create database {name}")
+    migrate(cluster.url(name))
+    yield name
+    _admin(cluster, f"drop database {name} with (force)")
 
 
 @pytest.fixture
-def db_url(cluster: Cluster, template: str) -> Iterator[str]:
+def db_url(cluster: Cluster | GivenServer, template: str) -> Iterator[str]:
     """URL of an empty database of this test alone."""
     name = f"t_{uuid.uuid4().hex[:12]}"
     _admin(cluster, f"create database {name} template {template}")
