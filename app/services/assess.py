@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,8 +21,10 @@ import sqlalchemy as sa
 
 from app.api.models import Period
 from app.database import transaction, translated_errors
-from app.errors import Conflict, NotFound, WusetuError
+from app.errors import Conflict, Invalid, WusetuError
+from app.services.boundaries import newest_version
 from app.services.counts import EventCounts, Ints, count_events, level_counts, period_sums
+from app.services.exposures import exposure_table
 from app.services.periods import Span, month_bounds, spans
 from app.services.publish import Writer
 from app.services.scenes import DEFAULT, OVERALL, Scene, load_scene, scene_names
@@ -47,7 +49,7 @@ class Inputs:
     zone: str
     table: UnitTable
     counts: EventCounts
-    exposures: Floats  # (M, N) by unit id - 1, nan = missing
+    exposures: Floats  # (M, N + 1) by unit id, nan = missing
     levels: tuple[str, ...]
 
     @property
@@ -173,29 +175,6 @@ def choose_scene(connection: sa.Connection, pack: str, scene: Scene | str | Path
     return load_scene(last if last in scene_names() else DEFAULT)
 
 
-def newest_version(connection: sa.Connection, pack: str) -> int:
-    """Newest boundary version of a pack.
-
-    Raises
-    ------
-    NotFound
-        There is no such pack.
-    """
-    found = connection.execute(
-        sa.text(
-            "select id from boundary_version where pack = :pack "
-            "order by valid_from desc, id desc limit 1"
-        ),
-        {"pack": pack},
-    ).scalar_one_or_none()
-    if found is None:
-        known = connection.execute(
-            sa.text("select string_agg(distinct pack, ', ' order by pack) from boundary_version")
-        ).scalar_one()
-        raise NotFound(f"no boundaries of pack {pack!r}; there are {known or 'none'}")
-    return int(found)
-
-
 def chosen_levels(table: UnitTable, finest: str | None) -> tuple[str, ...]:
     """Levels down to `finest`, which coarser ones always come with; None: all that have units.
 
@@ -227,21 +206,17 @@ def read_inputs(
     """
     chosen = choose_scene(connection, pack, scene)
     zone = chosen.time_zone or zone
-    table = read_units(connection, newest_version(connection, pack))
+    table = read_units(connection, newest_version(connection, pack).id)
     levels = chosen_levels(table, finest)
     counts = count_events(connection, pack, list(chosen.kinds), zone, table)
-    as_of = counts.data_cutoff.astimezone(ZoneInfo(zone)).date()
-    exposures = read_exposures(connection, table, list(chosen.measures), as_of)
+    today = datetime.now(ZoneInfo(zone)).date()
+    exposures = exposure_table(connection, table.version_id, list(chosen.measures), today)
+    if np.isnan(exposures).all():
+        raise Invalid(
+            f"{pack}: no unit has a value of {', '.join(chosen.measures)}. "
+            "Import exposures first: `wusetu exposures import`"
+        )
     return Inputs(pack, chosen, zone, table, counts, exposures, levels)
-
-
-def read_exposures(
-    connection: sa.Connection, table: UnitTable, measures: list[str], as_of: date
-) -> Floats:
-    """Exposures of every unit: (M, N) float64 by unit id - 1, nan = missing."""
-    from app.services.exposures import exposure_table
-
-    return exposure_table(connection, table.version_id, measures, as_of)
 
 
 @contextmanager
@@ -391,7 +366,7 @@ def _write(connection: sa.Connection, run: int, inputs: Inputs, progress: Progre
         for level in inputs.levels:
             first, count = table.range(level)
             references = table.references(level, scene.reference_level)
-            exposures = inputs.exposures[:, first - 1 : first - 1 + count]
+            exposures = inputs.exposures[:, first : first + count]
             shares = exposure.kind_shares(exposures, inputs.weights(), references)
             writer.units(level, exposures, shares, exposure.complexity(shares, references))
             months = level_counts(inputs.counts, table, level, kinds)

@@ -20,6 +20,7 @@ from app.api.models import (
 from app.services.caches import Caches
 from app.services.runs import RunFacts, run_facts
 from app.services.scenes import OVERALL, Title
+from app.services.tile_archives import CONTEXT
 from app.services.units import UnitTable, unit_table
 
 VERSION = version("wusetu")
@@ -70,6 +71,10 @@ def _kinds(facts: RunFacts) -> list[KindInfo]:
     ]
 
 
+def _address(digest: str) -> str:
+    return f"/tiles/{digest}/{{z}}/{{x}}/{{y}}.mvt"
+
+
 def _levels(facts: RunFacts, table: UnitTable, archives: dict[str, Any]) -> list[LevelInfo]:
     found = []
     for level in facts.levels:
@@ -82,7 +87,7 @@ def _levels(facts: RunFacts, table: UnitTable, archives: dict[str, Any]) -> list
                 title=Words(zh=zh, en=en),
                 count=count,
                 first_id=first,
-                tiles=f"/tiles/{digest}/{{z}}/{{x}}/{{y}}.mvt" if digest else "",
+                tiles=_address(digest) if digest else "",
                 tilejson=f"/tiles/{facts.pack}/{level}/tilejson.json",
                 min_zoom=low,
                 max_zoom=high,
@@ -138,7 +143,7 @@ def _map(connection: sa.Connection, caches: Caches, row: sa.Row[Any]) -> MapInfo
         rule=ColourRuleInfo(version=scene.colour_rule.version, rows=scene.colour_rule.rows()),
         located=facts.located,
         grid_share=facts.grid_share,
-        context_tiles=None,
+        context_tiles=_address(row.archives[CONTEXT][0]) if CONTEXT in row.archives else None,
     )
 
 

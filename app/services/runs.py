@@ -197,6 +197,66 @@ def run_info(connection: sa.Connection, run: int) -> RunInfo:
     return RunInfo.model_validate(dict(row._mapping))
 
 
+def newest_run(connection: sa.Connection, pack: str) -> int:
+    """Find the number of the newest published run of a pack.
+
+    Raises
+    ------
+    NotFound
+        Nothing of that pack is published.
+    """
+    found = connection.execute(
+        sa.text("select max(id) from run where pack = :pack and status = 'published'"),
+        {"pack": pack},
+    ).scalar_one()
+    if found is None:
+        raise NotFound(f"no published run of {pack!r}: run `wusetu assess --pack {pack}`")
+    return int(found)
+
+
+def quality_notes(connection: sa.Connection, facts: RunFacts) -> list[str]:
+    """Say what to look at before believing a run: data-quality notes."""
+    notes = []
+    located = facts.located
+    if located["no_unit"]:
+        notes.append(f"{located['no_unit']:,} events are located to no unit and in no colour")
+    if located["other_version"]:
+        notes.append(
+            f"{located['other_version']:,} events are located in another boundary version: "
+            "locate them again (`wusetu events`)"
+        )
+    if located["other_kinds"]:
+        notes.append(f"{located['other_kinds']:,} events are of kinds the scene does not count")
+    if located["mismatch"]:
+        notes.append(f"{located['mismatch']:,} events have a code and a point that disagree")
+    missing = connection.execute(
+        sa.text(
+            "select unit.level, count(*) as units from run_unit "
+            "join unit on unit.boundary_version_id = :version and unit.id = unit_id "
+            "where run_id = :run and complexity is null group by 1"
+        ),
+        {"run": facts.id, "version": facts.version_id},
+    ).all()
+    for level in facts.levels:
+        for row in missing:
+            if row.level == level:
+                notes.append(f"{row.units:,} units of level {level} have no exposure: no data")
+    batches = connection.execute(
+        sa.text(
+            "select kind, level, count(*) as periods from run_rate, unnest(dispersion) as phi "
+            "where run_id = :run and period = 'month' and phi > 1.5 and phi < 'nan' "
+            "and kind <> 'overall' group by 1, 2 having count(*) > 2 order by 3 desc limit 5"
+        ),
+        {"run": facts.id},
+    )
+    notes += [
+        f"{row.kind} at level {row.level} jumps from month to month {row.periods} times "
+        "(dispersion above 1.5): is it recorded in batches?"
+        for row in batches
+    ]
+    return notes
+
+
 def prune_runs(connection: sa.Connection, keep: int, pack: str | None = None) -> list[int]:
     """Delete all but the newest `keep` published runs of each pack, and failed runs.
 
