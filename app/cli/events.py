@@ -60,7 +60,7 @@ def import_command(
     """
     from app.services.events import import_file
 
-    with _engine() as engine, progress_bar("events") as show:
+    with _engine() as (engine, cache_folder), progress_bar("events") as show:
         try:
             report = import_file(
                 engine,
@@ -72,6 +72,7 @@ def import_command(
                 progress=show,
                 dry_run=dry_run,
                 batch=batch,
+                cache_folder=cache_folder,
             )
         except KeyboardInterrupt:
             click.echo(
@@ -86,15 +87,78 @@ def import_command(
         sys.exit(SOME_REJECTED)
 
 
+@command.command("relocate")
+@click.option("--pack", required=True, help="Series of boundaries; its newest version is used.")
+def relocate_command(pack: str) -> None:
+    """Locate all events of a pack again, after new boundaries were imported."""
+    from app.services.event_relocate import relocate
+    from app.services.events import Progress
+
+    with _engine() as (engine, cache_folder), progress_bar("events") as show:
+        try:
+            report = relocate(
+                engine,
+                pack=pack,
+                cache_folder=cache_folder,
+                progress=lambda done, total: show(Progress(done, total, 0)),
+            )
+        except KeyboardInterrupt:
+            click.echo("interrupted: run the same command again to finish", err=True)
+            sys.exit(130)
+    by = (f"{_by(k)} {n:,}" for k, n in report.located.most_common())
+    click.echo(f"events    {report.events:,} on boundaries {report.version}")
+    click.echo(f"changed   {report.changed:,}; {report.lost:,} of them lie in no unit any more")
+    click.echo(f"located   {', '.join(by) or '-'}")
+
+
+@command.command("sources")
+@click.option("--pack", help="Only the feeds of this pack.")
+def sources_command(pack: str | None) -> None:
+    """List the feeds: events, time span, how they were located, share of mismatches."""
+    from zoneinfo import ZoneInfo
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from app.services.event_relocate import feeds
+
+    with _engine() as (engine, _), engine.connect() as connection:
+        found = feeds(connection, pack)
+    if not found:
+        click.echo("no feeds yet")
+        return
+    table = Table(box=None, pad_edge=False)
+    titles = ("pack", "source", "made up", "crs", "events", "first", "last",
+              "code", "point", "address", "nowhere", "mismatch")  # fmt: skip
+    for title in titles:
+        table.add_column(title, no_wrap=True)
+    for name, feed in found:
+        share = feed.mismatch_share
+        table.add_row(
+            name,
+            feed.name,
+            "yes" if feed.simulated else "no",
+            feed.crs,
+            f"{feed.events:,}",
+            *(
+                "-" if at is None else f"{at.astimezone(ZoneInfo(feed.time_zone)):%Y-%m-%d}"
+                for at in (feed.first, feed.last)
+            ),
+            *(f"{feed.located[by]:,}" for by in ("code", "point", "address", "none")),
+            "-" if share is None else f"{share:.2%}",
+        )
+    Console(width=200).print(table)
+
+
 @contextmanager
-def _engine() -> Iterator[sa.Engine]:
+def _engine() -> Iterator[tuple[sa.Engine, Path]]:
     from app import settings
     from app.database import make_engine, resolve_url
 
     chosen = settings.load()
     engine = make_engine(resolve_url(chosen), chosen.database)
     try:
-        yield engine
+        yield engine, chosen.data_dir / "locate"
     finally:
         engine.dispose()
 
@@ -127,6 +191,10 @@ def progress_bar(title: str) -> Iterator[Callable[[Progress], None]]:
         yield show
 
 
+def _by(located_by: str) -> str:
+    return "known nowhere" if located_by == "none" else f"by {located_by}"
+
+
 def report_lines(report: ImportReport, rejects: Path | None) -> Iterator[str]:
     """Say what an import did."""
     kept = report.rows - report.rejected
@@ -138,8 +206,7 @@ def report_lines(report: ImportReport, rejects: Path | None) -> Iterator[str]:
             f"events    {report.new:,} new, {report.updated:,} updated, "
             f"{report.unchanged:,} unchanged"
         )
-    words = {"none": "known nowhere"}
-    by = (f"{words.get(k, 'by ' + k)} {n:,}" for k, n in report.located.most_common())
+    by = (f"{_by(k)} {n:,}" for k, n in report.located.most_common())
     yield f"located   {', '.join(by) or '-'}"
     levels = (f"{k} {n:,}" for k, n in report.levels.most_common() if k != "none")
     yield f"levels    {', '.join(levels) or '-'}"

@@ -1,4 +1,4 @@
-"""`wusetu exposures`: import what can be hit — residents, firms, dwellings …"""
+"""Command `wusetu exposures`: import residents, firms, dwellings and other measures."""
 
 from __future__ import annotations
 

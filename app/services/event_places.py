@@ -9,27 +9,39 @@ kept and known nowhere.
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import shapely
 import sqlalchemy as sa
+from shapely import STRtree
 
-from app.errors import NotFound
 from app.services.addresses import AddressResolver
+from app.services.boundaries import (
+    BoundaryVersion,
+    ancestor_table,
+    leaf_index,
+    newest_version,
+)
 from app.services.event_files import Broken
 from app.services.event_mapping import EventMapping
 from app.services.event_rows import Rows
 from geo import crs
-from geo.codes import CodeLayout, load_layout
+from geo.codes import CodeLayout
 from geo.locate import LocateIndex
 
 Ids = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
+
+#: ids int32 (n,) and shapes (n,) of units that their children do not fill
+OpenParents = tuple[Ids, npt.NDArray[np.object_]]
 
 LOCATED_BY = ("none", "code", "point", "address")
 _HINT_ROWS = 20_000
@@ -46,17 +58,25 @@ class Place:
     rank : int64 (n + 1,), position of the unit's level, coarse to fine; -1 for none
     """
 
-    version: int
-    label: str
-    levels: tuple[str, ...]
-    layout: CodeLayout | None
+    version: BoundaryVersion
     codes: tuple[str, ...]
     names: tuple[str, ...]
     parents: tuple[int | None, ...]
     rank: npt.NDArray[np.int64]
     ancestors: Ids
     index: LocateIndex
+    open_parents: OpenParents
     bounds: crs.Bounds
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Levels, coarse to fine."""
+        return self.version.levels
+
+    @property
+    def layout(self) -> CodeLayout | None:
+        """How codes are cut; None: a code is one word."""
+        return self.version.layout
 
     @cached_property
     def addresses(self) -> AddressResolver:
@@ -87,6 +107,23 @@ class Place:
             if found.any():
                 at = pc.fill_null(index, 0).to_numpy(zero_copy_only=False)
                 units[found] = ids[at[found]]
+        return units
+
+    @cached_property
+    def _tree(self) -> STRtree:
+        return STRtree(self.open_parents[1])
+
+    def units_of_points(self, lon: Floats, lat: Floats) -> Ids:
+        """Finest unit that covers each point (n,), int32; 0 where none does."""
+        units: Ids = self.index.locate(lon, lat)
+        ids = self.open_parents[0]
+        lost = np.flatnonzero(units == 0)
+        if len(ids) and len(lost):
+            points = shapely.points(lon[lost], lat[lost])
+            point, parent = self._tree.query(points, predicate="covered_by")
+            # finest level first, then the lowest id: of several the first one stays
+            order = np.lexsort((ids[parent], -self.rank[ids[parent]]))[::-1]
+            units[lost[point[order]]] = ids[parent[order]]
         return units
 
     def agree(self, a: Ids, b: Ids) -> Flags:
@@ -135,7 +172,7 @@ def apply_rule(
     has_point = np.isfinite(lon)
     point_unit = np.zeros(n, dtype=np.int32)
     if has_point.any():
-        point_unit[has_point] = place.index.locate(lon[has_point], lat[has_point])
+        point_unit[has_point] = place.units_of_points(lon[has_point], lat[has_point])
     code_unit = place.units_of_codes(code)
     both = (code_unit > 0) & has_point
     agree = place.agree(code_unit, point_unit)
@@ -181,7 +218,7 @@ def locate_rows(
                 reason = "swapped" if turned else "outside"
                 broken.append(Broken(int(rows.lines[row]), names, value, reason, text))
     for row in np.flatnonzero(unknown).tolist():
-        text = f"no unit of version {place.label} has this code or a part of it"
+        text = f"no unit of version {place.version.label} has this code or a part of it"
         value = str(rows.code[row].as_py())[:200]
         broken.append(
             Broken(int(rows.lines[row]), mapping.columns.code or "", value, "unknown_code", text)
@@ -227,7 +264,7 @@ class CrsWatch:
         x, y, codes = (np.concatenate(parts) for parts in zip(*self._parts, strict=True))
 
         def agreeing(name: str) -> Flags:
-            return self.place.agree(codes, self.place.index.locate(*crs.to_wgs84(x, y, name)))
+            return self.place.agree(codes, self.place.units_of_points(*crs.to_wgs84(x, y, name)))
 
         declared = agreeing(self.mapping.crs)
         wrong = int((~declared).sum())
@@ -245,46 +282,41 @@ class CrsWatch:
         )
 
 
-def load_place(connection: sa.Connection, pack: str) -> Place:
+def open_place(
+    connection: sa.Connection, pack: str, cache_folder: str | Path | None = None
+) -> Place:
     """Units of the newest boundary version of a pack.
+
+    Parameters
+    ----------
+    cache_folder : str or Path, optional
+        Where the locate index is kept between imports; none: it is made for this time alone.
 
     Raises
     ------
     NotFound
         The pack has no boundaries yet.
     """
-    version = connection.execute(
-        sa.text(
-            "select v.id, v.label, v.levels, v.layout, l.segments from boundary_version v "
-            "left join code_layout l on l.name = v.layout where v.pack = :pack "
-            "order by v.valid_from desc, v.id desc limit 1"
-        ),
-        {"pack": pack},
-    ).one_or_none()
-    if version is None:
-        packs = connection.scalars(sa.text("select distinct pack from boundary_version order by 1"))
-        raise NotFound(
-            f"pack {pack!r} has no boundaries: import them first "
-            f"(packs with boundaries: {', '.join(packs) or 'none'})"
-        )
+    if cache_folder is not None:
+        return _load_place(connection, pack, Path(cache_folder))
+    # what is memory-mapped stays readable after its file is gone
+    with tempfile.TemporaryDirectory(prefix="wusetu-") as folder:
+        return _load_place(connection, pack, Path(folder))
+
+
+def _load_place(connection: sa.Connection, pack: str, cache_folder: Path) -> Place:
+    version = newest_version(connection, pack)
     units = connection.execute(
         sa.text(
-            "select code, name, level, parent_id from unit where boundary_version_id = :v order by id"
+            "select code, name, parent_id from unit where boundary_version_id = :v order by id"
         ),
         {"v": version.id},
     ).all()
-    levels = tuple(version.levels)
-    rank = np.array([-1, *(levels.index(unit.level) for unit in units)], dtype=np.int64)
-    parents = np.array([0, *(unit.parent_id or 0 for unit in units)])
-    ancestors = np.zeros((len(units) + 1, len(levels)), dtype=np.int32)
-    at = np.arange(len(units) + 1)
-    while at.any():
-        own = np.flatnonzero(at)
-        ancestors[own, rank[at[own]]] = at[own]
-        at = parents[at]
-    layout = None
-    if version.segments is not None:
-        layout = load_layout({"name": version.layout, "segments": version.segments})
+    table = ancestor_table(connection, version)
+    ancestors = np.stack([table[level] for level in version.levels], axis=1)
+    own = ancestors == np.arange(len(ancestors))[:, None]
+    rank = np.argmax(own, axis=1)
+    rank[0] = -1
     bounds = connection.execute(
         sa.text(
             "select st_xmin(e), st_ymin(e), st_xmax(e), st_ymax(e) from "
@@ -293,29 +325,28 @@ def load_place(connection: sa.Connection, pack: str) -> Place:
         {"v": version.id},
     ).one()
     return Place(
-        version.id,
-        version.label,
-        levels,
-        layout,
-        tuple(unit.code for unit in units),
-        tuple(unit.name for unit in units),
-        tuple(unit.parent_id for unit in units),
-        rank,
-        ancestors,
-        _leaf_index(connection, version.id),
-        tuple(bounds),
+        version=version,
+        codes=tuple(unit.code for unit in units),
+        names=tuple(unit.name for unit in units),
+        parents=tuple(unit.parent_id for unit in units),
+        rank=rank,
+        ancestors=ancestors,
+        index=leaf_index(connection, version, cache_folder),
+        open_parents=_open_parents(connection, version.id),
+        bounds=tuple(bounds),
     )
 
 
-def _leaf_index(connection: sa.Connection, version: int) -> LocateIndex:
-    import shapely
-
+def _open_parents(connection: sa.Connection, version: int) -> OpenParents:
+    """Units that their children do not fill: a point may lie in them and in no child."""
     rows = connection.execute(
         sa.text(
-            "select id, st_asbinary(geom) from unit u where boundary_version_id = :v and not exists "
-            "(select 1 from unit c where c.boundary_version_id = :v and c.parent_id = u.id) order by id"
+            "select p.id, st_asbinary(p.geom) from unit p join (select parent_id, sum(area_km2) "
+            "filled from unit where boundary_version_id = :v group by parent_id) c "
+            "on c.parent_id = p.id where p.boundary_version_id = :v "
+            "and p.area_km2 - c.filled > 1e-6 * p.area_km2 order by p.id"
         ),
         {"v": version},
     ).all()
     shapes = shapely.from_wkb([bytes(row[1]) for row in rows])
-    return LocateIndex.build(shapes, np.array([row[0] for row in rows], dtype=np.int32))
+    return np.array([row[0] for row in rows], dtype=np.int32), np.asarray(shapes, dtype=object)

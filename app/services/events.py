@@ -35,8 +35,8 @@ from app.services.event_places import (
     CrsWatch,
     Located,
     Place,
-    load_place,
     locate_rows,
+    open_place,
 )
 from app.services.event_rows import RowChecker, Rows
 
@@ -94,6 +94,7 @@ def import_file(
     dry_run: bool = False,
     batch: int = BATCH,
     now: datetime | None = None,
+    cache_folder: str | Path | None = None,
 ) -> ImportReport:
     """Import a file of events.
 
@@ -118,6 +119,8 @@ def import_file(
         Rows per transaction, at least 1.
     now : datetime, optional
         The present (events later than a day ahead are refused).
+    cache_folder : str or Path, optional
+        Where the locate index is kept between imports; none: it is built for this one alone.
 
     Raises
     ------
@@ -132,7 +135,7 @@ def import_file(
     if source is not None:
         chosen = parse_mapping({**chosen.body(), "source": source})
     with engine.connect() as connection:
-        place = load_place(connection, pack)
+        place = open_place(connection, pack, cache_folder)
         _check_source(connection, pack, chosen)
     feed = open_feed(
         path,
@@ -143,7 +146,7 @@ def import_file(
     checker = RowChecker(
         chosen, feed.point, place.layout, chosen.allowed_kinds(), now or datetime.now(UTC)
     )
-    report = ImportReport(chosen.source, place.label, dry_run=dry_run)
+    report = ImportReport(chosen.source, place.version.label, dry_run=dry_run)
     watch = CrsWatch(place, chosen)
     writer = _Writer(engine, pack, chosen, place)
     with _reject_file(rejects) as reject, _ahead(_prepared(feed, checker, place, batch)) as steps:
@@ -339,7 +342,7 @@ class _Writer:
             with raw(connection).cursor() as cursor:
                 cursor.copy_expert(_COPY, text)
             new, updated = connection.execute(
-                _MERGE, {"source": self._source, "version": self.place.version}
+                _MERGE, {"source": self._source, "version": self.place.version.id}
             ).one()
         return int(new), int(updated)
 

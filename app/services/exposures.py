@@ -27,10 +27,11 @@ import sqlalchemy as sa
 
 from app.database import raw, transaction
 from app.errors import Invalid, NotFound
+from app.services.boundaries import newest_version
 from app.services.event_files import Broken, Wanted, column_names, open_feed
 from app.services.event_persons import shown
 from app.services.succession import Succession
-from geo.codes import CodeError, CodeLayout, load_layout
+from geo.codes import CodeError, CodeLayout
 
 Floats = npt.NDArray[np.float64]
 
@@ -205,16 +206,7 @@ class _Pack:
 
 
 def _load_pack(connection: sa.Connection, pack: str) -> _Pack:
-    newest = connection.execute(
-        sa.text(
-            "select v.layout, l.segments from boundary_version v "
-            "left join code_layout l on l.name = v.layout where v.pack = :pack "
-            "order by v.valid_from desc, v.id desc limit 1"
-        ),
-        {"pack": pack},
-    ).one_or_none()
-    if newest is None:
-        raise NotFound(f"pack {pack!r} has no boundaries: import them first")
+    layout = newest_version(connection, pack).layout
     units = connection.scalars(
         sa.text(
             "select distinct u.code from unit u join boundary_version v on "
@@ -225,9 +217,6 @@ def _load_pack(connection: sa.Connection, pack: str) -> _Pack:
     ended = connection.scalars(
         sa.text("select distinct from_code from succession where pack = :pack"), {"pack": pack}
     )
-    layout = None
-    if newest.segments is not None:
-        layout = load_layout({"name": newest.layout, "segments": newest.segments})
     return _Pack(layout, frozenset(units), frozenset(ended))
 
 
@@ -246,7 +235,7 @@ class _Checker:
         rows = np.flatnonzero(new).tolist()
         told = self.long.iloc[rows][["line", f"{field_}_column", f"{field_}_given"]]
         for row, (line, column, value) in zip(rows, told.values.tolist(), strict=True):
-            shown_value = "" if value is None or value != value else shown(value)
+            shown_value = "" if pd.isna(value) else shown(value)
             said = text if isinstance(text, str) else text[row]
             self.broken.append(Broken(line, column, shown_value, reason, said))
 
@@ -427,7 +416,7 @@ def exposure_table(
         There is no such version.
     """
     head = connection.execute(
-        sa.text("select pack, levels, valid_from from boundary_version where id = :v"),
+        sa.text("select pack, levels, valid_from, valid_to from boundary_version where id = :v"),
         {"v": version},
     ).one_or_none()
     if head is None:
@@ -449,7 +438,7 @@ def exposure_table(
         ),
         {"pack": head.pack, "measures": list(measures), "on": on},
     ).all()
-    succession = Succession.load(connection, head.pack, head.valid_from, ids)
+    succession = Succession.load(connection, head.pack, head.valid_from, head.valid_to, ids)
     groups: dict[tuple[str, date], dict[str, float]] = {}
     for row in given:
         groups.setdefault((row.measure, row.as_of), {})[row.code] = row.value

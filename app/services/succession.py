@@ -30,8 +30,8 @@ class Succession:
     Parameters
     ----------
     steps : iterable of Step
-    valid_from : date
-        First day of the version.
+    valid_from, valid_to : date
+        First day of the version, day after its last (None: still valid).
     units : collection of str
         Codes of the version.
     since : mapping, optional
@@ -44,17 +44,36 @@ class Succession:
         steps: Iterable[Step],
         valid_from: date,
         units: Collection[str],
+        valid_to: date | None = None,
         since: Mapping[str, date] | None = None,
     ) -> None:
-        # a step after the version's first day counts only for units the version does not have
-        self._steps = [s for s in steps if s.effective <= valid_from or s.from_code not in units]
+        groups: dict[tuple[str, date], list[Step]] = defaultdict(list)
+        for step in steps:
+            groups[step.from_code, step.effective].append(step)
+        self._steps = []
+        for (code, effective), group in groups.items():
+            # A version without a known first day is told by its units: it has no unit that ended,
+            # and of a unit that gave a part away and goes on it has every successor.
+            goes_on = {s.to_code for s in group}
+            past = effective <= valid_from or (
+                code in goes_on
+                and (valid_to is None or effective < valid_to)
+                and all(to in units for to in goes_on)
+            )
+            if past or code not in units:
+                self._steps += group
         self._since = since or {}
 
     @classmethod
     def load(
-        cls, connection: sa.Connection, pack: str, valid_from: date, units: Collection[str]
+        cls,
+        connection: sa.Connection,
+        pack: str,
+        valid_from: date,
+        valid_to: date | None,
+        units: Collection[str],
     ) -> Succession:
-        """Succession of a pack, for the version with this first day and these codes."""
+        """Succession of a pack, for the version with this validity and these codes."""
         rows = connection.execute(
             sa.text(
                 "select from_code, to_code, share, effective from succession where pack = :pack"
@@ -70,7 +89,7 @@ class Succession:
             ),
             {"pack": pack, "codes": sorted({step.to_code for step in steps})},
         )
-        return cls(steps, valid_from, units, {row[0]: row[1] for row in since})
+        return cls(steps, valid_from, units, valid_to, {row[0]: row[1] for row in since})
 
     def carry(self, values: Mapping[str, float], as_of: date) -> dict[str, float]:
         """Values by code on the day `as_of`, brought to the codes of the version.
