@@ -72,7 +72,8 @@ def polygon_commands(geoms: Geoms, origin: Int) -> list[bytes]:
     Parameters
     ----------
     geoms : object (n,)
-        Polygons in whole tile units of the world; rounded if they are not.
+        Polygons in whole tile units of the world; points that are not (where an edge was cut)
+        are rounded, the same way on both sides of a border.
     origin : int64 (n, 2)
         Upper left corner of the tile of each feature, same units.
 

@@ -157,3 +157,8 @@ def version(engine: sa.Engine, units: Units) -> int:
 @pytest.fixture
 def built(engine: sa.Engine, version: int, folder: Path) -> tile_archives.Built:
     return tile_archives.build(engine, version, folder)
+
+
+@pytest.fixture
+def run(engine: sa.Engine, units: Units, version: int) -> int:
+    return publish(engine, units, version)
