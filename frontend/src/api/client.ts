@@ -1,0 +1,123 @@
+/**
+ * The one door to the server. Answers of a run never change, so they are kept; a failure is always a
+ * `Failure` with the server's code and request id. Nothing here knows what a screen looks like.
+ */
+import type {
+  ErrorBody,
+  Manifest,
+  Period,
+  Ranking,
+  SearchAnswer,
+  Series,
+  Summary,
+  UnitDetail,
+  Why,
+} from "./models";
+
+/** An answer that did not come: `status` 0 means the server did not answer at all. */
+export class Failure extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly requestId: string | null,
+  ) {
+    super(message);
+    this.name = "Failure";
+  }
+}
+
+export function isAbort(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "AbortError";
+}
+
+async function failureOf(response: Response): Promise<Failure> {
+  const id = response.headers.get("x-request-id");
+  try {
+    const body = (await response.json()) as Partial<ErrorBody>;
+    return new Failure(
+      response.status,
+      body.code ?? "unknown",
+      body.message ?? response.statusText,
+      body.request_id ?? id,
+    );
+  } catch {
+    return new Failure(response.status, "unknown", response.statusText, id);
+  }
+}
+
+/** Fetch or throw `Failure`; an abort passes through as `AbortError`. */
+export async function request(address: string, signal?: AbortSignal): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(address, signal ? { signal } : {});
+  } catch (error) {
+    if (isAbort(error)) throw error;
+    throw new Failure(0, "no_answer", String(error), null);
+  }
+  if (!response.ok) throw await failureOf(response);
+  return response;
+}
+
+const KEPT = 240;
+const kept = new Map<string, unknown>();
+
+async function json<T>(address: string, signal?: AbortSignal): Promise<T> {
+  if (kept.has(address)) return kept.get(address) as T;
+  const body = (await (await request(address, signal)).json()) as T;
+  kept.set(address, body);
+  if (kept.size > KEPT) kept.delete(kept.keys().next().value as string);
+  return body;
+}
+
+/** What is asked of a run: one level, kind and period inside one scope (empty: the whole map). */
+export interface Question {
+  run: number;
+  level: string;
+  kind: string;
+  period: Period;
+  ord: number;
+  within: string;
+}
+
+function query(parts: Record<string, string | number>): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(parts)) {
+    if (value !== "") search.set(name, String(value));
+  }
+  return search.toString();
+}
+
+const at = encodeURIComponent;
+
+export const addresses = {
+  values: (q: Omit<Question, "within">) =>
+    `/api/runs/${q.run}/values/${at(q.level)}/${at(q.kind)}/${q.period}/${q.ord}`,
+  summary: ({ run, ...rest }: Question) => `/api/runs/${run}/summary?${query({ ...rest })}`,
+  ranking: ({ run, ...rest }: Question, limit: number) =>
+    `/api/runs/${run}/ranking?${query({ ...rest, limit })}`,
+  why: (run: number, code: string, kind: string, period: Period, ord: number) =>
+    `/api/runs/${run}/units/${at(code)}/why?${query({ kind, period, ord })}`,
+  series: (run: number, code: string, kind: string, period: Period) =>
+    `/api/runs/${run}/units/${at(code)}/series?${query({ kind, period })}`,
+  unit: (pack: string, code: string) => `/api/packs/${at(pack)}/units/${at(code)}`,
+  search: (pack: string, q: string) => `/api/packs/${at(pack)}/search?${query({ q })}`,
+  export: (q: Omit<Question, "within">, format: "csv" | "gpkg") =>
+    `/api/runs/${q.run}/export.${format}?${query({ level: q.level, kind: q.kind, period: q.period, ord: q.ord })}`,
+};
+
+export const api = {
+  /** Never kept: it is how a new run becomes known. */
+  manifest: async (signal?: AbortSignal): Promise<Manifest> =>
+    (await (await request("/api/manifest", signal)).json()) as Manifest,
+  summary: (q: Question, signal?: AbortSignal) => json<Summary>(addresses.summary(q), signal),
+  ranking: (q: Question, limit: number, signal?: AbortSignal) =>
+    json<Ranking>(addresses.ranking(q, limit), signal),
+  why: (address: string, signal?: AbortSignal) => json<Why>(address, signal),
+  series: (address: string, signal?: AbortSignal) => json<Series>(address, signal),
+  /** A unit of the newest boundary version; `run` only separates what is kept. */
+  unit: (pack: string, code: string, signal?: AbortSignal) =>
+    json<UnitDetail>(addresses.unit(pack, code), signal),
+  search: (pack: string, q: string, signal?: AbortSignal) =>
+    json<SearchAnswer>(addresses.search(pack, q), signal),
+};

@@ -1,0 +1,123 @@
+/** Root: fetches the manifest, keeps it young, chooses the layout. */
+import { createEffect, createMemo, createSignal, Match, onCleanup, Show, Switch } from "solid-js";
+import { api, Failure, isAbort } from "../api/client";
+import type { Manifest } from "../api/models";
+import { dictionary } from "../i18n";
+import { createView } from "../state/view";
+import { cssVariables } from "../style/theme";
+import { DeskView } from "./desk.view";
+import { createModel, ModelProvider } from "./model";
+import { WallView } from "./wall.view";
+
+const REFRESH_MS = 60_000;
+
+/** `?wall` from 1900 px on. */
+export function isWall(search: string, width: number): boolean {
+  return new URLSearchParams(search).has("wall") && width >= 1900;
+}
+
+export function App() {
+  const view = createView();
+  const [manifest, setManifest] = createSignal<Manifest>();
+  const [failure, setFailure] = createSignal<Failure>();
+  const [wide, setWide] = createSignal(innerWidth);
+  const wall = createMemo(() => isWall(location.search, wide()));
+  const words = () => dictionary(view.state.lang);
+  const resized = () => setWide(innerWidth);
+  addEventListener("resize", resized);
+
+  const controller = new AbortController();
+  const fetchManifest = async () => {
+    try {
+      const answer = await api.manifest(controller.signal);
+      setFailure(undefined);
+      // The same manifest again must not disturb anything on the screen.
+      if (JSON.stringify(answer) !== JSON.stringify(manifest())) setManifest(answer);
+    } catch (error) {
+      if (isAbort(error)) return;
+      setFailure(error instanceof Failure ? error : new Failure(0, "unknown", String(error), null));
+    }
+  };
+  fetchManifest();
+  const timer = setInterval(fetchManifest, REFRESH_MS);
+  onCleanup(() => {
+    clearInterval(timer);
+    controller.abort();
+    removeEventListener("resize", resized);
+  });
+
+  createEffect(() => {
+    document.documentElement.lang = view.state.lang === "zh" ? "zh-CN" : "en";
+    document.title = words().product;
+  });
+
+  return (
+    <Switch fallback={<div class="blank" aria-busy="true" />}>
+      <Match when={manifest()?.maps.length === 0}>
+        <div class="blank state">
+          <h1>{words().noMaps}</h1>
+          <p>{words().noMapsText}</p>
+        </div>
+      </Match>
+      <Match when={manifest()}>
+        {(known) => (
+          <Show when={wall() ? "wall" : "desk"} keyed>
+            {(layout) => (
+              <Page
+                view={view}
+                manifest={known}
+                wall={layout === "wall"}
+                lost={failure() !== undefined}
+              />
+            )}
+          </Show>
+        )}
+      </Match>
+      <Match when={failure()}>
+        {(failed) => (
+          <div class="blank state" role="alert">
+            <h1>{words().failed(words().failedManifest)}</h1>
+            <p>
+              {failed().status === 0 || failed().status >= 500
+                ? words().failedServer
+                : words().failedAnswer(failed().message)}
+            </p>
+            <Show when={failed().requestId}>
+              {(id) => <p class="note">{words().requestId(id())}</p>}
+            </Show>
+            <button type="button" class="button button-primary" onClick={fetchManifest}>
+              {words().retry}
+            </button>
+          </div>
+        )}
+      </Match>
+    </Switch>
+  );
+}
+
+function Page(props: {
+  view: ReturnType<typeof createView>;
+  manifest: () => Manifest;
+  wall: boolean;
+  lost: boolean;
+}) {
+  const model = createModel(props.view, props.manifest, props.wall);
+  createEffect(() => {
+    const root = document.documentElement;
+    for (const [name, value] of Object.entries(cssVariables(model.theme()))) {
+      root.style.setProperty(name, value);
+    }
+    root.dataset.theme = model.theme().name;
+    root.dataset.dark = String(model.theme().dark);
+    root.dataset.pattern = String(model.view.state.pattern);
+    root.dataset.layout = props.wall ? "wall" : "desk";
+    document.title = `${model.scopeName()} · ${model.words().product}`;
+  });
+  return (
+    <ModelProvider value={model}>
+      <Show when={props.wall} fallback={<DeskView lost={props.lost} />}>
+        <WallView lost={props.lost} />
+      </Show>
+    </ModelProvider>
+  );
+}

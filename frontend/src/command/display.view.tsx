@@ -1,0 +1,100 @@
+/** Display settings: theme, colour-vision set, patterns. They are part of the link. */
+import { X } from "lucide";
+import { For, Show } from "solid-js";
+import { Icon } from "./icon";
+import { useModel } from "./model";
+
+export function DisplaySettings(props: { onClose: () => void }) {
+  const model = useModel();
+  const { view, words } = model;
+  return (
+    <section class="display floating" aria-label={words().display}>
+      <h2>
+        {words().display}
+        <button
+          type="button"
+          class="icon-button end"
+          title={words().close}
+          aria-label={words().close}
+          onClick={props.onClose}
+        >
+          <Icon node={X} />
+        </button>
+      </h2>
+      <Show when={model.manifest().maps.length > 1}>
+        <select
+          aria-label={words().failedManifest}
+          value={model.map().pack}
+          onChange={(event) =>
+            view.go({
+              map: event.currentTarget.value,
+              scope: "",
+              unit: "",
+              level: "",
+              camera: null,
+              ord: null,
+            })
+          }
+        >
+          <For each={model.manifest().maps}>
+            {(map) => <option value={map.pack}>{model.title(map.title)}</option>}
+          </For>
+        </select>
+      </Show>
+      <Choice
+        label={words().theme}
+        options={[
+          ["light", words().light],
+          ["night", words().night],
+        ]}
+        value={view.state.theme}
+        onChoose={(theme) => view.go({ theme: theme as "light" }, "replace")}
+      />
+      <Choice
+        label={words().palette}
+        options={[
+          ["standard", words().standard],
+          ["stepped", words().stepped],
+        ]}
+        value={view.state.palette}
+        onChoose={(palette) => view.go({ palette: palette as "standard" }, "replace")}
+      />
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={view.state.pattern}
+          onChange={(event) => view.go({ pattern: event.currentTarget.checked }, "replace")}
+        />
+        {words().pattern}
+      </label>
+      <p class="note">{words().patternNote}</p>
+    </section>
+  );
+}
+
+function Choice(props: {
+  label: string;
+  options: [string, string][];
+  value: string;
+  onChoose: (value: string) => void;
+}) {
+  return (
+    <fieldset class="choice">
+      <legend>{props.label}</legend>
+      <span class="segments">
+        <For each={props.options}>
+          {([value, name]) => (
+            <button
+              type="button"
+              class="segment"
+              aria-pressed={value === props.value}
+              onClick={() => props.onChoose(value)}
+            >
+              {name}
+            </button>
+          )}
+        </For>
+      </span>
+    </fieldset>
+  );
+}

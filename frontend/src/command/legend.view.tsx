@@ -1,0 +1,45 @@
+/** Legend with the count of every class; no data is always listed, at 0 too. */
+import { For, Show } from "solid-js";
+import { CLASSES } from "../api/models";
+import { count, percent } from "../charts/numbers";
+import { Swatch } from "./chip.view";
+import { useModel } from "./model";
+
+export function Legend() {
+  const model = useModel();
+  const words = model.words;
+  const counts = () => model.summary.data()?.counts;
+  const total = () => counts()?.reduce((sum, one) => sum + one.count, 0);
+  const share = () => model.summary.data()?.grid_share ?? model.map().grid_share;
+  const finest = () => model.map().levels.at(-1);
+  return (
+    <section class="legend floating" aria-label={words().legend}>
+      <h2>
+        <span>
+          {model.title(model.level().title)}{" "}
+          <Show when={total() !== undefined}>{words().units(count(total()))}</Show>
+        </span>
+        <span>{words().colourName}</span>
+      </h2>
+      <ul>
+        <For each={CLASSES}>
+          {(colour) => (
+            <li data-class={colour}>
+              <Swatch colour={colour} wide />
+              <b>{words().colours[colour]}</b>
+              <span class="meaning">{words().meanings[colour]}</span>
+              <span class="n">{count(counts()?.find((one) => one.colour === colour)?.count)}</span>
+            </li>
+          )}
+        </For>
+      </ul>
+      <Show when={share() !== null && finest()}>
+        {(level) => (
+          <p class="legend-note">
+            {words().gridShare(percent(share(), 1), model.title(level().title))}
+          </p>
+        )}
+      </Show>
+    </section>
+  );
+}

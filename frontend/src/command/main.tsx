@@ -1,0 +1,13 @@
+/** Entry of the command view. */
+import "../style/font.css";
+import "maplibre-gl/dist/maplibre-gl.css";
+import "../style/base.css";
+import "../style/desk.css";
+import "../style/panel.css";
+import "../style/charts.css";
+import "../style/wall.css";
+import "../style/narrow.css";
+import { render } from "solid-js/web";
+import { App } from "./app.view";
+
+render(() => <App />, document.getElementById("app") as HTMLElement);

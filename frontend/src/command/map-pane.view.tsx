@@ -1,0 +1,175 @@
+/** The desk's map with what floats over it: level switch, buttons, legend, scale, tip, run. */
+import { Layers, LocateFixed, Minus, Plus, Table2 } from "lucide";
+import { createMemo, createSignal, For, onCleanup, Show } from "solid-js";
+import type { Failure } from "../api/client";
+import { levelsBelow } from "../state/levels";
+import { moment } from "../state/times";
+import { DisplaySettings } from "./display.view";
+import { Icon } from "./icon";
+import { Legend } from "./legend.view";
+import { type Hit, type MapHandle, MapView } from "./map.view";
+import { useModel } from "./model";
+import { ScaleBar } from "./scale.view";
+import { Tip } from "./tip.view";
+
+export function MapPane(props: {
+  onReady: (handle: MapHandle) => void;
+  onSelect: (code: string) => void;
+  onDrill: (code: string) => void;
+}) {
+  const model = useModel();
+  const { view, words } = model;
+  const [handle, setHandle] = createSignal<MapHandle>();
+  const [zoom, setZoom] = createSignal(0);
+  const [hit, setHit] = createSignal<Hit | null>(null);
+  const [settings, setSettings] = createSignal(false);
+  const [failure, setFailure] = createSignal<Failure>();
+  const narrow = () => innerWidth < 720;
+
+  const frame = createMemo(() => model.scope()?.bounds ?? model.map().bounds);
+  const selected = createMemo(() => {
+    const unit = view.state.unit !== "" ? model.selected.data() : undefined;
+    return unit && unit.code === view.state.unit ? { id: unit.id, level: unit.level } : null;
+  });
+  const value = createMemo(() => {
+    const { within: _within, ...rest } = model.question();
+    return rest;
+  });
+  const ready = (one: MapHandle) => {
+    setHandle(one);
+    props.onReady(one);
+    setZoom(one.map.getZoom());
+    const moved = () => setZoom(one.map.getZoom());
+    one.map.on("zoom", moved);
+    onCleanup(() => one.map.off("zoom", moved));
+  };
+  const padding = () =>
+    narrow()
+      ? { top: 20, right: 16, bottom: 24, left: 16 }
+      : { top: 28, right: 84, bottom: 44, left: 60 };
+  const levels = () => levelsBelow(model.map(), model.scopeIndex());
+  const runText = () => {
+    const map = model.map();
+    const parts = [words().run(map.run), words().boundary(map.boundary_version)];
+    if (map.data_cutoff) {
+      parts.push(words().asOf(moment(map.data_cutoff, map.time_zone, new Date())));
+    }
+    return parts.join(" · ");
+  };
+  const pickAt = (one: Hit, again: boolean) => {
+    if (again || one.code === view.state.unit) props.onDrill(one.code);
+    else props.onSelect(one.code);
+  };
+
+  return (
+    <div class="map-pane">
+      <Show when={view.state.scope === "" || model.scope()}>
+        <MapView
+          info={model.map()}
+          theme={model.theme()}
+          level={model.level()}
+          scope={model.scope()?.code ?? ""}
+          scopeIndex={model.scopeIndex()}
+          pattern={view.state.pattern}
+          scale={1}
+          labels
+          interactive
+          question={value()}
+          selected={selected()}
+          frame={frame()}
+          camera={view.state.camera}
+          padding={padding()}
+          label={words().mapLabel(model.scopeName(), model.title(model.level().title))}
+          onHover={setHit}
+          onPick={pickAt}
+          onCamera={(camera) => view.go({ camera }, "replace")}
+          onReady={ready}
+          onFailure={setFailure}
+        />
+      </Show>
+      <Show when={levels().length > 1}>
+        <fieldset class="levels segments floating" aria-label={words().levelChoice}>
+          <For each={levels()}>
+            {(level) => (
+              <button
+                type="button"
+                class="segment"
+                data-level={level.id}
+                aria-pressed={level.id === model.level().id}
+                onClick={() => view.go({ level: level.id })}
+              >
+                {model.title(level.title)}
+              </button>
+            )}
+          </For>
+        </fieldset>
+      </Show>
+      <div class="map-buttons floating">
+        <MapButton icon={Plus} title={words().zoomIn} onClick={() => handle()?.map.zoomIn()} />
+        <MapButton icon={Minus} title={words().zoomOut} onClick={() => handle()?.map.zoomOut()} />
+        <MapButton
+          icon={LocateFixed}
+          title={words().fit}
+          onClick={() => {
+            view.go({ camera: null }, "replace");
+            handle()?.map.fitBounds([...frame()] as [number, number, number, number], {
+              padding: padding(),
+            });
+          }}
+        />
+        <MapButton
+          icon={Layers}
+          title={words().display}
+          pressed={settings()}
+          onClick={() => setSettings(!settings())}
+        />
+        <MapButton
+          icon={Table2}
+          title={words().table}
+          pressed={view.state.table}
+          onClick={() => view.go({ table: !view.state.table })}
+        />
+      </div>
+      <Show when={settings()}>
+        <DisplaySettings onClose={() => setSettings(false)} />
+      </Show>
+      <Show when={zoom() > 0 && zoom() < model.level().min_zoom}>
+        <p class="map-note floating">{words().zoomForLevel(model.title(model.level().title))}</p>
+      </Show>
+      <Show when={failure()}>
+        {(failed) => (
+          <p class="map-note floating" role="alert">
+            <b>{words().failed(words().failedMap)}</b>{" "}
+            {failed().requestId
+              ? words().requestId(failed().requestId as string)
+              : words().failedServer}
+          </p>
+        )}
+      </Show>
+      <Legend />
+      <ScaleBar handle={handle()} />
+      <p class="map-run">{runText()}</p>
+      <Show when={hit()}>{(one) => <Tip hit={one()} />}</Show>
+    </div>
+  );
+}
+
+function MapButton(props: {
+  icon: Parameters<typeof Icon>[0]["node"];
+  title: string;
+  pressed?: boolean;
+  onClick: () => void;
+}) {
+  return (
+    <button
+      type="button"
+      class="icon-button"
+      title={props.title}
+      aria-label={props.title}
+      aria-pressed={props.pressed}
+      onClick={() => props.onClick()}
+    >
+      <Icon node={props.icon} />
+    </button>
+  );
+}

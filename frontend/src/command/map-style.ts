@@ -1,0 +1,72 @@
+/**
+ * The whole map style as a pure function of what is shown (LOOK 3). Values never enter it: fills read
+ * the feature state `c` (class 0…5), which the page sets from the packed values.
+ */
+import type { LayerSpecification, StyleSpecification } from "maplibre-gl";
+import type { MapInfo } from "../api/models";
+import { levelIndex } from "../state/levels";
+import type { Theme } from "../style/theme";
+import { borderLayers, markLayers, outsideLayers } from "./borders.layer";
+import { fillLayers } from "./fills.layer";
+import { labelLayers } from "./labels.layer";
+
+export interface StyleInput {
+  map: MapInfo;
+  theme: Theme;
+  /** Level shown. */
+  level: string;
+  /** Code of the scope; empty: the whole map. */
+  scope: string;
+  /** Index of the scope's level, -1 for the whole map. */
+  scopeIndex: number;
+  pattern: boolean;
+  /** 1 on a desk; on a wall the page is enlarged and the map's pens with it. */
+  scale: number;
+  labels: boolean;
+}
+
+export const UNITS = "units";
+export const LABELS = "labels";
+
+/** Name of a level's source. */
+export function sourceOf(level: string): string {
+  return `level-${level}`;
+}
+
+const CONTEXT = "context";
+
+export function buildStyle(input: StyleInput): StyleSpecification {
+  const { map, theme } = input;
+  const origin = typeof location === "undefined" ? "http://localhost" : location.origin;
+  const sources: StyleSpecification["sources"] = {};
+  for (const level of map.levels) {
+    sources[sourceOf(level.id)] = {
+      type: "vector",
+      tiles: [new URL(level.tiles, origin).href.replaceAll("%7B", "{").replaceAll("%7D", "}")],
+      minzoom: level.min_zoom,
+      maxzoom: level.max_zoom,
+      bounds: map.bounds,
+    };
+  }
+  const layers: LayerSpecification[] = [
+    { id: "land", type: "background", paint: { "background-color": theme.neutral.land } },
+  ];
+  if (map.context_tiles) {
+    sources[CONTEXT] = {
+      type: "vector",
+      tiles: [
+        new URL(map.context_tiles, origin).href.replaceAll("%7B", "{").replaceAll("%7D", "}"),
+      ],
+      maxzoom: 9,
+    };
+  }
+  const parents = map.levels.slice(0, levelIndex(map, input.level)).map((one) => one.id);
+  layers.push(
+    ...outsideLayers(input, parents),
+    ...fillLayers(input),
+    ...borderLayers(input, parents),
+    ...markLayers(input, parents),
+  );
+  if (input.labels) layers.push(...labelLayers(input, parents));
+  return { version: 8, sources, layers, transition: { duration: 0, delay: 0 } };
+}

@@ -1,0 +1,322 @@
+/**
+ * The map itself: one MapLibre instance whose style is `buildStyle` and whose colours are feature states.
+ * Geometry is fetched once per level; a switch of kind or period moves one payload of values.
+ */
+import {
+  type FilterSpecification,
+  type MapGeoJSONFeature,
+  MapLibreMap as MapLibre,
+  type MapMouseEvent,
+  setWorkerUrl,
+} from "maplibre-gl";
+import workerAddress from "maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url";
+import { createEffect, createMemo, createSignal, on, onCleanup, onMount } from "solid-js";
+import { createAnswer } from "../api/answer";
+import type { Failure, Question } from "../api/client";
+import type { LevelInfo, MapInfo } from "../api/models";
+import { fetchValues, keptValues, type Values } from "../api/values";
+import { valueIndex } from "../state/levels";
+import { draw, PIXEL_RATIO, patternOf } from "../style/patterns";
+import type { Theme } from "../style/theme";
+import { buildStyle, LABELS, type StyleInput, sourceOf, UNITS } from "./map-style";
+import type { Place } from "./neighbours";
+
+setWorkerUrl(workerAddress);
+
+/** A unit under the pointer, with what the map alone knows of it. */
+export interface Hit {
+  id: number;
+  code: string;
+  name: string;
+  level: string;
+  colour: number;
+  theta: number;
+  previous: number;
+  x: number;
+  y: number;
+}
+
+/** What other parts of the page may ask of the map. */
+export interface MapHandle {
+  map: MapLibre;
+  /** Label points of the shown level that are loaded and inside the scope. */
+  places: () => Place[];
+  project: (place: readonly [number, number]) => { x: number; y: number };
+  canvas: () => HTMLCanvasElement;
+}
+
+export interface MapProps {
+  info: MapInfo;
+  theme: Theme;
+  level: LevelInfo;
+  scope: string;
+  scopeIndex: number;
+  pattern: boolean;
+  scale: number;
+  labels: boolean;
+  interactive: boolean;
+  question: Omit<Question, "within">;
+  /** Unit outlined as selected. */
+  selected: { id: number; level: string } | null;
+  /** Frame to show, degrees; changes of identity move the camera. */
+  frame: readonly [number, number, number, number];
+  camera: readonly [number, number, number] | null;
+  /** Room kept free at the edges, CSS px. */
+  padding: { top: number; right: number; bottom: number; left: number };
+  label: string;
+  onHover?: (hit: Hit | null) => void;
+  onPick?: (hit: Hit, again: boolean) => void;
+  onCamera?: (camera: readonly [number, number, number]) => void;
+  onReady?: (handle: MapHandle) => void;
+  onFailure?: (failure: Failure | undefined) => void;
+  onIdle?: () => void;
+}
+
+const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+const CAMERA_MS = 600;
+/** Marks of change need the period before; finer levels have too many to carry marks. */
+const MARKED_UNITS = 1000;
+
+export function MapView(props: MapProps) {
+  let box!: HTMLDivElement;
+  let map: MapLibre | undefined;
+  const [ready, setReady] = createSignal(false);
+  const [before, setBefore] = createSignal<Values | null>(null);
+
+  const input = createMemo<StyleInput>(() => ({
+    map: props.info,
+    theme: props.theme,
+    level: props.level.id,
+    scope: props.scope,
+    scopeIndex: props.scopeIndex,
+    pattern: props.pattern,
+    scale: props.scale,
+    labels: props.labels,
+  }));
+
+  const values = createAnswer(
+    () => ({ question: props.question, n: props.level.count }),
+    (asked, signal) => fetchValues(asked.question, asked.n, signal),
+  );
+  createEffect(() => props.onFailure?.(values.failure()));
+
+  /** What was painted last per level, so that only changes are sent to the map. */
+  const painted = new Map<string, { colour: Uint8Array; mark: Int8Array }>();
+
+  const paint = (level: LevelInfo, now: Values, past: Values | null) => {
+    const known = painted.get(level.id);
+    const mark = new Int8Array(level.count);
+    if (past) {
+      for (let i = 0; i < level.count; i++) {
+        const a = past.colour[i] as number;
+        const b = now.colour[i] as number;
+        mark[i] = a === 0 || b === 0 ? 0 : Math.sign(b - a);
+      }
+    }
+    const source = sourceOf(level.id);
+    for (let i = 0; i < level.count; i++) {
+      const id = level.first_id + i;
+      const c = now.colour[i] as number;
+      if (known?.colour[i] !== c) map?.setFeatureState({ source, sourceLayer: UNITS, id }, { c });
+      const d = mark[i] as number;
+      if ((known?.mark[i] ?? 0) !== d)
+        map?.setFeatureState({ source, sourceLayer: LABELS, id }, { d });
+    }
+    painted.set(level.id, { colour: now.colour, mark });
+  };
+
+  onMount(() => {
+    const one = new MapLibre({
+      container: box,
+      style: buildStyle(input()),
+      bounds: [...props.frame] as [number, number, number, number],
+      fitBoundsOptions: { padding: props.padding },
+      interactive: props.interactive,
+      attributionControl: false,
+      dragRotate: false,
+      pitchWithRotate: false,
+      touchPitch: false,
+      keyboard: false,
+      doubleClickZoom: false,
+      maxZoom: 17,
+      minZoom: 3,
+      fadeDuration: calm() ? 0 : 120,
+      renderWorldCopies: false,
+      refreshExpiredTiles: false,
+      localIdeographFontFamily:
+        "Inter, 'Noto Sans SC', 'PingFang SC', 'Microsoft YaHei', sans-serif",
+    });
+    map = one;
+    one.touchZoomRotate.disableRotation();
+    if (props.camera) {
+      const [longitude, latitude, zoom] = props.camera;
+      one.jumpTo({ center: [longitude, latitude], zoom });
+    }
+    one.setMissingStyleImageResolver((id) => {
+      const pattern = patternOf(id);
+      const image = pattern && draw(pattern);
+      if (image && !one.hasImage(id)) one.addImage(id, image, { pixelRatio: PIXEL_RATIO });
+    });
+    one.on("load", () => {
+      setReady(true);
+      props.onReady?.({
+        map: one,
+        places: () => placesOf(one, props.level.id, props.scope),
+        project: (place) => one.project([place[0], place[1]]),
+        canvas: () => one.getCanvas(),
+      });
+    });
+    one.on("idle", () => props.onIdle?.());
+    one.on("moveend", (event) => {
+      // Only the reader's own moves enter the link; framing follows from the scope.
+      if (!("originalEvent" in event) || !event.originalEvent) return;
+      const { lng, lat } = one.getCenter();
+      props.onCamera?.([lng, lat, one.getZoom()]);
+    });
+    if (props.interactive) attachPointer(one);
+  });
+  onCleanup(() => map?.remove());
+
+  const hitOf = (feature: MapGeoJSONFeature, event: MapMouseEvent): Hit => {
+    const id = Number(feature.id);
+    const now = values.data();
+    const index = valueIndex(props.level, id);
+    return {
+      id,
+      code: String(feature.properties.code),
+      name: String(feature.properties.name),
+      level: String(feature.properties.level ?? props.level.id),
+      colour: now?.colour[index] ?? 0,
+      theta: now?.theta[index] ?? 0,
+      previous: before()?.colour[index] ?? 0,
+      x: event.point.x,
+      y: event.point.y,
+    };
+  };
+
+  const attachPointer = (one: MapLibre) => {
+    let over: { source: string; sourceLayer: string; id: number } | null = null;
+    const leave = () => {
+      if (over) one.setFeatureState(over, { hover: false });
+      over = null;
+      one.getCanvas().style.cursor = "";
+      props.onHover?.(null);
+    };
+    one.on("mousemove", (event) => {
+      const feature = one.queryRenderedFeatures(event.point, { layers: ["fill"] })[0];
+      if (!feature) {
+        leave();
+        return;
+      }
+      const next = {
+        source: sourceOf(props.level.id),
+        sourceLayer: UNITS,
+        id: Number(feature.id),
+      };
+      if (over?.id !== next.id || over.source !== next.source) {
+        if (over) one.setFeatureState(over, { hover: false });
+        one.setFeatureState(next, { hover: true });
+        over = next;
+      }
+      one.getCanvas().style.cursor = "pointer";
+      props.onHover?.(hitOf(feature, event));
+    });
+    one.on("mouseout", leave);
+    one.on("movestart", leave);
+    const pick = (event: MapMouseEvent, again: boolean) => {
+      const feature = one.queryRenderedFeatures(event.point, { layers: ["fill"] })[0];
+      if (feature) props.onPick?.(hitOf(feature, event), again);
+    };
+    one.on("click", (event) => pick(event, false));
+    one.on("dblclick", (event) => {
+      event.preventDefault();
+      pick(event, true);
+    });
+  };
+
+  createEffect(
+    on(
+      input,
+      (now) => {
+        map?.setStyle(buildStyle(now), { diff: true, validate: false });
+      },
+      { defer: true },
+    ),
+  );
+
+  // Colours: the newest answer wins; an answer for another level is never painted on this one.
+  createEffect(() => {
+    if (!ready() || !values.fresh()) return;
+    const now = values.data();
+    if (now && now.colour.length === props.level.count) paint(props.level, now, before());
+  });
+
+  createEffect(() => {
+    const asked = props.question;
+    const n = props.level.count;
+    const past = asked.ord > 0 && n <= MARKED_UNITS ? { ...asked, ord: asked.ord - 1 } : null;
+    setBefore(past ? keptValues(past) : null);
+    if (!past || keptValues(past) || !values.fresh()) return;
+    const controller = new AbortController();
+    onCleanup(() => controller.abort());
+    fetchValues(past, n, controller.signal).then(setBefore, () => undefined);
+  });
+
+  let marked: { source: string; sourceLayer: string; id: number } | null = null;
+  createEffect(() => {
+    const unit = props.selected;
+    if (!ready() || !map) return;
+    if (marked) map.setFeatureState(marked, { sel: false });
+    marked = unit ? { source: sourceOf(unit.level), sourceLayer: UNITS, id: unit.id } : null;
+    if (marked && map.getSource(marked.source)) map.setFeatureState(marked, { sel: true });
+  });
+
+  createEffect(
+    on(
+      () => [props.frame, props.camera] as const,
+      ([frame, camera], previous) => {
+        if (!map) return;
+        const duration = calm() ? 0 : CAMERA_MS;
+        if (camera) {
+          const [longitude, latitude, zoom] = camera;
+          const at = map.getCenter();
+          const moved =
+            Math.abs(at.lng - longitude) + Math.abs(at.lat - latitude) > 2e-5 ||
+            Math.abs(map.getZoom() - zoom) > 0.006;
+          if (moved) map.easeTo({ center: [longitude, latitude], zoom, duration });
+        } else if (previous) {
+          map.fitBounds([...frame] as [number, number, number, number], {
+            padding: props.padding,
+            duration,
+            maxZoom: 15,
+          });
+        }
+      },
+      { defer: true },
+    ),
+  );
+
+  return <div ref={box} class="map-box" role="application" aria-label={props.label} />;
+}
+
+/** Loaded label points of one level, each unit once. */
+export function placesOf(map: MapLibre, level: string, scope: string): Place[] {
+  const filter: FilterSpecification | undefined =
+    scope === "" ? undefined : ["==", ["slice", ["get", "code"], 0, scope.length], scope];
+  const found = new Map<number, Place>();
+  const features = map.querySourceFeatures(sourceOf(level), {
+    sourceLayer: LABELS,
+    ...(filter ? { filter } : {}),
+  });
+  for (const one of features) {
+    if (one.geometry.type !== "Point") continue;
+    const [longitude, latitude] = one.geometry.coordinates as [number, number];
+    found.set(Number(one.id), {
+      id: Number(one.id),
+      code: String(one.properties.code),
+      name: String(one.properties.name),
+      point: [longitude, latitude],
+    });
+  }
+  return [...found.values()];
+}

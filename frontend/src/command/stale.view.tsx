@@ -1,0 +1,33 @@
+/** Black strip: since when the data stands still and why. Colours stay as they are. */
+import { ClockAlert } from "lucide";
+import { Show } from "solid-js";
+import { daysSince, moment } from "../state/times";
+import { Icon } from "./icon";
+import { useModel } from "./model";
+
+/** Real feeds older than this are said to have stopped; simulated events have no such age. */
+const OLD_DAYS = 45;
+
+export function StaleStrip(props: { lost: boolean }) {
+  const model = useModel();
+  const cutoff = () => model.map().data_cutoff;
+  const days = () => {
+    const at = cutoff();
+    return at && !model.map().simulated ? daysSince(at, new Date()) : 0;
+  };
+  return (
+    <Show when={props.lost || days() > OLD_DAYS}>
+      <div class="stale" role="status">
+        <Icon node={ClockAlert} />
+        <b>
+          {model
+            .words()
+            .stale(moment(cutoff() ?? model.map().published_at, model.map().time_zone, new Date()))}
+        </b>
+        <span>
+          {props.lost ? model.words().staleServer : model.words().staleAge(String(days()))}
+        </span>
+      </div>
+    </Show>
+  );
+}

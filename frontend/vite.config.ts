@@ -1,0 +1,25 @@
+/** Build: one HTML entry per person, no inlined assets (the server's policy allows none). */
+import solid from "vite-plugin-solid";
+import { defineConfig } from "vitest/config";
+
+const server = process.env.WUSETU_DEV_SERVER ?? "http://127.0.0.1:8000";
+
+export default defineConfig({
+  plugins: [solid()],
+  worker: { format: "es" },
+  build: {
+    target: "es2022",
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    chunkSizeWarningLimit: 1300,
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          groups: [{ name: "maplibre", test: /node_modules[\\/]maplibre-gl/ }],
+        },
+      },
+    },
+  },
+  server: { proxy: { "/api": server, "/tiles": server } },
+  test: { include: ["src/**/*.test.ts"], environment: "node" },
+});
