@@ -368,6 +368,24 @@ def newest_version(connection: sa.Connection, pack: str, on: date | None = None)
     )
 
 
+def unit_counts(connection: sa.Connection) -> dict[int, dict[str, int]]:
+    """Units per version id and level."""
+    counts: dict[int, dict[str, int]] = {}
+    for version, level, n in connection.execute(
+        sa.text("select boundary_version_id, level, count(*) from unit group by 1, 2")
+    ):
+        counts.setdefault(version, {})[level] = n
+    return counts
+
+
+def stored_report(connection: sa.Connection, version: BoundaryVersion) -> dict[str, Any]:
+    """Everything the import of a version found."""
+    body: dict[str, Any] = connection.execute(
+        sa.text("select report from boundary_version where id = :i"), {"i": version.id}
+    ).scalar_one()
+    return body
+
+
 def leaf_index(
     connection: sa.Connection,
     version: BoundaryVersion,

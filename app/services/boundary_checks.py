@@ -397,6 +397,7 @@ def report(units: Units, notes: Notes, area_km2: npt.NDArray[np.float64], progre
     shapes = frame.geometry.to_numpy()
     codes = np.concatenate([[None], frame.code.to_numpy(dtype=object)])
     by_code = dict(zip(frame.code, shapes, strict=True))
+    names = dict(zip(frame.code, frame["name"], strict=True))
     levels = []
     for i, level in enumerate(units.levels):
         progress(f"inspect {level}", i / len(units.levels))
@@ -408,7 +409,7 @@ def report(units: Units, notes: Notes, area_km2: npt.NDArray[np.float64], progre
             parents.tolist() if i else None,
             by_code,
         )
-        orphans = units.orphans.get(level, [])
+        orphans = [{"code": code} for code in units.orphans.get(level, [])]
         levels.append(
             {
                 "level": level,
@@ -417,14 +418,14 @@ def report(units: Units, notes: Notes, area_km2: npt.NDArray[np.float64], progre
                 "parents_by": units.parents_by.get(level),
                 "repaired": [r for r in notes.repaired if r["level"] == level],
                 "merged": [m for m in notes.merged if m["level"] == level],
-                "orphans": {"count": len(orphans), "largest": orphans[:LISTED]},
-                "overlaps": _sized(found.overlaps),
-                "gaps": _sized(found.gaps),
-                "outside_parent": _sized(found.outside),
-                "parent_uncovered": _sized(found.uncovered),
+                "orphans": {"count": len(orphans), "largest": _named(orphans, names)},
+                "overlaps": _sized(found.overlaps, names),
+                "gaps": _sized(found.gaps, names),
+                "outside_parent": _sized(found.outside, names),
+                "parent_uncovered": _sized(found.uncovered, names),
                 "edges_unmatched": {
                     "count": len(found.mismatched),
-                    "largest": list(found.mismatched[:LISTED]),
+                    "largest": _named([{"code": c} for c in found.mismatched], names),
                 },
             }
         )
@@ -439,12 +440,22 @@ def report(units: Units, notes: Notes, area_km2: npt.NDArray[np.float64], progre
     }
 
 
-def _sized(found: Sequence[Any]) -> dict[str, Any]:
+def _sized(found: Sequence[Any], names: dict[str, str]) -> dict[str, Any]:
+    listed = [{**vars(f), "km2": round(f.km2, 9)} for f in found[:LISTED]]
     return {
         "count": len(found),
         "km2": round(sum(f.km2 for f in found), 9),
-        "largest": [{**vars(f), "km2": round(f.km2, 9)} for f in found[:LISTED]],
+        "largest": _named(listed, names),
     }
+
+
+def _named(items: Sequence[dict[str, Any]], names: dict[str, str]) -> list[dict[str, Any]]:
+    """Put the name beside every code of the first items."""
+    keys = {"code": "name", "other": "other_name", "parent": "parent_name"}
+    return [
+        {**item, **{keys[key]: names[item[key]] for key in keys if key in item}}
+        for item in items[:LISTED]
+    ]
 
 
 def count_findings(body: dict[str, Any]) -> int:
