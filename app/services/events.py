@@ -12,8 +12,9 @@ import csv
 import io
 import queue
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -42,7 +43,8 @@ from app.services.event_rows import RowChecker, Rows
 
 BATCH = 50_000
 REJECT_COLUMNS = ("line", "column", "value", "reason", "text")
-_AHEAD = 2  # batches prepared while one is being written
+_AHEAD = 1  # batches prepared while others are being written
+_WRITERS = 2
 
 T = TypeVar("T")
 
@@ -148,19 +150,20 @@ def import_file(
     )
     report = ImportReport(chosen.source, place.version.label, dry_run=dry_run)
     watch = CrsWatch(place, chosen)
-    writer = _Writer(engine, pack, chosen, place)
-    with _reject_file(rejects) as reject, _ahead(_prepared(feed, checker, place, batch)) as steps:
+    with (
+        _reject_file(rejects) as reject,
+        _ahead(_prepared(feed, checker, place, batch)) as steps,
+        _Writers(engine, pack, chosen, place, report) as writers,
+    ):
         for rows, located, broken in steps:
             if not dry_run:
-                new, updated = writer.write(rows, located)
-                report.new += new
-                report.updated += updated
-                report.unchanged += len(rows) - new - updated
+                writers.write(rows, located)
             _count(report, place, rows, located, broken)
             watch.add(rows, located)
             reject(broken)
             if progress:
                 progress(Progress(report.rows, feed.rows, report.rejected))
+        writers.finish()
     report.hint = watch.hint()
     return report
 
@@ -320,30 +323,65 @@ select count(*) filter (where is_new), count(*) filter (where not is_new) from s
 """)
 
 
-class _Writer:
-    """Stores batches, one transaction each."""
+class _Writers:
+    """Stores batches, one transaction each, two at a time (references are distinct in a file)."""
 
-    def __init__(self, engine: sa.Engine, pack: str, mapping: EventMapping, place: Place) -> None:
+    def __init__(
+        self,
+        engine: sa.Engine,
+        pack: str,
+        mapping: EventMapping,
+        place: Place,
+        report: ImportReport,
+    ) -> None:
         self.engine = engine
         self.pack = pack
         self.mapping = mapping
         self.place = place
+        self.report = report
         self._source: int | None = None
+        self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="events-writer")
+        self._pending: deque[tuple[int, Future[tuple[int, int]]]] = deque()
 
-    def write(self, rows: Rows, located: Located) -> tuple[int, int]:
-        """Store a batch; how many events are new and how many were changed."""
+    def __enter__(self) -> _Writers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # interrupted: what is being written is finished, what waits is left
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def write(self, rows: Rows, located: Located) -> None:
+        """Store a batch, now or soon; raises what an earlier batch raised."""
         if len(rows) == 0:
-            return 0, 0
+            return
+        first = self._source is None
+        self._pending.append((len(rows), self._pool.submit(self._store, rows, located)))
+        # the first batch makes the source, which the others need
+        self._settle(0 if first else _WRITERS)
+
+    def finish(self) -> None:
+        """Wait for every batch."""
+        self._settle(0)
+
+    def _settle(self, left: int) -> None:
+        while len(self._pending) > left:
+            count, future = self._pending.popleft()
+            new, updated = future.result()
+            self.report.new += new
+            self.report.updated += updated
+            self.report.unchanged += count - new - updated
+
+    def _store(self, rows: Rows, located: Located) -> tuple[int, int]:
         text = _copy_text(rows, located)
         with transaction(self.engine) as connection:
-            if self._source is None:
-                self._source = self._make_source(connection)
+            source = self._source or self._make_source(connection)
             connection.exec_driver_sql(_INCOMING)
             with raw(connection).cursor() as cursor:
                 cursor.copy_expert(_COPY, text)
             new, updated = connection.execute(
-                _MERGE, {"source": self._source, "version": self.place.version.id}
+                _MERGE, {"source": source, "version": self.place.version.id}
             ).one()
+        self._source = source
         return int(new), int(updated)
 
     def _make_source(self, connection: sa.Connection) -> int:
