@@ -344,6 +344,7 @@ def filter_panel(
     Parameters
     ----------
     observed : (T, n) counts
+        May be fractional: the past of a split or merged unit is shared out by exposure.
     share : (n,) float64
         C; nan or 0 = no data.
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from geo import exposure
 
 NAN = float("nan")
+# 0 / 0 is decided on, not met by accident
+pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 WEIGHTS = [[0.5, 0.5, 0, 0], [0, 0, 0.25, 0.75], [1 / 3, 1 / 3, 1 / 3, 0], [0, 0, 0, 1]]
 
 

@@ -143,6 +143,12 @@ def damaged(seed: int, what: str) -> tuple[Any, Any]:
     elif what == "thin":
         c[:3] = c[3:].mean() / 1000
         observed[:, 0] = 3
+    elif what == "thin among missing":
+        c[10:] = NAN
+        c[:10] = 1.0
+        # between .02 of the mean over units with data (0.0180) and over all units (0.0060)
+        c[0] = 0.012
+        observed[:, 0] = 3
     elif what == "change":
         observed[3:, :6] *= 5
     elif what == "only the giant":
@@ -165,12 +171,15 @@ CASES = {
             "spike",
             "history spike",
             "thin",
+            "thin among missing",
             "change",
             "only the giant",
         )
     },
     "four units": panel(5, 4, 5, 30.0),
     "five units": panel(6, 5, 5, 30.0),
+    "four events": (np.eye(9)[:1] * 4, np.full(9, 1 / 9)),
+    "five events": (np.eye(9)[:1] * 5, np.full(9, 1 / 9)),
     "one unit": panel(7, 1, 3, 30.0),
     "one period": panel(8, 12, 1, 3.0),
 }
@@ -205,11 +214,12 @@ def test_the_cases_reach_every_guard() -> None:
     assert (flags["history spike"][2:, 9] & risk.CHECK).all()
     assert not (flags["history spike"][0, 9] & risk.CHECK)
     assert (flags["change"][3, :6] & risk.DROPPED).any()
-    for name in ("empty", "four units", "one unit"):
+    for name in ("empty", "four units", "four events", "one unit"):
         assert (flags[name] & risk.SHORT).all()
     assert (flags["empty first"][:2] & risk.SHORT).all()
     assert not (flags["empty first"][2:] & risk.SHORT).any()
     assert not flags["missing"][:, [0, 3, 7]].any()
+    assert not flags["five events"].any()
 
 
 @pytest.mark.parametrize("name", ["plain 3", "spike", "missing", "empty", "change"])

@@ -164,6 +164,17 @@ def test_red_in_one_kind_lifts_to_orange_and_says_so() -> None:
     np.testing.assert_array_equal(lifted.flags[same], plain.flags[same])
 
 
+def test_what_is_orange_already_is_not_called_raised() -> None:
+    o, e, seen, w = counts(11)
+    seen[:] = risk.BLUE
+    plain = score.composite(o, e, w, seen)
+    assert (plain.colours == risk.ORANGE).any()
+    seen[:] = risk.RED
+    found = score.composite(o, e, w, seen)
+    raised = (found.flags & risk.VETO) > 0
+    np.testing.assert_array_equal(raised, plain.colours < risk.ORANGE)
+
+
 def test_the_veto_never_lowers_a_colour() -> None:
     o, e, seen, w = counts(9)
     o[:, :, 0] = 10 * e[:, :, 0] + 20
