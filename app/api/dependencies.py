@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Annotated, Any
 
 import psycopg2.errors
@@ -26,7 +25,6 @@ PRIVATE = "private, max-age=3600"  # a published run never changes, but only its
 REVALIDATE = "private, no-cache"  # may change at any time; the ETag makes asking again cheap
 
 
-@lru_cache(maxsize=256)
 def _declared(route: APIRoute) -> frozenset[str]:
     names: set[str] = set()
     waiting: list[Dependant] = [route.dependant]
