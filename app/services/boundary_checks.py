@@ -122,12 +122,12 @@ def to_wgs84(frame: gpd.GeoDataFrame, declared: str, notes: Notes, what: str) ->
         inside &= (box[:, 1] >= south) & (box[:, 3] <= north)
     wrong = np.flatnonzero(there & ~inside)
     if len(wrong):
-        reasons = [_diagnose(raw[i], name, (west, south, east, north)) for i in wrong]
+        reasons = [_diagnose(raw[i], name, area) for i in wrong]
         if len(wrong) * 2 >= there.sum():
             likely = max(set(reasons), key=reasons.count)
             raise Invalid(
-                f"{what}: {len(wrong)} of {int(there.sum())} units {likely} (CRS {name}); "
-                f"first: {frame.place[wrong[0]]}"
+                f"{what}: {len(wrong)} of {int(there.sum())} units do not fit the CRS {name}: "
+                f"{likely}; first: {frame.place[wrong[0]]}"
             )
         for i, reason in zip(wrong, reasons, strict=True):
             notes.rejects.append(Reject(frame.place[i], str(frame.code[i]), reason))
@@ -146,15 +146,15 @@ def _diagnose(box: npt.NDArray[np.float64], name: str, area: crs.Bounds) -> str:
         found = "swapped" if found is None else "outside"
         degrees = bool(np.abs(box).max() <= 180)
         if found == "outside" and degrees:
-            return "have coordinates in degrees, not in the unit of the declared CRS"
+            return "coordinates are in degrees, not in the unit of the declared CRS"
     else:
         found = crs.looks_like(x, y, area)
     if found == "swapped":
-        return "have longitude and latitude swapped (x, east, comes first)"
+        return "longitude and latitude are swapped (x, east, comes first)"
     if found == "metres":
-        return "have coordinates in metres, not degrees: declare their CRS as EPSG:n"
+        return "coordinates are in metres, not degrees: declare their CRS as EPSG:n"
     edges = " ".join(f"{v:g}" for v in area)
-    return f"lie outside the area of the declared CRS (west south east north {edges})"
+    return f"outside the area of the declared CRS (west south east north {edges})"
 
 
 def prepare(
