@@ -11,6 +11,7 @@ import psycopg2.errors
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from app.errors import Conflict, Invalid, Unavailable
@@ -83,6 +84,51 @@ def migrate(url: str, revision: str = "head") -> None:
     config.set_main_option("script_location", str(PROJECT / "migrations"))
     config.attributes["url"] = url
     command.upgrade(config, revision)
+
+
+def schema_revision(engine: sa.Engine) -> str | None:
+    """Revision the schema is at; None when there is none yet."""
+    with engine.connect() as connection:
+        there = connection.scalar(
+            sa.text("select to_regclass(:t) is not null"), {"t": f"{SCHEMA}.alembic_version"}
+        )
+        if not there:
+            return None
+        found: str | None = connection.scalar(
+            sa.text(f"select version_num from {SCHEMA}.alembic_version")  # noqa: S608
+        )
+        return found
+
+
+def newest_revision() -> str | None:
+    """Revision this program is written for."""
+    return ScriptDirectory(str(PROJECT / "migrations")).get_current_head()
+
+
+def open_engine(settings: Settings) -> sa.Engine:
+    """Engine for a command, on a schema it fits.
+
+    The private cluster is brought up to date by itself; a server of the user's is not touched.
+
+    Raises
+    ------
+    Unavailable
+        The user's database has another schema; the message says how to mend it.
+    """
+    url = resolve_url(settings)
+    engine = make_engine(url, settings.database)
+    with translated_errors():
+        at = schema_revision(engine)
+    needed = newest_revision()
+    if at != needed:
+        if settings.database.url:
+            engine.dispose()
+            raise Unavailable(
+                f"the database schema is at {at or 'nothing'}, this program needs {needed}: "
+                "run `wusetu db migrate`"
+            )
+        migrate(url)
+    return engine
 
 
 @contextmanager

@@ -31,11 +31,11 @@ def command(
     Interrupted or killed: nothing has changed, the last run stays.
     """
     from app import settings as settings_module
-    from app.database import make_engine, resolve_url
+    from app.database import open_engine
     from app.services.assess import assess
 
     settings = settings_module.load()
-    engine = make_engine(resolve_url(settings), settings.database)
+    engine = open_engine(settings)
     started = time.monotonic()
     try:
         with progress_bar() as show:

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from app import settings as settings_module
-from app.database import make_engine, resolve_url, transaction
+from app.database import open_engine, transaction
 from app.errors import Invalid
 from app.services import boundaries, boundary_files
 from app.services.boundary_checks import LEVELS, Notes, count_findings
@@ -42,7 +42,7 @@ def command() -> None:
 
 @contextmanager
 def _connected() -> Iterator[sa.Connection]:
-    engine = make_engine(resolve_url(settings_module.load()))
+    engine = open_engine(settings_module.load())
     try:
         with transaction(engine) as connection:
             yield connection

@@ -153,10 +153,10 @@ def sources_command(pack: str | None) -> None:
 @contextmanager
 def _engine() -> Iterator[tuple[sa.Engine, Path]]:
     from app import settings
-    from app.database import make_engine, resolve_url
+    from app.database import open_engine
 
     chosen = settings.load()
-    engine = make_engine(resolve_url(chosen), chosen.database)
+    engine = open_engine(chosen)
     try:
         yield engine, chosen.data_dir / "locate"
     finally:

@@ -39,7 +39,7 @@ def command(
 ) -> None:
     """Write FILE (.csv or .gpkg): enough to recompute every colour."""
     from app import settings as settings_module
-    from app.database import make_engine, resolve_url, translated_errors
+    from app.database import open_engine, translated_errors
     from app.errors import Invalid
     from app.services.caches import Caches
     from app.services.export import export_table, write_csv, write_gpkg
@@ -50,7 +50,7 @@ def command(
     if (pack is None) == (run is None):
         raise Invalid("give either --pack or --run")
     settings = settings_module.load()
-    engine = make_engine(resolve_url(settings), settings.database)
+    engine = open_engine(settings)
     caches = Caches()
     part = file.with_name(f".{file.name}.part{file.suffix}")
     try:

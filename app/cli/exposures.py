@@ -68,11 +68,11 @@ def import_command(
     Exit code 0: all values loaded; 3: some were rejected; 2: refused, nothing was written.
     """
     from app import settings
-    from app.database import make_engine, resolve_url
+    from app.database import open_engine
     from app.services.exposures import import_file
 
     chosen = settings.load()
-    engine = make_engine(resolve_url(chosen), chosen.database)
+    engine = open_engine(chosen)
     try:
         report = import_file(
             engine,

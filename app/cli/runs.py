@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 @contextmanager
 def _engine() -> Iterator[sa.Engine]:
     from app import settings as settings_module
-    from app.database import make_engine, resolve_url
+    from app.database import open_engine
 
     settings = settings_module.load()
-    engine = make_engine(resolve_url(settings), settings.database)
+    engine = open_engine(settings)
     try:
         yield engine
     finally:

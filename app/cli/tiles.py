@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from app import settings as settings_module
-from app.database import make_engine, resolve_url
+from app.database import open_engine
 from app.errors import NotFound
 from app.services import tile_archives
 from app.settings import PROJECT
@@ -48,7 +48,7 @@ def build(pack: str | None, context: bool) -> None:
     Nothing is done twice.
     """
     settings = settings_module.load()
-    engine = make_engine(resolve_url(settings), settings.database)
+    engine = open_engine(settings)
     with engine.connect() as connection:
         versions = _versions(connection, pack)
     for number, name, label in versions:
@@ -97,7 +97,7 @@ def remarks(built: tile_archives.Built) -> list[str]:
 def check(pack: str | None) -> None:
     """Read every archive of PACK (default: of every map) and say whether it is whole."""
     settings = settings_module.load()
-    engine = make_engine(resolve_url(settings), settings.database)
+    engine = open_engine(settings)
     bad = 0
     with engine.connect() as connection:
         for number, name, label in _versions(connection, pack):
