@@ -23,6 +23,8 @@ from app.errors import WusetuError
 
 #: Longer than any proxy keeps its pooled connections idle, so that it is never we who hang up.
 KEEP_ALIVE_SECONDS = 75
+#: Give up announcing a server that starts but cannot answer.
+ANNOUNCE_SECONDS = 60
 
 
 class PortTaken(WusetuError):
@@ -180,8 +182,13 @@ def _health(host: str, port: int) -> Any:
 
 def _announce(host: str, port: int) -> None:
     """Print the address once the server really answers."""
+    begun = time.monotonic()
     while _health(host, port) is None:
-        time.sleep(0.05)
+        waited = time.monotonic() - begun
+        if waited > ANNOUNCE_SECONDS:
+            click.echo(f"{_address(host, port)} does not answer as it should; see above", err=True)
+            return
+        time.sleep(0.05 + waited / 10)
     click.echo(f"Wusetu is serving (Ctrl-C ends it):\n{_address(host, port)}")
 
 
