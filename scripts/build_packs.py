@@ -1,0 +1,305 @@
+"""Make the sample packs of `data/boundaries/` from public files in a folder given as argument.
+
+    python scripts/build_packs.py FOLDER [--pack hangzhou|alliance] [--out data/boundaries]
+
+Real: counties, cities, all codes and names, most town seats, county totals of residents. Modelled:
+the shapes of towns, villages and grids, and every other exposure. `PROVENANCE.md` beside the packs
+says where each file comes from. Deterministic: the same files give the same packs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+
+from geo import tessellate as tess
+
+SEED = 20240101
+VALID_FROM = "2023-06-30"  # day of the code list
+CITY_CORE = {"3301": (120.165, 30.262)}  # where the whole city is densest
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a pack is made of."""
+
+    pack: str
+    cities: tuple[str, ...]
+    grids: int
+    fewest: int
+    most: int
+
+
+PLANS = {
+    "hangzhou": Plan("hangzhou", ("3301",), 15_000, 3, 8),
+    "alliance": Plan("alliance", ("3308", "3410", "3507", "3611"), 14_600, 1, 4),
+}
+
+
+def village_name(name: str) -> str:
+    """Everyday name: the committee's name without the committee."""
+    for tail, kind in (
+        ("村民委员会", "村"),
+        ("村委会", "村"),
+        ("居民委员会", "社区"),
+        ("居委会", "社区"),
+    ):
+        if name.endswith(tail) and len(name) > len(tail):
+            base = name[: -len(tail)]
+            return base if base.endswith((kind, "社区", "村")) else base + kind
+    return name
+
+
+def read_codes(folder: Path) -> pd.DataFrame:
+    """Codes and names of all levels."""
+    return pd.read_csv(folder / "cn_codes/divisions5_2023.csv.gz", dtype=str).assign(
+        level=lambda f: f.level.map(
+            {"1": "province", "2": "city", "3": "county", "4": "town", "5": "village"}
+        )
+    )
+
+
+def town_order(code: str, name: str) -> int:
+    """Subdistricts stand in the middle, then towns, townships, farms and zones."""
+    if name.endswith("街道"):
+        return 0
+    if name.endswith("镇"):
+        return 1
+    return 2 if name.endswith("乡") else 3
+
+
+def place_seats(
+    towns: pd.DataFrame,
+    known: dict[str, tuple[float, float]],
+    samples: np.ndarray,
+    middle: np.ndarray,
+    latitude: float,
+) -> np.ndarray:
+    """Seats of all towns (plane): the real one, else well spread over what is left of the county."""
+    real = {c: tess.to_plane(np.array([known[c]]), latitude)[0] for c in towns.code if c in known}
+    fixed = np.array(list(real.values())).reshape(-1, 2)
+    unknown = [c for c in towns.code if c not in real]
+    placed = tess.spread(samples, fixed, len(unknown))
+    placed = placed[np.argsort(np.hypot(*(placed - middle).T), kind="stable")]
+    names = dict(zip(towns.code, towns.name, strict=True))
+    for code, spot in zip(
+        sorted(unknown, key=lambda c: (town_order(c, names[c]), c)), placed, strict=True
+    ):
+        real[code] = spot
+    return np.array([real[c] for c in towns.code])
+
+
+def grids_per_village(weight: np.ndarray, plan: Plan) -> np.ndarray:
+    """Grids of each village by population, `plan.grids` in all where the limits allow."""
+    low, high = 0.0, 100.0 * plan.grids
+    for _ in range(60):
+        scale = (low + high) / 2
+        count = np.clip(np.rint(weight * scale), plan.fewest, plan.most)
+        low, high = (scale, high) if count.sum() < plan.grids else (low, scale)
+    return count.astype(np.int64)
+
+
+def build_units(plan: Plan, folder: Path, names_en: dict[str, str]) -> gpd.GeoDataFrame:
+    """All units of a pack, every level an exact coverage, coarse levels unions of fine ones."""
+    codes = read_codes(folder)
+    codes = codes[codes.code.str[:4].isin(plan.cities)]
+    shapes = gpd.read_file(folder / "cn_boundaries/counties5_amap_wgs84.geojson")
+    shapes = shapes[shapes.district_adcode.str[:4].isin(plan.cities)].set_index("district_adcode")
+    seats = pd.read_csv(
+        folder / "cn_codes/town_seats_geonames_wgs84.csv", dtype={"code": str, "county": str}
+    )
+    known = {c: (x, y) for c, x, y in zip(seats.code, seats.lon, seats.lat, strict=True)}
+    counties = codes[codes.level == "county"].sort_values("code")
+    towns = codes[codes.level == "town"].sort_values("code")
+    villages = codes[codes.level == "village"].sort_values("code").reset_index(drop=True)
+    villages["town"] = villages.code.str[:9]
+    villages["county"] = villages.code.str[:6]
+    villages["label"] = villages.name.map(village_name)
+    villages["urban"] = villages.label.str.endswith("社区")
+    rng = np.random.default_rng([SEED, int(plan.cities[0])])
+    kind = np.where(villages.urban, 1.5, np.where(villages.label.str.endswith("村"), 1.0, 0.4))
+    villages["weight"] = kind * rng.lognormal(0, 0.4, len(villages))
+    villages["grids"] = grids_per_village(villages.weight.to_numpy(), plan)
+    latitude = float(np.mean(shapely.total_bounds(shapes.geometry.values)[[1, 3]]))
+
+    seeds: list[np.ndarray] = []
+    grid_village: list[int] = []
+    grid_parent: list[int] = []
+    for parent, county in enumerate(counties.code):
+        crng = np.random.default_rng([SEED, int(county)])
+        polygon = shapes.geometry[county]
+        mine = towns[towns.code.str[:6] == county]
+        inside = villages[villages.county == county]
+        even = tess.to_plane(tess.sample_inside(polygon, 6000, crng), latitude)
+        streets = [known[c] for c, n in zip(mine.code, mine.name, strict=True)
+                   if c in known and n.endswith("街道")]
+        row = shapes.loc[county]
+        core = CITY_CORE.get(county[:4])
+        middle = tess.to_plane(
+            np.array([np.mean(streets, axis=0) if streets else (float(row.lon), float(row.lat))]),
+            latitude,
+        )[0]
+        spots = place_seats(mine, known, even, middle, latitude)
+        need = inside.groupby("town").grids.sum().reindex(mine.code).to_numpy(float)
+        gap = np.sqrt(polygon.area * np.cos(np.radians(latitude)) / len(mine))
+        near = np.full(len(mine), gap)
+        if len(mine) > 1:
+            near = np.minimum(gap, tess.cKDTree(spots).query(spots, k=2)[0][:, 1])
+        width = np.maximum(0.35 * near, 0.004)
+
+        def density(
+            xy: np.ndarray, spots=spots, need=need, width=width, core=core, top=[0.0]  # noqa: B006
+        ) -> np.ndarray:
+            at = tess.to_plane(xy, latitude)
+            square = ((at[:, None, :] - spots[None]) ** 2).sum(axis=2)
+            hill = (need / width**2 * np.exp(-square / (2 * width**2))).sum(axis=1)
+            flat = np.median(need / width**2)
+            value = 0.22 * flat + np.minimum(hill, 3 * flat)
+            if core is not None:
+                c = tess.to_plane(np.array([core]), latitude)[0]
+                value *= 1 + 6 * np.exp(-np.hypot(*(at - c).T) / 0.06)
+            top[0] = max(top[0], float(value.max()))
+            return value / top[0]
+
+        density(tess.from_plane(even, latitude))  # fixes the scale
+        total = int(need.sum())
+        samples = tess.to_plane(
+            tess.sample_inside(polygon, 40 * total + 2000, crng, density), latitude
+        )
+        label = tess.balanced_labels(samples, spots, need / need.sum())
+        for t, town in enumerate(mine.code):
+            own = samples[label == t]
+            lots = inside[inside.town == town]
+            if len(own) < 4 * int(lots.grids.sum()):
+                raise SystemExit(f"{town}: {len(own)} points for {lots.grids.sum()} grids")
+            part = tess.cluster(own, len(lots), crng)
+            where = tess.medoids(own, part, len(lots))
+            # communities take the places next to the seat, each class in the order of its bearing
+            away = np.argsort(np.hypot(*(where - spots[t]).T), kind="stable")
+            bearing = np.arctan2(*(where - spots[t]).T)
+            urban = int(lots.urban.sum())
+            slots = np.concatenate([
+                away[:urban][np.argsort(bearing[away[:urban]], kind="stable")],
+                away[urban:][np.argsort(bearing[away[urban:]], kind="stable")],
+            ])
+            ordered = np.concatenate([lots.index[lots.urban], lots.index[~lots.urban]])
+            for slot, v in zip(slots, ordered, strict=True):
+                points = own[part == slot]
+                k = int(villages.grids[v])
+                if len(points) < k:
+                    raise SystemExit(f"{villages.code[v]}: {len(points)} points, {k} grids")
+                sub = tess.cluster(points, k, crng)
+                spot = tess.medoids(points, sub, k)
+                spot = spot[np.lexsort((spot[:, 0], -spot[:, 1]))]  # numbered from the north
+                seeds.append(spot)
+                grid_village += [int(v)] * k
+                grid_parent += [parent] * k
+    order = np.argsort(np.array(grid_village), kind="stable")
+    points = tess.from_plane(np.concatenate(seeds)[order], latitude)
+    village_of = np.array(grid_village)[order]
+    cells = tess.tessellate(
+        shapes.geometry[counties.code].to_numpy(),
+        points,
+        np.array(grid_parent)[order],
+        rng,
+    )
+    return assemble(plan, codes, villages, cells, village_of, names_en)
+
+
+def assemble(
+    plan: Plan,
+    codes: pd.DataFrame,
+    villages: pd.DataFrame,
+    cells: np.ndarray,
+    village_of: np.ndarray,
+    names_en: dict[str, str],
+) -> gpd.GeoDataFrame:
+    """One frame of all levels, in level and code order."""
+    number = np.arange(len(cells)) - np.searchsorted(village_of, village_of) + 1
+    village_code = villages.code.to_numpy()[village_of]
+    frames = [
+        pd.DataFrame({
+            "code": [f"{c}{n:03d}" for c, n in zip(village_code, number, strict=True)],
+            "level": "grid",
+            "name": [
+                f"{villages.label[v]}第{n}网格" for v, n in zip(village_of, number, strict=True)
+            ],
+            "geometry": cells,
+        })
+    ]
+    names = dict(zip(codes.code, codes.name, strict=True)) | dict(
+        zip(villages.code, villages.label, strict=True)
+    )
+    for level, length in (("village", 12), ("town", 9), ("county", 6), ("city", 4)):
+        finer = frames[-1]
+        parents, label = np.unique(finer.code.str[:length], return_inverse=True)
+        frames.append(pd.DataFrame({
+            "code": parents,
+            "level": level,
+            "name": [names[c] for c in parents],
+            "geometry": tess.dissolve(finer.geometry.to_numpy(), label, len(parents)),
+        }))
+    frame = gpd.GeoDataFrame(pd.concat(frames[::-1], ignore_index=True), crs=4326)
+    frame["name_en"] = frame.code.map(names_en)
+    frame["approximate"] = frame.level.isin(["town", "village", "grid"])
+    frame["geometry"] = shapely.normalize(frame.geometry.to_numpy())
+    return frame[["code", "level", "name", "name_en", "approximate", "geometry"]]
+
+
+def check(units: gpd.GeoDataFrame, folder: Path) -> None:
+    """Stop unless every level is an exact coverage, nested, valid and without slivers."""
+    for level, rows in units.groupby("level", sort=False):
+        geoms = rows.geometry.to_numpy()
+        if not shapely.coverage_is_valid(geoms) or not shapely.is_valid(geoms).all():
+            raise SystemExit(f"{level}: no exact coverage")
+        parts = shapely.get_num_geometries(geoms)
+        thin = tess.thinness(geoms)
+        area = shapely.area(geoms) * 111.2**2 * np.cos(np.radians(geoms[0].centroid.y))
+        print(
+            f"  {level:8} {len(rows):6} units, {int((parts > 1).sum())} in several parts, "
+            f"km2 {area.min():.4f} / {np.median(area):.3f} / {area.max():.1f}, "
+            f"thinness min {thin.min():.2f} 1% {np.quantile(thin, 0.01):.2f}, "
+            f"{shapely.get_num_coordinates(geoms).sum()} vertices"
+        )
+    real = gpd.read_file(folder / "cn_boundaries/counties5_amap_wgs84.geojson").set_index(
+        "district_adcode"
+    )
+    ours = units[units.level == "county"].set_index("code").geometry
+    differ = max(
+        shapely.hausdorff_distance(ours[c].boundary, real.geometry[c].boundary) for c in ours.index
+    )
+    print(f"  counties differ from the real ones by {differ * 111200:.2f} m at most")
+    if differ > 2 * tess.SNAP:
+        raise SystemExit("a county moved by more than the snapping")
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("data/boundaries"))
+    parser.add_argument("--pack", choices=sorted(PLANS), action="append")
+    arguments = parser.parse_args()
+    english = pd.read_csv(arguments.out / "names_en.csv", dtype=str)
+    names_en = dict(zip(english.code, english.name_en, strict=True))
+    for pack in arguments.pack or list(PLANS):
+        began = time.perf_counter()
+        units = build_units(PLANS[pack], arguments.folder, names_en)
+        print(f"{pack}: {len(units)} units, {time.perf_counter() - began:.0f} s")
+        check(units, arguments.folder)
+        target = arguments.out / pack
+        target.mkdir(parents=True, exist_ok=True)
+        units.to_parquet(target / "units.parquet", compression="zstd", compression_level=19)
+        print(f"  {(target / 'units.parquet').stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
