@@ -221,7 +221,7 @@ def change_rows(seed: int, maps: int) -> Iterator[Row]:
 
 
 def giant_rows(seed: int, maps: int) -> Iterator[Row]:
-    """One unit holds half of the exposure; the others stay at mean 12 and are all alike."""
+    """One unit holds half of the exposure; the 207 others, mean 12, are all alike."""
     for ratio in (2.0, 0.5):
         rng = np.random.default_rng(seed)
         warm = np.zeros(PERIODS)
@@ -233,11 +233,11 @@ def giant_rows(seed: int, maps: int) -> Iterator[Row]:
             theta[0] = ratio
             lam = 12.0 * (UNITS - 1) * c / c[1:].sum() * theta
             colours, _result = paint(rng.poisson(np.tile(lam, (PERIODS, 1))), c)
-            warm += (colours[:, 1:] >= risk.ORANGE).sum(axis=1) / maps
-            green += (colours[:, 1:] == risk.GREEN).sum(axis=1) / maps
+            warm = np.maximum(warm, (colours[:, 1:] >= risk.ORANGE).sum(axis=1))
+            green = np.maximum(green, (colours[:, 1:] == risk.GREEN).sum(axis=1))
         case = f"half of the exposure at RR {ratio:g}"
-        yield Row(case, "others warm, of 207", float(warm.max()), 8, True)
-        yield Row(case, "others green, of 207", float(green.max()), 30, True)
+        yield Row(case, "warm, worst map", float(warm.max()), 8, True)
+        yield Row(case, "green, worst map", float(green.max()), 30, True)
 
 
 def feed_rows(seed: int, maps: int) -> Iterator[Row]:
@@ -333,11 +333,11 @@ def speed_rows(seed: int, _maps: int) -> Iterator[Row]:
     means = np.geomspace(0.02, 20.0, 10)
     panels = [rng.poisson(m * n * c * rng.gamma(8.0, 1 / 8, n), (36, n)) for m in means]
     paint(panels[0][:2, :50], c[:50])
-    start = time.perf_counter()
+    start = time.process_time()
     for panel in panels:
         paint(panel, c)
-    seconds = time.perf_counter() - start
-    yield Row("15,000 units × 10 kinds × 36", "seconds", seconds, 10.0, True, 3.0)
+    seconds = time.process_time() - start
+    yield Row("15,000 units × 10 kinds × 36", "CPU seconds", seconds, 10.0, True, 3.0)
 
 
 TABLES: tuple[Callable[[int, int], Iterator[Row]], ...] = (
