@@ -5,7 +5,7 @@
 import { For, Show } from "solid-js";
 import type { Colour, SeriesPoint } from "../api/models";
 import type { Words } from "../i18n";
-import { count, linear, logarithmic, niceMax, ratio, signed } from "./numbers";
+import { count, linear, logarithmic, ratio, signed } from "./numbers";
 import type { Waterfall } from "./waterfall";
 
 /** Rank on a log axis 1…n: dot = rank, line = 90 % interval. */
@@ -213,10 +213,18 @@ export function SeriesChart(props: {
     const all = [...props.shape.now, ...props.shape.lastYear].flatMap((point) =>
       point ? [point.observed ?? 0, band(point)[1]] : [],
     );
-    return niceMax(Math.max(1, ...all));
+    return Math.max(1, ...all) * 1.04;
+  };
+  /** A line may start above 0 when all of it is far from 0; otherwise it starts there. */
+  const bottom = () => {
+    const all = [...props.shape.now, ...props.shape.lastYear].flatMap((point) =>
+      point ? [point.observed ?? band(point)[0], band(point)[0]] : [],
+    );
+    const low = Math.min(...all);
+    return low > top() * 0.6 ? low - (top() - low) * 0.6 : 0;
   };
   const x = () => linear(0, Math.max(1, props.shape.now.length - 1), 4, edge());
-  const y = () => linear(0, top(), floor(), 8);
+  const y = () => linear(bottom(), top(), floor(), 8);
   const path = (points: readonly (SeriesPoint | null)[]) => {
     let pen = "M";
     let out = "";

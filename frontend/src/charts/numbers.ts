@@ -70,13 +70,3 @@ export function logarithmic(a: number, b: number, x0: number, x1: number): (v: n
   const inner = linear(Math.log(a), Math.log(b), x0, x1);
   return (v) => inner(v > 0 ? Math.log(v) : Math.log(a));
 }
-
-/** Upper end of an axis that holds `most`: 1, 2, 2.5 or 5 times a power of ten. */
-export function niceMax(most: number): number {
-  if (!(most > 0)) return 1;
-  const power = 10 ** Math.floor(Math.log10(most));
-  for (const step of [1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10]) {
-    if (step * power >= most) return step * power;
-  }
-  return 10 * power;
-}

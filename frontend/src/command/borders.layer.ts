@@ -182,13 +182,19 @@ function lines(
         paint: {
           "line-color": one.ink,
           "line-width": width(one, scale, fine),
-          "line-opacity": one.opacity,
+          "line-opacity": fine ? fade(level, one.opacity) : one.opacity,
         },
       },
       where,
     ),
   );
   return layers;
+}
+
+/** Thousands of white lines seen from afar would wash out the colours they divide. */
+function fade(level: string, full: number): ExpressionSpecification {
+  const [from, to] = level === "grid" ? [9.5, 12] : [8, 10.5];
+  return ["interpolate", ["linear"], ["zoom"], from, 0.12 * full, to, full];
 }
 
 /** Child borders, then parents from fine to coarse; the scope's own outline is the heaviest. */

@@ -1,6 +1,7 @@
 /** Display settings: theme, colour-vision set, patterns. They are part of the link. */
 import { X } from "lucide";
 import { For, Show } from "solid-js";
+import { levelsBelow } from "../state/levels";
 import { Icon } from "./icon";
 import { useModel } from "./model";
 
@@ -38,6 +39,17 @@ export function DisplaySettings(props: { onClose: () => void }) {
         >
           <For each={model.manifest().maps}>
             {(map) => <option value={map.pack}>{model.title(map.title)}</option>}
+          </For>
+        </select>
+      </Show>
+      <Show when={innerWidth < 720}>
+        <select
+          aria-label={words().levelChoice}
+          value={model.level().id}
+          onChange={(event) => view.go({ level: event.currentTarget.value })}
+        >
+          <For each={levelsBelow(model.map(), model.scopeIndex())}>
+            {(level) => <option value={level.id}>{model.title(level.title)}</option>}
           </For>
         </select>
       </Show>

@@ -36,6 +36,41 @@ export function labelLayers(
     "source-layer": LABELS,
   });
 
+  // Marks of change come first: they give way to names and never push one aside.
+  for (const [id, text] of [
+    ["rise", "▲"],
+    ["fall", "▼"],
+  ] as const) {
+    layers.push(
+      withFilter(
+        {
+          ...base(level),
+          id: `change-${id}`,
+          layout: {
+            "text-field": text,
+            "text-font": BOLD,
+            "text-size": 11 * scale,
+            "text-anchor": "top" as const,
+            "text-offset": [0, 0.55],
+            "text-padding": 0,
+            "text-ignore-placement": true,
+          },
+          paint: {
+            "text-color": n.ink,
+            ...halo,
+            "text-opacity": [
+              "case",
+              ["==", ["coalesce", ["feature-state", "d"], 0], id === "rise" ? 1 : -1],
+              1,
+              0,
+            ] as ExpressionSpecification,
+          },
+        },
+        where,
+      ),
+    );
+  }
+
   // Drawn first = lowest priority: the shown level, then its parents, coarse last. Of one level only the
   // next coarser or itself is bold.
   const chain = [...parents.slice(Math.max(scopeIndex + 1, parents.length > 0 ? 1 : 0)), level];
@@ -61,40 +96,6 @@ export function labelLayers(
       ),
     );
   }
-  for (const [id, text] of [
-    ["rise", "▲"],
-    ["fall", "▼"],
-  ] as const) {
-    layers.push(
-      withFilter(
-        {
-          ...base(level),
-          id: `change-${id}`,
-          layout: {
-            "text-field": text,
-            "text-font": BOLD,
-            "text-size": 11 * scale,
-            "text-anchor": "top" as const,
-            "text-offset": [0, 0.55],
-            "text-allow-overlap": true,
-            "text-ignore-placement": true,
-          },
-          paint: {
-            "text-color": n.ink,
-            ...halo,
-            "text-opacity": [
-              "case",
-              ["==", ["coalesce", ["feature-state", "d"], 0], id === "rise" ? 1 : -1],
-              1,
-              0,
-            ] as ExpressionSpecification,
-          },
-        },
-        where,
-      ),
-    );
-  }
-
   const sibling = map.levels[Math.max(scopeIndex, 0)]?.id;
   if (scope !== "" && sibling && parents.includes(sibling)) {
     layers.unshift(

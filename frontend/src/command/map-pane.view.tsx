@@ -4,6 +4,7 @@ import { createMemo, createSignal, For, onCleanup, Show } from "solid-js";
 import type { Failure } from "../api/client";
 import { levelsBelow } from "../state/levels";
 import { moment } from "../state/times";
+import { emptiest } from "./callouts";
 import { DisplaySettings } from "./display.view";
 import { Icon } from "./icon";
 import { Legend } from "./legend.view";
@@ -45,9 +46,25 @@ export function MapPane(props: {
   };
   const padding = () =>
     narrow()
-      ? { top: 20, right: 16, bottom: 24, left: 16 }
-      : { top: 28, right: 84, bottom: 44, left: 60 };
+      ? { top: 44, right: 20, bottom: 96, left: 20 }
+      : { top: 58, right: 70, bottom: 44, left: 40 };
   const levels = () => levelsBelow(model.map(), model.scopeIndex());
+  /** The legend stands in the emptier lower corner; decided once per framing, never while one looks. */
+  const [legendRight, setLegendRight] = createSignal(false);
+  let framedFor: unknown = null;
+  const settle = () => {
+    const one = handle();
+    if (!one || framedFor === frame() || narrow()) return;
+    framedFor = frame();
+    const { clientWidth: w, clientHeight: h } = one.map.getContainer();
+    const size = { width: 230, height: 230 };
+    const left = { x: 12, y: h - size.height - 12, ...size };
+    const right = { x: w - size.width - 12, y: h - size.height - 36, ...size };
+    const covered = (x: number, y: number) =>
+      one.map.queryRenderedFeatures([x, y], { layers: ["fill"] }).length > 0;
+    const best = emptiest([left, right], covered);
+    setLegendRight(best?.rect === right);
+  };
   const runText = () => {
     const map = model.map();
     const parts = [words().run(map.run), words().boundary(map.boundary_version)];
@@ -62,7 +79,7 @@ export function MapPane(props: {
   };
 
   return (
-    <div class="map-pane">
+    <div class="map-pane" classList={{ "legend-right": legendRight() }}>
       <Show when={view.state.scope === "" || model.scope()}>
         <MapView
           info={model.map()}
@@ -85,6 +102,7 @@ export function MapPane(props: {
           onCamera={(camera) => view.go({ camera }, "replace")}
           onReady={ready}
           onFailure={setFailure}
+          onIdle={settle}
         />
       </Show>
       <Show when={levels().length > 1}>

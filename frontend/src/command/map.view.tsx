@@ -157,7 +157,7 @@ export function MapView(props: MapProps) {
       const image = pattern && draw(pattern);
       if (image && !one.hasImage(id)) one.addImage(id, image, { pixelRatio: PIXEL_RATIO });
     });
-    one.on("load", () => {
+    one.once("style.load", () => {
       setReady(true);
       props.onReady?.({
         map: one,

@@ -81,29 +81,7 @@ export function RankingPanel(props: { onPick: (code: string) => void; rows?: num
                 </Empty>
               }
             >
-              <ol class="ranks">
-                <For each={rows()}>
-                  {(row) => (
-                    <li>
-                      <button
-                        type="button"
-                        class="rank-row"
-                        aria-current={row.unit.code === model.view.state.unit}
-                        onClick={() => props.onPick(row.unit.code)}
-                      >
-                        <span class="rank">{row.rank}</span>
-                        <Swatch colour={row.colour} />
-                        <span class="name">{model.nameOf(row.unit)}</span>
-                        <RankInterval rank={row.rank} low={row.low} high={row.high} of={of()} />
-                        <span class="range">
-                          {row.low}–{row.high}
-                        </span>
-                        <span class="theta">{ratio(row.theta)}</span>
-                      </button>
-                    </li>
-                  )}
-                </For>
-              </ol>
+              <RankList rows={rows()} of={of()} onPick={props.onPick} />
               <p class="note row-note">
                 {words().rankOverlap}
                 <Show when={!all() && (model.ranking.data()?.total ?? 0) > limit() && !model.wall}>
@@ -117,5 +95,39 @@ export function RankingPanel(props: { onPick: (code: string) => void; rows?: num
         )}
       </Settled>
     </section>
+  );
+}
+
+export function RankList(props: {
+  rows: readonly RankingRow[];
+  of: number;
+  onPick: (code: string) => void;
+}) {
+  const model = useModel();
+  return (
+    <ol class="ranks">
+      <For each={props.rows}>
+        {(row) => (
+          <li>
+            <button
+              type="button"
+              class="rank-row"
+              data-code={row.unit.code}
+              aria-current={row.unit.code === model.view.state.unit}
+              onClick={() => props.onPick(row.unit.code)}
+            >
+              <span class="rank">{row.rank}</span>
+              <Swatch colour={row.colour} />
+              <span class="name">{model.nameOf(row.unit)}</span>
+              <RankInterval rank={row.rank} low={row.low} high={row.high} of={props.of} />
+              <span class="range">
+                {row.low}–{row.high}
+              </span>
+              <span class="theta">{ratio(row.theta)}</span>
+            </button>
+          </li>
+        )}
+      </For>
+    </ol>
   );
 }

@@ -39,8 +39,7 @@ export function ScopePanel(props: { onPick: (code: string) => void }) {
 /** The sentence over a map: how many, against before, which kinds. */
 export function headline(model: Model, summary: Summary): string[] {
   const words = model.words();
-  const level = model.title(model.level().title);
-  const name = model.view.state.lang === "en" ? level.toLowerCase() : level;
+  const name = words.plural(model.title(model.level().title));
   const of = (colour: Colour) => summary.counts.find((one) => one.colour === colour);
   const lines: string[] = [];
   const red = of("red");

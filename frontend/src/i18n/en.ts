@@ -48,6 +48,11 @@ export const en: Words = {
   simulatedTitle: "Some events are simulated, not real incidents",
   incomplete: "Period not complete",
   units: (n) => n,
+  plural: (level) =>
+    level
+      .toLowerCase()
+      .replace(/([^aeiou])y$/, "$1ie")
+      .replace(/$/, "s"),
   events: (n) => `${n} events`,
   eventsWord: "events",
   run: (run) => `Run ${run}`,
@@ -183,12 +188,12 @@ export const en: Words = {
   mapLabel: (scope, level) =>
     `Five-colour map of ${scope}, showing ${level}. Arrow keys move to the neighbouring unit, Enter drills down, Backspace goes up.`,
   headlineRed: (n, level) => `${n} ${level} clearly above expected`,
-  headlineOrange: (n, level) => `No ${level} red, ${n} probably above`,
-  headlineCalm: (level) => `No ${level} red or orange`,
+  headlineOrange: (n, level) => `No red ${level}, ${n} probably above`,
+  headlineCalm: (level) => `No red or orange ${level}`,
   headlineMore: (period, n) => `${n} more than ${period}`,
   headlineLess: (period, n) => `${n} fewer than ${period}`,
   headlineSame: (period) => `as many as ${period}`,
-  headlineCause: (kinds) => `mainly ${kinds}`,
+  headlineCause: (kinds) => `mainly ${kinds.toLowerCase()}`,
   and: " and ",
   comma: ", ",
   semicolon: "; ",
@@ -198,6 +203,10 @@ export const en: Words = {
   core: "Dense core",
   kindShort: (name, observed, expected) => `${name} ${observed}, expected ${expected}`,
   located: "Located",
+  dataQuality: "Data",
+  locatedTo: (level) => `Located to ${level.toLowerCase()}`,
+  boundaryWord: "Boundaries",
+  ruleWord: "Rule",
   sheet: "Details",
   expand: "Expand panel",
   collapse: "Collapse panel",

@@ -38,6 +38,7 @@ export const zh = {
   simulatedTitle: "部分事件由模拟产生，不是真实警情",
   incomplete: "数据未满一期",
   units: (n: string) => `${n} 个`,
+  plural: (level: string) => level,
   events: (n: string) => `${n} 件`,
   eventsWord: "件",
   run: (run: number) => `第 ${run} 次评估`,
@@ -193,6 +194,10 @@ export const zh = {
   kindShort: (name: string, observed: string, expected: string) =>
     `${name} ${observed} 件，预期 ${expected}`,
   located: "定位",
+  dataQuality: "数据",
+  locatedTo: (level: string) => `落到${level}`,
+  boundaryWord: "边界版本",
+  ruleWord: "规则",
   sheet: "详情面板",
   expand: "展开面板",
   collapse: "收起面板",
