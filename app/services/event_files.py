@@ -73,10 +73,12 @@ class Chunk:
 class Wanted:
     """What to read: columns by name, and how the text is written.
 
+    optional : columns that formats which leave out what is empty (JSON) need not have
     point : columns of east and north among them; None: take a geometry when the file has one
     """
 
     columns: tuple[str, ...]
+    optional: tuple[str, ...] = ()
     point: tuple[str, str] | None = None
     encoding: str = "utf-8"
     delimiter: str = ","
@@ -103,8 +105,8 @@ class Feed(ABC):
     def chunks(self, batch: int) -> Iterator[Chunk]:
         """Hand out the rows in file order, at most `batch` at a time."""
 
-    def _need(self, there: Sequence[str]) -> None:
-        missing = [name for name in self.wanted.columns if name not in there]
+    def _need(self, there: Sequence[str], optional: Sequence[str] = ()) -> None:
+        missing = [n for n in self.wanted.columns if n not in there and n not in optional]
         if missing:
             raise Invalid(
                 f"{self.path.name} has no column {', '.join(map(repr, missing))}; "
@@ -312,7 +314,7 @@ class JsonFeed(Feed):
         if not seen:
             raise Invalid(f"{path.name}: no line of the first {checked} is a JSON object")
         # a column may be left out where it is empty; one that is never there is a mistake
-        self._need([*seen, *(name for name in found if name not in seen)])
+        self._need([*seen, *(name for name in found if name not in seen)], wanted.optional)
 
     def chunks(self, batch: int) -> Iterator[Chunk]:
         """Hand out the rows in file order, at most `batch` at a time."""
@@ -391,18 +393,20 @@ class GeoJsonFeed(Feed):
         except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
             raise Invalid(f"{path.name} is truncated or no GeoJSON: {error}") from error
         self.rows = int(info["features"])
-        self._need(list(info["fields"]))
+        self._fields = list(info["fields"])
+        self._need(self._fields, wanted.optional)
 
     def chunks(self, batch: int) -> Iterator[Chunk]:
         """Hand out the rows in file order, at most `batch` at a time."""
         import pyogrio
 
         names = self.wanted.columns
+        there = [name for name in names if name in self._fields]
         geometry = self.wanted.point is None
         at = 1
         with pyogrio.raw.open_arrow(
             self._where,
-            columns=list(names),
+            columns=there,
             read_geometry=geometry,
             batch_size=batch,
             use_pyarrow=True,
@@ -456,6 +460,9 @@ def _with_points(
     table: pa.Table, lines: npt.NDArray[np.int64], geometry: str | None, names: Iterable[str]
 ) -> Chunk:
     """Chunk of a table, its geometry column turned into the columns `GEOMETRY`."""
+    for name in names:
+        if name not in table.column_names:
+            table = table.append_column(name, pa.nulls(len(table), pa.string()))
     if geometry is None:
         return Chunk(table.select(list(names)), lines)
     import shapely

@@ -143,6 +143,11 @@ class Columns(_Part):
         found = [name for name in single if name is not None] + self.time.names()
         return list(dict.fromkeys(found))
 
+    def optional(self) -> list[str]:
+        """Columns a row may go without."""
+        found = (self.code, self.address, *(self.point or ()))
+        return [name for name in found if name is not None]
+
 
 class Kinds(_Part):
     """How the feed's words become kind ids."""

@@ -142,7 +142,11 @@ def import_file(
     feed = open_feed(
         path,
         Wanted(
-            tuple(chosen.columns.names()), chosen.columns.point, chosen.encoding, chosen.delimiter
+            columns=tuple(chosen.columns.names()),
+            optional=tuple(chosen.columns.optional()),
+            point=chosen.columns.point,
+            encoding=chosen.encoding,
+            delimiter=chosen.delimiter,
         ),
     )
     checker = RowChecker(
