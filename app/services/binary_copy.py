@@ -28,7 +28,7 @@ def _field(number: int, column: Column) -> list[tuple[Any, ...]]:
     if isinstance(column, int):
         return [size, (f"v{number}", ">i4")]
     if isinstance(column, str):
-        return [size, (f"v{number}", f"S{len(column.encode())}")]
+        return [size, (f"v{number}", f"S{len(column.encode())}")] if column else [size]
     if column.dtype.kind == "S":
         return [size, (f"v{number}", column.dtype)]
     wire = _WIRE[_oid(column)]
@@ -52,6 +52,8 @@ def _block(columns: Sequence[Column], rows: int) -> bytes:
     record["columns"] = len(columns)
     for number, column in enumerate(columns):
         value = f"v{number}"
+        if isinstance(column, str) and not column:
+            continue
         record[f"l{number}"] = kind[value].itemsize
         if isinstance(column, str):
             record[value] = column.encode()
@@ -98,16 +100,18 @@ def rows(columns: Sequence[Column]) -> Iterator[bytes]:
     edges = np.flatnonzero((np.diff(lengths, axis=0) != 0).any(axis=1)) + 1
     bounds = [0, *edges.tolist(), count]
     for start, stop in itertools.pairwise(bounds):
-        cut: list[Column] = []
-        for column in columns:
-            if isinstance(column, np.ndarray):
-                part = column[start:stop]
-                if part.dtype.kind == "S":
-                    part = part.astype(f"S{max(1, int(np.char.str_len(part[:1])[0]))}")
-                cut.append(part)
-            else:
-                cut.append(column)
-        yield _block(cut, stop - start)
+        yield _block([_cut(column, start, stop) for column in columns], stop - start)
+
+
+def _cut(column: Column, start: int, stop: int) -> Column:
+    if not isinstance(column, np.ndarray):
+        return column
+    part = column[start:stop]
+    if part.dtype.kind != "S":
+        return part
+    length = int(np.char.str_len(part[:1])[0])
+    # a text of no length has no field in a numpy record
+    return part.astype(f"S{length}") if length else ""
 
 
 def read_ints(data: bytes, columns: int) -> npt.NDArray[np.int32]:
