@@ -22,7 +22,10 @@ as $$
       and v.period = coloured_tile.period and v.ord = coloured_tile.ord
   ),
   shape as (
-    select p.extent, p.tile, g.geom, ST_Transform(u.label_point, 3857) as point, u.id, u.code, u.name,
+    select p.extent, p.tile, g.geom, l.point, u.id, u.code, u.name,
+           -- half-open in tile direction: every label is in exactly one tile
+           ST_X(l.point) >= ST_XMin(p.tile) and ST_X(l.point) < ST_XMax(p.tile)
+             and ST_Y(l.point) > ST_YMin(p.tile) and ST_Y(l.point) <= ST_YMax(p.tile) as here,
            coalesce(get_byte(v.payload, u.id - v.first_id), 0) as colour,
            coalesce(get_byte(v.payload, v.n + u.id - v.first_id), 0) as risk
     from place p
@@ -30,10 +33,11 @@ as $$
       on g.boundary_version_id = p.version and g.level = coloured_tile.level and g.zoom = p.zoom
      and g.geom && p.wide
     join unit u on u.boundary_version_id = p.version and u.id = g.unit_id
+    cross join lateral (select ST_Transform(u.label_point, 3857) as point) l
     left join packed v on u.id between v.first_id and v.first_id + v.n - 1
   ),
   coloured as (
-    select s.extent, s.tile, s.geom, s.point, s.id, s.code, s.name, s.colour,
+    select s.extent, s.tile, s.geom, s.point, s.here, s.id, s.code, s.name, s.colour,
            (array['none', 'green', 'blue', 'yellow', 'orange', 'red'])[s.colour + 1] as colour_name,
            (array['无数据', '明显低于预期', '正常范围', '略偏高', '可能偏高', '明显高于预期'])[s.colour + 1]
              as class_zh,
@@ -46,7 +50,14 @@ as $$
     select ST_AsMVT(q, 'units', (select extent from place), 'geom', 'id') as layer
     from (
       select c.id, c.code, c.name, c.colour, c.colour_name, c.class_zh, c.class_en, c.theta,
-             ST_AsMVTGeom(c.geom, c.tile, c.extent, c.extent / 64, true) as geom
+             coalesce(
+               ST_AsMVTGeom(c.geom, c.tile, c.extent, c.extent / 64, true),
+               -- ST_AsMVTGeom drops what is thinner than half a unit; no unit may be dropped
+               case when c.here then
+                 ST_AsMVTGeom(
+                   ST_Expand(c.point, 0.75 * (ST_XMax(c.tile) - ST_XMin(c.tile)) / c.extent),
+                   c.tile, c.extent, c.extent / 64, true)
+               end) as geom
       from coloured c
       order by c.id
     ) q
@@ -58,9 +69,7 @@ as $$
       select c.id, c.code, c.name, c.colour, c.colour_name, c.class_zh, c.class_en, c.theta,
              ST_AsMVTGeom(c.point, c.tile, c.extent, c.extent / 64, true) as geom
       from coloured c
-      -- half-open in tile direction: every label is in exactly one tile
-      where ST_X(c.point) >= ST_XMin(c.tile) and ST_X(c.point) < ST_XMax(c.tile)
-        and ST_Y(c.point) > ST_YMin(c.tile) and ST_Y(c.point) <= ST_YMax(c.tile)
+      where c.here
       order by c.id
     ) q
     where q.geom is not null
