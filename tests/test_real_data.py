@@ -53,8 +53,8 @@ def test_vancouver_thefts_become_a_map(db_url: str, tmp_path: Path, shared: Path
         assert shown["levels"][0]["count"] == 22
         assert not shown["simulated"]
         run_id = shown["run"]
-        year = {"level": "town", "kind": "overall", "period": "year", "ord": 0}
-        ranking = client.get(f"/api/runs/{run_id}/ranking", params=year).json()
+        year = {"kind": "overall", "period": "year", "ord": 0}
+        ranking = client.get(f"/api/runs/{run_id}/ranking", params={"level": "town", **year}).json()
         assert ranking["total"] == 22
         # 43 of the 21,918 lie in none of the 22 areas (Stanley Park) and name none
         assert sum(row["observed"] for row in ranking["rows"]) == 21_918 - 43
