@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ _QUOTE, _NEWLINE, _RETURN = 0x22, 0x0A, 0x0D
 #: longer than any field of a table: a quote still open after this many bytes was never meant
 LONGEST = 1 << 20
 LONGEST_LINE = 64 << 20
+_CHINESE = re.compile(rb"[\xe4-\xe9][\x80-\xbf]{2}")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -172,6 +174,8 @@ def _utf8(raw: bytes, encoding: str, where: str, offset: int, line: int) -> byte
         if encoding == "utf-8":
             raw.decode("utf-8")
             return raw
+        if _is_utf8(raw):
+            raise Invalid(f"{where} is UTF-8 text, not {encoding}: declare `encoding: utf-8`")
         return raw.decode(encoding).encode("utf-8")
     except UnicodeDecodeError as error:
         at = line + raw.count(b"\n", 0, error.start)
@@ -184,6 +188,17 @@ def _utf8(raw: bytes, encoding: str, where: str, offset: int, line: int) -> byte
         raise Invalid(
             f"{where}, line {at}, byte {offset + error.start}: not {encoding} text{hint}"
         ) from error
+
+
+def _is_utf8(raw: bytes) -> bool:
+    """Tell UTF-8 Chinese from GB18030: a few characters of three bytes, and no byte astray."""
+    if len(_CHINESE.findall(raw[: 1 << 16])) < 4:
+        return False
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _records(text: bytes, delimiter: str | None) -> tuple[Ints, Ints, int]:
