@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import Depends, FastAPI
+from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.gzip import GZipMiddleware
 
@@ -62,6 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
         dependencies=[Depends(known_parameters)],
+        generate_unique_id_function=_operation_id,
     )
     app.state.settings = settings
     handlers.install(app)
@@ -72,6 +74,12 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=6)
     app.add_middleware(Envelope)
     return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """Name of a route's function in camel case: what generated clients call it."""
+    first, *rest = route.name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
 def _install_tiles(app: FastAPI) -> None:

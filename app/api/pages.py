@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Match, Mount
 from starlette.staticfiles import StaticFiles
@@ -65,6 +66,8 @@ def install(app: FastAPI, dist: Path = DIST) -> None:
         if scope["path"] == "/" and not (dist / "index.html").is_file():
             page = HTMLResponse(NOT_BUILT, headers={"Cache-Control": "no-store"})
             await page(scope, receive, send)
+        elif not dist.is_dir():
+            raise HTTPException(404)
         else:
             await files(scope, receive, send)
 
