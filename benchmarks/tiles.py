@@ -114,7 +114,8 @@ async def walk(port: int, paths: list[str], seconds: float = 0.0, timeout: float
         while place < len(requests) or time.perf_counter() - begin < seconds:
             request = requests[place % len(requests)]
             place += 1
-            size += await asyncio.wait_for(fetch(reader, writer, request), timeout)
+            body = await asyncio.wait_for(fetch(reader, writer, request), timeout)
+            size += body
             done += 1
         writer.close()
 
