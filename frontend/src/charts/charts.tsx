@@ -85,7 +85,7 @@ export function WaterfallChart(props: {
   words: Words;
   colour: Colour;
 }) {
-  const left = 100;
+  const left = 112;
   const right = 300;
   const rows = () => props.data.steps.length;
   const height = () => (rows() + 2) * ROW + 6;

@@ -7,6 +7,7 @@ import type { MapInfo } from "../api/models";
 import { levelIndex } from "../state/levels";
 import type { Theme } from "../style/theme";
 import { borderLayers, markLayers, outsideLayers } from "./borders.layer";
+import { contextLayers } from "./context.layer";
 import { fillLayers } from "./fills.layer";
 import { labelLayers } from "./labels.layer";
 
@@ -40,6 +41,7 @@ export function buildStyle(input: StyleInput): StyleSpecification {
   const origin = typeof location === "undefined" ? "http://localhost" : location.origin;
   const sources: StyleSpecification["sources"] = {};
   for (const level of map.levels) {
+    if (level.tiles === "") continue; // not built yet: nothing to draw
     sources[sourceOf(level.id)] = {
       type: "vector",
       tiles: [new URL(level.tiles, origin).href.replaceAll("%7B", "{").replaceAll("%7D", "}")],
@@ -57,8 +59,9 @@ export function buildStyle(input: StyleInput): StyleSpecification {
       tiles: [
         new URL(map.context_tiles, origin).href.replaceAll("%7B", "{").replaceAll("%7D", "}"),
       ],
-      maxzoom: 9,
+      maxzoom: 10,
     };
+    layers.push(...contextLayers(theme, CONTEXT, input.scale));
   }
   const parents = map.levels.slice(0, levelIndex(map, input.level)).map((one) => one.id);
   layers.push(
@@ -68,5 +71,6 @@ export function buildStyle(input: StyleInput): StyleSpecification {
     ...markLayers(input, parents),
   );
   if (input.labels) layers.push(...labelLayers(input, parents));
-  return { version: 8, sources, layers, transition: { duration: 0, delay: 0 } };
+  const drawn = layers.filter((one) => !("source" in one) || String(one.source) in sources);
+  return { version: 8, sources, layers: drawn, transition: { duration: 0, delay: 0 } };
 }

@@ -84,8 +84,10 @@ export function Headline(props: { class: string }) {
     if (index === n - 1) return words.stop;
     return index === n - 2 && n > 2 ? words.semicolon : words.comma;
   };
+  /** Lines that do not fit on their own run on instead. */
+  const flows = () => lines().some((line) => line.length > 12);
   return (
-    <h2 class={props.class}>
+    <h2 class={props.class} classList={{ flow: flows() }}>
       <For each={lines()}>
         {(line, index) => (
           <span>

@@ -1,5 +1,5 @@
 /** The wall's map: call-outs with leaders outside the city, the dense core as an inset, scale bar. */
-import { createMemo, createSignal, For, Show } from "solid-js";
+import { createEffect, createMemo, createSignal, For, Show } from "solid-js";
 import { addresses, api } from "../api/client";
 import type { RankingRow, Why } from "../api/models";
 import { count, expectedCount, ratio } from "../charts/numbers";
@@ -84,6 +84,12 @@ export function WallMap(props: { scale: number }) {
         );
     }
   };
+
+  // The ranking may come after the map has gone quiet, or before.
+  createEffect(() => {
+    const one = handle();
+    if (one && model.ranking.fresh() && noted() && one.map.loaded()) arrange();
+  });
 
   const common = () => ({
     info: model.map(),
