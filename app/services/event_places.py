@@ -1,6 +1,7 @@
 """The locating rule: code beats point beats address. Imports `geo.codes`, `geo.crs`, `geo.locate`.
 
-A code is cut to the finest unit that is there. A point lies in the leaf unit that covers it. Both
+A code is cut to the finest unit that is there; a unit that ended and went as a whole to another
+stands for that one. A point lies in the leaf unit that covers it. Both
 given: they are compared at the finest level both know; when they agree the finer of the two
 decides, when they disagree the code does and the event is marked as mismatch. An address decides
 only where neither does. What is given but leads nowhere is refused, what is not given at all is
@@ -54,6 +55,7 @@ class Place:
 
     ids count from 1; arrays over units have n + 1 entries, entry 0 stands for none.
 
+    successors : code of a unit that ended → id of the one unit that took all of it over
     ancestors : int32 (n + 1, levels), the unit's own id at its level, 0 where it has none
     rank : int64 (n + 1,), position of the unit's level, coarse to fine; -1 for none
     """
@@ -62,6 +64,7 @@ class Place:
     codes: tuple[str, ...]
     names: tuple[str, ...]
     parents: tuple[int | None, ...]
+    successors: dict[str, int]
     rank: npt.NDArray[np.int64]
     ancestors: Ids
     index: LocateIndex
@@ -86,12 +89,12 @@ class Place:
 
     @cached_property
     def _by_length(self) -> list[tuple[int, pa.Array, Ids]]:
-        lengths = np.array([len(code) for code in self.codes])
+        known = {code: i for i, code in enumerate(self.codes, 1)} | self.successors
         found = []
-        for length in sorted(set(lengths.tolist()), reverse=True):
-            ids = np.flatnonzero(lengths == length) + 1
-            texts = pa.array([self.codes[i - 1] for i in ids], pa.string())
-            found.append((int(length), texts, ids.astype(np.int32)))
+        for length in sorted({len(code) for code in known}, reverse=True):
+            codes = [code for code in known if len(code) == length]
+            ids = np.array([known[code] for code in codes], dtype=np.int32)
+            found.append((length, pa.array(codes, pa.string()), ids))
         return found
 
     def units_of_codes(self, codes: pa.Array) -> Ids:
@@ -329,12 +332,34 @@ def _load_place(connection: sa.Connection, pack: str, cache_folder: Path) -> Pla
         codes=tuple(unit.code for unit in units),
         names=tuple(unit.name for unit in units),
         parents=tuple(unit.parent_id for unit in units),
+        successors=_successors(connection, pack, [unit.code for unit in units]),
         rank=rank,
         ancestors=ancestors,
         index=leaf_index(connection, version, cache_folder),
         open_parents=_open_parents(connection, version.id),
         bounds=tuple(bounds),
     )
+
+
+def _successors(connection: sa.Connection, pack: str, codes: list[str]) -> dict[str, int]:
+    """Ended codes that went as a whole to one unit there is: no guess is needed for them."""
+    rows = connection.execute(
+        sa.text(
+            "select from_code, min(to_code) from succession where pack = :pack "
+            "group by from_code having count(*) = 1 and min(share) > 1 - 1e-9"
+        ),
+        {"pack": pack},
+    )
+    went = {row[0]: row[1] for row in rows}
+    ids = {code: i for i, code in enumerate(codes, 1)}
+    found = {}
+    for ended in went:
+        code, steps = ended, 0
+        while code not in ids and code in went and steps <= len(went):
+            code, steps = went[code], steps + 1
+        if ended not in ids and code in ids:
+            found[ended] = ids[code]
+    return found
 
 
 def _open_parents(connection: sa.Connection, version: int) -> OpenParents:

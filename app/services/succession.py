@@ -35,8 +35,8 @@ class Succession:
     units : collection of str
         Codes of the version.
     since : mapping, optional
-        Code → first day on which a unit of this code is known; a continuing unit whose own value
-        is not given is thereby told from a new one.
+        Code → first day of a unit of this code in an older version; a continuing unit whose own
+        value is not given is thereby told from a new one.
     """
 
     def __init__(
@@ -84,10 +84,15 @@ class Succession:
         since = connection.execute(
             sa.text(
                 "select u.code, min(v.valid_from) from unit u join boundary_version v on "
-                "v.id = u.boundary_version_id where v.pack = :pack and u.code = any(:codes) "
-                "group by u.code"
+                "v.id = u.boundary_version_id where v.pack = :pack and v.valid_from < :first "
+                "and u.code = any(:codes) group by u.code"
             ),
-            {"pack": pack, "codes": sorted({step.to_code for step in steps})},
+            # older versions alone: the first day of the version itself may be "ever"
+            {
+                "pack": pack,
+                "first": valid_from,
+                "codes": sorted({step.to_code for step in steps}),
+            },
         )
         return cls(steps, valid_from, units, valid_to, {row[0]: row[1] for row in since})
 

@@ -173,6 +173,28 @@ def test_a_point_in_a_gap_of_the_finer_level_is_known_coarsely(
     }
 
 
+def test_codes_of_units_that_ended(engine: sa.Engine, load: Any, write: Any) -> None:
+    with transaction(engine) as connection:
+        for old, new, share in (
+            ("330103", "330105", 1.0), ("330199", "330103", 1.0),
+            ("330104", "330102", 0.6), ("330104", "330105", 0.4),
+        ):  # fmt: skip
+            connection.execute(
+                sa.text("insert into succession values ('toy', :a, :b, :s, '2021-04-09', '')"),
+                {"a": old, "b": new, "s": share},
+            )
+    load(
+        write(*({"code": code, **NOWHERE} for code in ("330103001", "330199", "330104", "330107")))
+    )
+    # what was split is known to the city alone: to choose a part would be a guess
+    assert [e.unit for _, e in sorted(stored(engine).items())] == [
+        "330105",
+        "330105",
+        "3301",
+        "3301",
+    ]
+
+
 # idempotence ---------------------------------------------------------------------------------
 
 
