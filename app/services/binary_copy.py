@@ -114,21 +114,42 @@ def _cut(column: Column, start: int, stop: int) -> Column:
     return part.astype(f"S{length}") if length else ""
 
 
-def read_ints(data: bytes, columns: int) -> npt.NDArray[np.int32]:
-    """Read a COPY of int4 columns without nulls: (rows, columns) int32.
+def read_columns(data: bytes, types: Sequence[str]) -> list[npt.NDArray[Any]]:
+    """Read a binary COPY of number columns without nulls.
+
+    Parameters
+    ----------
+    data : all of it, header and trailer included
+    types : numpy types of the columns as they are sent (`>i2`, `>i4`, `>f8`)
+
+    Returns
+    -------
+    list of arrays (rows,), native byte order
 
     Raises
     ------
     ValueError
-        The data is no binary COPY of that many int4 columns.
+        The data is no binary COPY of such columns.
     """
+    wanted = f"a binary COPY of {len(types)} columns {' '.join(types)}"
     if not data.startswith(HEADER[:11]) or not data.endswith(TRAILER):
-        raise ValueError("not a binary COPY")
-    kind = np.dtype([("n", ">i2"), ("c", [("l", ">i4"), ("v", ">i4")], (columns,))])
+        raise ValueError(f"not {wanted}")
+    fields = [
+        field
+        for number, kind in enumerate(types)
+        for field in ((f"l{number}", ">i4"), (f"v{number}", kind))
+    ]
+    record_type = np.dtype([("columns", ">i2"), *fields])
     body = data[len(HEADER) : -len(TRAILER)]
-    if len(body) % kind.itemsize:
-        raise ValueError(f"not a binary COPY of {columns} int4 columns")
-    record = np.frombuffer(body, kind)
-    if np.any(record["n"] != columns) or np.any(record["c"]["l"] != 4):
-        raise ValueError(f"not a binary COPY of {columns} int4 columns")
-    return record["c"]["v"].astype(np.int32)
+    if len(body) % record_type.itemsize:
+        raise ValueError(f"not {wanted}")
+    record = np.frombuffer(body, record_type)
+    right = record["columns"] == len(types)
+    for number, kind in enumerate(types):
+        right &= record[f"l{number}"] == np.dtype(kind).itemsize
+    if not right.all():
+        raise ValueError(f"not {wanted}")
+    return [
+        record[f"v{number}"].astype(np.dtype(kind).newbyteorder("="))
+        for number, kind in enumerate(types)
+    ]

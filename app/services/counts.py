@@ -22,7 +22,7 @@ import sqlalchemy as sa
 
 from app.database import raw
 from app.errors import Invalid
-from app.services.binary_copy import read_ints
+from app.services.binary_copy import read_columns
 from app.services.units import UnitTable
 
 Ints = npt.NDArray[np.int32]
@@ -144,7 +144,7 @@ def _read(
             COUNT, {"pack": pack, "kinds": list(kinds), "zone": zone, "version": version}
         )
         cursor.copy_expert(query.decode(), buffer)
-    return read_ints(buffer.getvalue(), 4)
+    return np.stack(read_columns(buffer.getvalue(), (">i4",) * 4), axis=1)
 
 
 def level_counts(counts: EventCounts, table: UnitTable, level: str, kinds: int) -> Ints:

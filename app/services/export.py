@@ -36,6 +36,8 @@ from app.services.units import UnitTable, unit_table
 from geo import risk, score
 
 BLOCK = 1000
+CODES = ("code", "parent_code")
+FORMULA = ("=", "+", "-", "@")
 UNITS = (
     "observed, expected, s, x, effective_*: events; alpha: events' worth of prior; "
     "relative_risk, low, high: 1 = as expected; p: P(relative risk > 1), 0–1; share: 0–1; "
@@ -64,7 +66,11 @@ class ExportTable:
 
 
 def _plain(values: Floats | list[Any]) -> list[float | None]:
-    return [None if one is None or not np.isfinite(one) else float(one) for one in values]
+    """Return Python floats, None where there is no finite number."""
+    numbers = np.array(values, np.float64)
+    found = numbers.astype(object)
+    found[~np.isfinite(numbers)] = None
+    return list(found.tolist())
 
 
 def _exposures(
@@ -197,22 +203,19 @@ def _rank_columns(
         name: [None] * count for name in ("rank", "rank_low", "rank_high", "ranked")
     }
     for area in ranked_areas(connection, caches, facts, table, layer=layer):
-        for at, unit in enumerate(area.ids.tolist()):
-            ranks["rank"][unit - first] = int(area.rank[at])
-            ranks["rank_low"][unit - first] = int(area.low[at])
-            ranks["rank_high"][unit - first] = int(area.high[at])
-            ranks["ranked"][unit - first] = len(area)
+        places = (area.ids - first).tolist()
+        columns = (area.rank, area.low, area.high, np.full(len(area), len(area)))
+        for name, values in zip(ranks, columns, strict=True):
+            for at, value in zip(places, values.tolist(), strict=True):
+                ranks[name][at] = value
     return ranks
 
 
-def _cell(name: str, value: Any) -> Any:
-    if value is None:
-        return ""
-    if name in ("code", "parent_code"):
-        return f"\t{value}"
-    if isinstance(value, str):
-        return f"'{value}" if value[:1] in ("=", "+", "-", "@") else value
-    return repr(value)
+def _cells(name: str, values: list[Any]) -> list[Any]:
+    """Make texts safe for spreadsheets; the writer itself gives numbers all their digits."""
+    if name in CODES:
+        return [None if one is None else f"\t{one}" for one in values]
+    return [f"'{one}" if isinstance(one, str) and one[:1] in FORMULA else one for one in values]
 
 
 def csv_chunks(table: ExportTable) -> Iterator[bytes]:
@@ -232,8 +235,7 @@ def csv_chunks(table: ExportTable) -> Iterator[bytes]:
     yield b"\xef\xbb\xbf" + taken()
     for start in range(0, len(table), BLOCK):
         block = [
-            [_cell(name, one) for one in values[start : start + BLOCK]]
-            for name, values in table.columns.items()
+            _cells(name, values[start : start + BLOCK]) for name, values in table.columns.items()
         ]
         writer.writerows(zip(*block, strict=True))
         yield taken()

@@ -5,6 +5,7 @@ The one place that reads `assessment`, `run_rate`, `run_unit` and `packed_values
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
+from app.database import raw
+from app.services.binary_copy import read_columns
 from app.services.runs import Layer, RunFacts
 from app.services.scenes import OVERALL
 from app.services.units import UnitTable
@@ -91,42 +94,37 @@ class Slice:
     flags: Ints
 
 
+SLICE = """
+copy (
+  select unit_id, observed[{i}], expected[{i}], memory_s[{i}], memory_x[{i}], memory_k[{i}],
+    coalesce(memory_s[{i} - 1], 0), coalesce(memory_x[{i} - 1], 0), colour[{i}], flags[{i}]
+  from assessment where run_id = {run} and kind = %s and period = %s
+    and unit_id between {first} and {last} order by unit_id
+) to stdout (format binary)
+"""
+SLICE_TYPES = (">i4", ">i4", *(">f8",) * 6, ">i2", ">i2")
+
+
 def read_slice(connection: sa.Connection, run: int, layer: Layer, first: int, count: int) -> Slice:
     """Read one period of the units `first` … `first + count - 1`, in id order."""
     # arrays of the database count from 1; the element before the first is null
-    found = connection.execute(
-        sa.text(
-            "select unit_id, observed[cast(:i as int)] as o, expected[cast(:i as int)] as e, "
-            "memory_s[cast(:i as int)] as s, memory_x[cast(:i as int)] as x, "
-            "memory_k[cast(:i as int)] as k, "
-            "coalesce(memory_s[cast(:i as int) - 1], 0) as s0, "
-            "coalesce(memory_x[cast(:i as int) - 1], 0) as x0, "
-            "colour[cast(:i as int)] as colour, flags[cast(:i as int)] as flags "
-            "from assessment where run_id = :run and kind = :kind and period = :period "
-            "and unit_id between :first and :last order by unit_id"
-        ),
-        {
-            "run": run,
-            "kind": layer.kind,
-            "period": layer.period,
-            "first": first,
-            "last": first + count - 1,
-            "i": layer.ord + 1,
-        },
-    ).all()
-    columns = list(zip(*found, strict=True)) if found else [()] * 10
-    s, x, k, s0, x0 = (np.array(columns[at], np.float64) for at in (3, 4, 5, 6, 7))
+    query = SLICE.format(i=int(layer.ord) + 1, run=int(run), first=first, last=first + count - 1)
+    buffer = io.BytesIO()
+    with raw(connection).cursor() as cursor:
+        cursor.copy_expert(cursor.mogrify(query, (layer.kind, layer.period)).decode(), buffer)
+    columns = read_columns(buffer.getvalue(), SLICE_TYPES)
+    ids, observed, expected, s, x, k, s0, x0, colour, flags = columns
     return Slice(
-        ids=np.array(columns[0], np.int32),
-        observed=np.array(columns[1], np.int32),
-        expected=np.array(columns[2], np.float64),
+        ids=ids.astype(np.int32),
+        observed=observed.astype(np.int32),
+        expected=expected,
         s=s,
         x=x,
         k=k,
         fresh_observed=s - k * s0,
         fresh_expected=x - k * x0,
-        colour=np.array(columns[8], np.int32),
-        flags=np.array(columns[9], np.int32),
+        colour=colour.astype(np.int32),
+        flags=flags.astype(np.int32),
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.database import raw
-from app.services.binary_copy import HEADER, TRAILER, read_ints, rows
+from app.services.binary_copy import HEADER, TRAILER, read_columns, rows
 
 
 def test_postgres_reads_what_was_written(engine: sa.Engine) -> None:
@@ -48,18 +48,22 @@ def test_wrong_columns_are_refused() -> None:
         list(rows((np.zeros(2, np.uint8),)))
 
 
-def test_ints_read_back(engine: sa.Engine) -> None:
+def test_numbers_read_back(engine: sa.Engine) -> None:
     buffer = io.BytesIO()
     with engine.connect() as connection:
         raw(connection).cursor().copy_expert(
-            "copy (select n, -n * 70000 from generate_series(1, 3) n) to stdout (format binary)",
+            "copy (select n, n::smallint, n / 7::float8 from generate_series(-1, 1) n) "
+            "to stdout (format binary)",
             buffer,
         )
-    data = buffer.getvalue()
-    assert read_ints(data, 2).tolist() == [[1, -70000], [2, -140000], [3, -210000]]
-    assert read_ints(HEADER + TRAILER, 2).shape == (0, 2)
+    data, types = buffer.getvalue(), (">i4", ">i2", ">f8")
+    found = read_columns(data, types)
+    assert [one.tolist() for one in found] == [[-1, 0, 1], [-1, 0, 1], [-1 / 7, 0, 1 / 7]]
+    assert [one.dtype for one in found] == [np.int32, np.int16, np.float64]
+    assert read_columns(HEADER + TRAILER, types)[2].shape == (0,)
     for wrong in (b"", data[:-1], data[:-4] + TRAILER):
+        with pytest.raises(ValueError, match="not a binary COPY of 3 columns"):
+            read_columns(wrong, types)
+    for other in ((">i4", ">i4", ">f8"), (">i4", ">i2", ">f8", ">i4"), (">i2", ">i4", ">f8")):
         with pytest.raises(ValueError, match="not a binary COPY"):
-            read_ints(wrong, 2)
-    with pytest.raises(ValueError, match="of 3 int4"):
-        read_ints(data, 3)
+            read_columns(data, other)

@@ -20,7 +20,7 @@ from scipy.stats import gamma
 from app.api.models import COLOURS
 from app.cli import cli
 from app.services.caches import Caches
-from app.services.export import _cell, csv_chunks, export_table, write_gpkg
+from app.services.export import _cells, csv_chunks, export_table, write_gpkg
 from app.services.runs import Layer
 
 from .conftest import HOT, MEASURES, NO_EXPOSURE, Assessed
@@ -106,11 +106,15 @@ def test_an_incomplete_period_says_so(assessed: Assessed) -> None:
 
 
 def test_no_name_becomes_a_formula() -> None:
-    assert _cell("name", "=1+1") == "'=1+1"
-    assert _cell("name", "@x") == "'@x"
-    assert _cell("name", "西湖区") == "西湖区"
-    assert _cell("observed", -1) == "-1"
-    assert _cell("expected", 0.1 + 0.2) == "0.30000000000000004"
+    assert _cells("name", ["=1+1", "@x", "西湖区", "", None]) == [
+        "'=1+1",
+        "'@x",
+        "西湖区",
+        "",
+        None,
+    ]
+    assert _cells("code", ["3301", None]) == ["\t3301", None]
+    assert _cells("observed", [-1, 0.1 + 0.2]) == [-1, 0.1 + 0.2]
 
 
 def test_geopackage_has_the_same_columns_and_the_shapes(assessed: Assessed, tmp_path: Path) -> None:
