@@ -342,7 +342,7 @@ def _load_place(connection: sa.Connection, pack: str, cache_folder: Path) -> Pla
 
 
 def _successors(connection: sa.Connection, pack: str, codes: list[str]) -> dict[str, int]:
-    """Ended codes that went as a whole to one unit there is: no guess is needed for them."""
+    """Find ended codes that went as a whole to one unit there is: that is no guess."""
     rows = connection.execute(
         sa.text(
             "select from_code, min(to_code) from succession where pack = :pack "
