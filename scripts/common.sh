@@ -13,9 +13,16 @@ VENV=${WUSETU_VENV:-$ROOT/.venv}
 DEB=$DATA/deb
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 NPM_CONFIG_UPDATE_NOTIFIER=false
 
-# A Python unpacked into the data folder needs its libraries named.
-DEB_LIBS=$(echo "$DEB"/usr/lib/*-linux-gnu* "$DEB"/lib/*-linux-gnu* | tr ' ' ':')
-if [ -e "$DEB/.python" ]; then export LD_LIBRARY_PATH="$DEB_LIBS"; fi
+# Folders of the libraries unpacked into the data folder.
+unpacked_libraries() {
+  ul_found=
+  for ul_folder in "$DEB"/usr/lib/*-linux-gnu* "$DEB"/lib/*-linux-gnu* "$DEB"/usr/lib/*-linux-gnu*/pulseaudio; do
+    if [ -d "$ul_folder" ]; then ul_found=${ul_found:+$ul_found:}$ul_folder; fi
+  done
+  printf '%s' "$ul_found"
+}
+# A Python unpacked there needs them by name.
+if [ -e "$DEB/.python" ]; then LD_LIBRARY_PATH=$(unpacked_libraries); export LD_LIBRARY_PATH; fi
 
 say() { printf '%s\n' "-- $*"; }
 die() { printf '%s\n' "wusetu: $*" >&2; exit 1; }
@@ -47,3 +54,10 @@ one_at_a_time() {
   fi
 }
 one_at_a_time_over() { exec 9>&-; unset WUSETU_SETUP_LOCKED; }
+
+find_chromium() {
+  for fc_name in ${WUSETU_CHROMIUM:-} chromium google-chrome-stable google-chrome "$DEB/chromium"; do
+    if have "$fc_name"; then command -v "$fc_name"; return 0; fi
+  done
+  return 1
+}

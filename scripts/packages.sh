@@ -19,12 +19,13 @@ own_apt() {
 
 apt_cmd() { if may_install; then apt_tool=$1; shift; "$apt_tool" -q "$@"; else own_apt "$@"; fi; }
 
-# Fetch the lists once per run, and only when something is to be installed.
+# Fetch the lists when something is to be installed, once an hour.
 fresh_lists() {
-  [ -z "${WUSETU_LISTS_FRESH:-}" ] || return 0
+  fl_stamp=$DATA/log/lists-$(id -u)
+  [ -z "$(find "$fl_stamp" -mmin -60 2>/dev/null)" ] || return 0
   say "Fetching the package lists"
   quietly apt-update apt_cmd apt-get update
-  WUSETU_LISTS_FRESH=1
+  : >"$fl_stamp"
 }
 
 # apt_install NAME PACKAGE...: as root, with apt.

@@ -29,7 +29,7 @@ get_python() {
   else
     unpack python "$gp_name" "python$gp_version-venv"
     : >"$DEB/.python"
-    export LD_LIBRARY_PATH="$(echo "$DEB"/usr/lib/*-linux-gnu* "$DEB"/lib/*-linux-gnu* | tr ' ' ':')"
+    LD_LIBRARY_PATH=$(unpacked_libraries); export LD_LIBRARY_PATH
   fi
 }
 

@@ -10,6 +10,7 @@ case $what in lint) ;; *) scripts/postgres.sh ;; esac
 scripts/node.sh build
 case $what in all | e2e) scripts/browser.sh ;; esac
 one_at_a_time_over
+if chromium=$(find_chromium); then export WUSETU_CHROMIUM="$chromium"; fi
 
 bin=$VENV/bin
 failed=

@@ -109,3 +109,13 @@ def shared() -> Path:
     if not SHARED.exists():
         pytest.skip("the real data is not beside the project")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of the browser for `playwright`'s `executable_path`; skips where there is none."""
+    names = (os.environ.get("WUSETU_CHROMIUM"), "chromium", "google-chrome-stable", "google-chrome")
+    for name in filter(None, names):
+        if found := shutil.which(name):
+            return found
+    pytest.skip("no Chromium here: `make test` installs one where the distribution has it")
