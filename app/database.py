@@ -133,17 +133,18 @@ def open_engine(settings: Settings) -> sa.Engine:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn driver errors into domain errors."""
+    """Turn driver errors into domain errors, those of COPY too, which come bare."""
     try:
         yield
-    except IntegrityError as error:
-        if isinstance(error.orig, psycopg2.errors.UniqueViolation):
+    except (IntegrityError, psycopg2.IntegrityError) as error:
+        if isinstance(getattr(error, "orig", error), psycopg2.errors.UniqueViolation):
             raise Conflict("this exists already") from error
         raise Invalid("the data does not fit together") from error
-    except OperationalError as error:
-        if isinstance(error.orig, psycopg2.errors.DiskFull):
+    except (OperationalError, psycopg2.OperationalError) as error:
+        cause = getattr(error, "orig", error)
+        if isinstance(cause, psycopg2.errors.DiskFull):
             raise Unavailable(
-                f"the disk of the database is full: {error.orig.diag.message_primary}; "
+                f"the disk of the database is full: {cause.diag.message_primary}; "
                 "`wusetu db status` says where it is and what is free"
             ) from error
         raise Unavailable("the database does not answer") from error

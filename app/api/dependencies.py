@@ -84,7 +84,7 @@ class Store:
         except sa.exc.TimeoutError as error:
             raise Unavailable("all database connections are busy; try again") from error
         except Unavailable as error:
-            cause = getattr(error.__cause__, "orig", None)
+            cause = getattr(error.__cause__, "orig", error.__cause__)
             if isinstance(cause, psycopg2.errors.QueryCanceled):
                 raise Unavailable("the question took too long; narrow it") from error
             raise
@@ -100,8 +100,11 @@ StoreDep = Annotated[Store, Depends(store)]
 
 Run = Annotated[int, Path(ge=1, le=2**31 - 1, description="Run number, see the manifest")]
 Pack = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="Name of the map")]
+PRINTABLE = (
+    r"^[^\x00-\x1f\x7f]{1,64}$"  # the database takes no NUL, and no name has a control character
+)
 Code = Annotated[
-    str, Path(min_length=1, max_length=64, description="Unit code; zero-filled forms are accepted")
+    str, Path(pattern=PRINTABLE, description="Unit code; zero-filled forms are accepted")
 ]
 LevelPath = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_]{0,39}$", description="Level id")]
 KindPath = Annotated[
@@ -115,11 +118,11 @@ PeriodType = Annotated[Period, Query(description="Period type")]
 Ord = Annotated[int, Query(ge=0, le=32767, description="Index of the period in the manifest")]
 Within = Annotated[
     str | None,
-    Query(min_length=1, max_length=64, description="Only this unit's descendants; none: the map"),
+    Query(pattern=PRINTABLE, description="Only this unit's descendants; none: the map"),
 ]
 Limit = Annotated[int, Query(ge=1, le=50_000, description="Most rows wanted")]
 Phrase = Annotated[
-    str, Query(min_length=1, max_length=64, description="Part of a name, or a code in any form")
+    str, Query(pattern=PRINTABLE, description="Part of a name, or a code in any form")
 ]
 
 

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from app.api.dependencies import StoreDep
 from app.api.models import ErrorBody
-from app.database import make_engine
+from app.database import make_engine, raw
 from app.main import create_app
 
 from .conftest import HOT, settings_for
@@ -68,7 +68,9 @@ def test_what_is_not_there(client: TestClient, address: str) -> None:
         ("/api/runs/one", "path.run", "integer"),
         ("/api/runs/1/values/grid/overall/week/0", "path.period", "'month', 'quarter'"),
         ("/api/packs/small/search", "query.q", "required"),
-        ("/api/packs/small/search?q=" + "a" * 65, "query.q", "64"),
+        ("/api/packs/small/search?q=" + "a" * 65, "query.q", "pattern"),
+        ("/api/packs/small/search?q=%00", "query.q", "pattern"),
+        ("/api/packs/small/units/33%00", "path.code", "pattern"),
         ("/api/packs/Small!/units/1", "path.pack", "pattern"),
     ],
 )
@@ -116,13 +118,17 @@ def test_a_database_that_does_not_answer(cluster: object) -> None:
         assert [one["name"] for one in health.json()["components"]] == ["wusetu", "postgresql"]
 
 
-def test_a_statement_that_takes_too_long(db_url: str) -> None:
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_statement_that_takes_too_long(db_url: str, bare: bool) -> None:
     app = create_app(settings_for(db_url))
 
     @app.get("/api/slow")
     def slow(store: StoreDep) -> None:
         with store.read() as connection:
-            connection.execute(sa.text("select pg_sleep(5)"))
+            if bare:  # as COPY does it, past the engine's own error classes
+                raw(connection).cursor().execute("select pg_sleep(5)")
+            else:
+                connection.execute(sa.text("select pg_sleep(5)"))
 
     # routes added after the front end's catch-all are still before it for addresses under /api
     app.state.settings.database.statement_timeout_ms = 100
