@@ -150,7 +150,18 @@ def test_a_later_version_closes_the_one_before(engine: sa.Engine) -> None:
             assert newest_version(connection, "hangzhou", day).label == label
         with pytest.raises(NotFound, match="2020: 1900-01-01"):
             newest_version(connection, "hangzhou", date(1899, 1, 1))
-        with pytest.raises(NotFound, match="packs: hangzhou"):
+        last = store(
+            engine,
+            units(ROWS),
+            pack="old",
+            valid_from=date(2020, 1, 1),
+            valid_to=date(2022, 1, 1),
+        ).version
+        assert newest_version(connection, "old", date(2021, 12, 31)) == last
+        assert newest_version(connection, "old") == last
+        with pytest.raises(NotFound, match="no boundaries on 2022-01-01"):
+            newest_version(connection, "old", date(2022, 1, 1))
+        with pytest.raises(NotFound, match="packs: hangzhou, old"):
             newest_version(connection, "nowhere")
         with pytest.raises(NotFound, match="there are: 2020, 2010, 2024"):
             boundaries.get_version(connection, "hangzhou", "1999")

@@ -165,6 +165,11 @@ def test_children_against_their_parents() -> None:
     assert report.uncovered[0].km2 == pytest.approx(left, rel=1e-4)
     # neighbours match each other: only the parents are missed
     assert report.overlaps == report.gaps == report.mismatched == ()
+    # as large together as their parent, and yet one lies on the other
+    twice = array(box(120, 30, 120.1, 30.1), box(120.05, 30, 120.15, 30.1))
+    report = inspect(twice, ["1", "2"], ["A", "A"], parents)
+    assert [u.code for u in report.uncovered] == ["A"]
+    assert report.uncovered[0].km2 == pytest.approx(report.overlaps[0].km2, rel=1e-3)
     assert inspect(children, ["1", "2", "3"], [None, "X", "B"], parents).outside == ()
 
 
@@ -178,12 +183,20 @@ def test_label_points_lie_inside_and_far_from_the_edge() -> None:
     rng = np.random.default_rng(1)
     blobs = shapely.buffer(shapely.points(np.array([118, 60]) + rng.random((30, 2)) * 3), 0.4)
     horse = shapely.difference(blobs, shapely.buffer(shapely.centroid(blobs), 0.35))
+    seat = shapely.Point(0, 0)
     sliver = shapely.from_wkt("POLYGON((0 0, 10 0.00001, 10 0, 0 0))")
     two = shapely.union_all([box(0, 0, 1, 1), box(5, 5, 7, 7)])
     shapes = array(*horse, sliver, two, "POLYGON((0 60, 4 60, 4 61, 0 61, 0 60))")
     points = label_points(shapes)
     assert shapely.contains_properly(shapes, points).all()
     assert shapely.distance(points[31], shapely.Point(6, 6)) < 0.02
+    thin = shapely.difference(
+        shapely.buffer(seat, 0.4, quad_segs=64), shapely.buffer(seat, 0.3999, quad_segs=64)
+    )
+    assert shapely.contains_properly(thin, label_points([thin])[0])
+    # at 60 degrees north three degrees by one are wider on the ground than 1.2 by 1.2
+    wide = shapely.union_all([box(0, 60, 3, 61), box(5, 60, 6.2, 61.2)])
+    assert label_points([wide])[0].x < 3
     # at 60 degrees north four degrees by one are twice as wide as high on the ground
     assert points[32].y == pytest.approx(60.5, abs=0.01)
 
