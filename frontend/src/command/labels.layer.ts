@@ -89,6 +89,7 @@ export function labelLayers(
               sizeOf(one) * (theme.name === "wall" && one === "county" ? 19 / 15 : 1) * scale,
             "text-padding": 3,
             "text-max-width": 8,
+            "symbol-sort-key": ["coalesce", ["get", "rank"], 0] as ExpressionSpecification,
           },
           paint: { "text-color": n.ink, ...halo },
         },

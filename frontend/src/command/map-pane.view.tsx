@@ -51,13 +51,15 @@ export function MapPane(props: {
   const levels = () => levelsBelow(model.map(), model.scopeIndex());
   /** The legend stands in the emptier lower corner; decided once per framing, never while one looks. */
   const [legendRight, setLegendRight] = createSignal(false);
+  let pane!: HTMLDivElement;
   let framedFor: unknown = null;
   const settle = () => {
     const one = handle();
     if (!one || framedFor === frame() || narrow()) return;
     framedFor = frame();
     const { clientWidth: w, clientHeight: h } = one.map.getContainer();
-    const size = { width: 230, height: 230 };
+    const card = pane.querySelector<HTMLElement>(".legend");
+    const size = { width: (card?.offsetWidth ?? 230) + 8, height: (card?.offsetHeight ?? 230) + 4 };
     const left = { x: 12, y: h - size.height - 12, ...size };
     const right = { x: w - size.width - 12, y: h - size.height - 36, ...size };
     const covered = (x: number, y: number) =>
@@ -79,7 +81,7 @@ export function MapPane(props: {
   };
 
   return (
-    <div class="map-pane" classList={{ "legend-right": legendRight() }}>
+    <div ref={pane} class="map-pane" classList={{ "legend-right": legendRight() }}>
       <Show when={view.state.scope === "" || model.scope()}>
         <MapView
           info={model.map()}

@@ -118,7 +118,7 @@ export const en: Words = {
   complexityNote: "100 = average",
   index: "Governance index",
   missing: "missing",
-  lastYearSeries: "— now · ⋯ last year · ▒ expected",
+  lastYearSeries: "dotted: last year",
   lastYear: (n) => `Last yr ${n}`,
   expectedIs: (n) => `Expected ${n}`,
   expectedBand: "Expected",

@@ -1,0 +1,135 @@
+import { validateStyleMin } from "@maplibre/maplibre-gl-style-spec";
+import { describe, expect, test } from "vitest";
+import type { MapInfo } from "../api/models";
+import { patternOf } from "../style/patterns";
+import { cssVariables, makeTheme } from "../style/theme";
+import { buildStyle, type StyleInput } from "./map-style";
+
+const level = (id: string, count: number) => ({
+  id,
+  count,
+  first_id: 1,
+  tiles: `/tiles/${id}/{z}/{x}/{y}.mvt`,
+  min_zoom: 4,
+  max_zoom: 12,
+  counties: [],
+});
+const MAP = {
+  bounds: [118, 29, 121, 31],
+  context_tiles: "/tiles/context/{z}/{x}/{y}.mvt",
+  levels: [level("city", 1), level("county", 13), level("town", 196), level("grid", 15000)],
+} as unknown as MapInfo;
+
+const input = (patch: Partial<StyleInput> = {}): StyleInput => ({
+  map: MAP,
+  theme: makeTheme("light", "standard"),
+  level: "town",
+  scope: "",
+  scopeIndex: 0,
+  pattern: false,
+  scale: 1,
+  labels: true,
+  ...patch,
+});
+
+const ALL = (["light", "night", "wall"] as const).flatMap((name) =>
+  (["standard", "stepped"] as const).flatMap((set) =>
+    ["", "330110"].flatMap((scope) =>
+      ["town", "grid"].map((shown) =>
+        input({
+          theme: makeTheme(name, set),
+          scope,
+          scopeIndex: scope === "" ? 0 : 1,
+          level: shown,
+          pattern: set === "stepped",
+          scale: name === "wall" ? 2 : 1,
+        }),
+      ),
+    ),
+  ),
+);
+
+describe("map style", () => {
+  test.each(ALL)("is valid %#", (one) => {
+    const style = buildStyle(one);
+    // there is no glyph server on purpose: names are drawn from the reader's own fonts
+    const wrong = validateStyleMin(style).filter((error) => !/glyphs/.test(error.message));
+    expect(wrong.map((error) => error.message)).toEqual([]);
+    expect("glyphs" in style || "sprite" in style).toBe(false);
+  });
+
+  test("no value and no address of another host is in it", () => {
+    const text = JSON.stringify(buildStyle(input()));
+    expect(text).toContain("feature-state");
+    for (const found of text.match(/https?:\/\/[^/"]+/g) ?? [])
+      expect(found).toBe("http://localhost");
+  });
+
+  test("layer ids are unique and sources exist", () => {
+    for (const one of ALL) {
+      const style = buildStyle(one);
+      const ids = style.layers.map((layer) => layer.id);
+      expect(new Set(ids).size).toBe(ids.length);
+      for (const layer of style.layers) {
+        if ("source" in layer) expect(Object.keys(style.sources)).toContain(layer.source);
+      }
+    }
+  });
+
+  test("outside of the scope there is no class", () => {
+    const style = buildStyle(input({ scope: "330110", scopeIndex: 1 }));
+    const fill = style.layers.find((layer) => layer.id === "fill");
+    expect(JSON.stringify(fill && "filter" in fill ? fill.filter : "")).toContain("330110");
+    expect(style.layers.some((layer) => layer.id === "outside-county")).toBe(true);
+  });
+
+  test("a level without tiles is left out, not asked for", () => {
+    const bare = { ...MAP, levels: MAP.levels.map((one) => ({ ...one, tiles: "" })) };
+    const style = buildStyle(input({ map: { ...bare, context_tiles: null } }));
+    expect(style.sources).toEqual({});
+  });
+
+  test("every pattern the style names can be drawn", () => {
+    for (const one of ALL) {
+      const named = JSON.stringify(buildStyle(one)).match(/"fill-pattern":"[^"]+"/g) ?? [];
+      expect(named.length).toBeGreaterThan(0);
+      for (const text of named) {
+        expect(patternOf(text.split('"')[3] as string)?.size).toBeGreaterThan(8);
+      }
+    }
+    expect(patternOf("nonsense/light")).toBeNull();
+  });
+});
+
+function luminance(hex: string): number {
+  const [r, g, b] = [1, 3, 5].map((i) => {
+    const c = Number.parseInt(hex.slice(i, i + 2), 16) / 255;
+    return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+  }) as [number, number, number];
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+
+function contrast(a: string, b: string): number {
+  const [x, y] = [luminance(a), luminance(b)].sort((p, q) => q - p) as [number, number];
+  return (x + 0.05) / (y + 0.05);
+}
+
+test.each(["light", "night"] as const)(
+  "%s: text on classes and on the page is readable",
+  (name) => {
+    const theme = makeTheme(name, "standard");
+    for (const [colour, ink] of Object.entries(theme.classes)) {
+      expect(contrast(ink.fill, ink.on), colour).toBeGreaterThanOrEqual(4.5);
+      expect(contrast(theme.neutral.surface, ink.text), colour).toBeGreaterThanOrEqual(4.5);
+    }
+    for (const ink of [theme.neutral.ink, theme.neutral.ink2, theme.neutral.ink3]) {
+      expect(contrast(theme.neutral.surface, ink)).toBeGreaterThanOrEqual(4.5);
+    }
+  },
+);
+
+test("every theme names the same CSS variables", () => {
+  const names = (name: "light" | "wall") => Object.keys(cssVariables(makeTheme(name, "stepped")));
+  expect(names("wall")).toEqual(names("light"));
+  expect(names("light")).toContain("--line-2");
+});
