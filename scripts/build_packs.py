@@ -10,13 +10,13 @@ says where each file comes from. Deterministic: the same files give the same pac
 from __future__ import annotations
 
 import argparse
-import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pack_exposures  # beside this file
 import pandas as pd
 import shapely
 
@@ -67,7 +67,7 @@ def read_codes(folder: Path) -> pd.DataFrame:
     )
 
 
-def town_order(code: str, name: str) -> int:
+def town_order(name: str) -> int:
     """Subdistricts stand in the middle, then towns, townships, farms and zones."""
     if name.endswith("街道"):
         return 0
@@ -91,7 +91,7 @@ def place_seats(
     placed = placed[np.argsort(np.hypot(*(placed - middle).T), kind="stable")]
     names = dict(zip(towns.code, towns.name, strict=True))
     for code, spot in zip(
-        sorted(unknown, key=lambda c: (town_order(c, names[c]), c)), placed, strict=True
+        sorted(unknown, key=lambda c: (town_order(names[c]), c)), placed, strict=True
     ):
         real[code] = spot
     return np.array([real[c] for c in towns.code])
@@ -139,8 +139,11 @@ def build_units(plan: Plan, folder: Path, names_en: dict[str, str]) -> gpd.GeoDa
         mine = towns[towns.code.str[:6] == county]
         inside = villages[villages.county == county]
         even = tess.to_plane(tess.sample_inside(polygon, 6000, crng), latitude)
-        streets = [known[c] for c, n in zip(mine.code, mine.name, strict=True)
-                   if c in known and n.endswith("街道")]
+        streets = [
+            known[c]
+            for c, n in zip(mine.code, mine.name, strict=True)
+            if c in known and n.endswith("街道")
+        ]
         row = shapes.loc[county]
         core = CITY_CORE.get(county[:4])
         middle = tess.to_plane(
@@ -156,7 +159,12 @@ def build_units(plan: Plan, folder: Path, names_en: dict[str, str]) -> gpd.GeoDa
         width = np.maximum(0.35 * near, 0.004)
 
         def density(
-            xy: np.ndarray, spots=spots, need=need, width=width, core=core, top=[0.0]  # noqa: B006
+            xy: np.ndarray,
+            spots=spots,
+            need=need,
+            width=width,
+            core=core,
+            top=[0.0],  # noqa: B006
         ) -> np.ndarray:
             at = tess.to_plane(xy, latitude)
             square = ((at[:, None, :] - spots[None]) ** 2).sum(axis=2)
@@ -172,7 +180,7 @@ def build_units(plan: Plan, folder: Path, names_en: dict[str, str]) -> gpd.GeoDa
         density(tess.from_plane(even, latitude))  # fixes the scale
         total = int(need.sum())
         samples = tess.to_plane(
-            tess.sample_inside(polygon, 40 * total + 2000, crng, density), latitude
+            tess.sample_inside(polygon, max(40 * total, 60_000), crng, density), latitude
         )
         label = tess.balanced_labels(samples, spots, need / need.sum())
         for t, town in enumerate(mine.code):
@@ -186,10 +194,12 @@ def build_units(plan: Plan, folder: Path, names_en: dict[str, str]) -> gpd.GeoDa
             away = np.argsort(np.hypot(*(where - spots[t]).T), kind="stable")
             bearing = np.arctan2(*(where - spots[t]).T)
             urban = int(lots.urban.sum())
-            slots = np.concatenate([
-                away[:urban][np.argsort(bearing[away[:urban]], kind="stable")],
-                away[urban:][np.argsort(bearing[away[urban:]], kind="stable")],
-            ])
+            slots = np.concatenate(
+                [
+                    away[:urban][np.argsort(bearing[away[:urban]], kind="stable")],
+                    away[urban:][np.argsort(bearing[away[urban:]], kind="stable")],
+                ]
+            )
             ordered = np.concatenate([lots.index[lots.urban], lots.index[~lots.urban]])
             for slot, v in zip(slots, ordered, strict=True):
                 points = own[part == slot]
@@ -205,17 +215,63 @@ def build_units(plan: Plan, folder: Path, names_en: dict[str, str]) -> gpd.GeoDa
     order = np.argsort(np.array(grid_village), kind="stable")
     points = tess.from_plane(np.concatenate(seeds)[order], latitude)
     village_of = np.array(grid_village)[order]
-    cells = tess.tessellate(
+    towns_of = np.unique(villages.town, return_inverse=True)[1][village_of]
+    cells = one_piece(
         shapes.geometry[counties.code].to_numpy(),
         points,
         np.array(grid_parent)[order],
-        rng,
+        (towns_of, village_of),
+        int(plan.cities[0]),
     )
-    return assemble(plan, codes, villages, cells, village_of, names_en)
+    return assemble(codes, villages, cells, village_of, names_en)
+
+
+def one_piece(
+    parents: np.ndarray,
+    seeds: np.ndarray,
+    parent_of: np.ndarray,
+    groups: tuple[np.ndarray, ...],
+    salt: int,
+) -> np.ndarray:
+    """Cells of the seeds such that every group (coarse first) is in one piece.
+
+    A seed whose cell is cut off from its group moves into the largest cell of the group's main part.
+    """
+    seeds = seeds.copy()
+    for _ in range(20):
+        cells = tess.tessellate(parents, seeds, parent_of, np.random.default_rng([SEED, salt, 1]))
+        area = shapely.area(cells)
+        rng = np.random.default_rng([SEED, salt, 2])
+        moved: set[int] = set()
+        for label in groups:
+            whole = tess.dissolve(cells, label, int(label.max()) + 1)
+            for group in np.flatnonzero(shapely.get_num_geometries(whole) > 1):
+                members = np.flatnonzero(label == group)
+                parts = shapely.get_parts(whole[group])
+                main = parts[np.argmax(shapely.area(parts))]
+                within = shapely.contains_xy(main, seeds[members, 0], seeds[members, 1])
+                if moved & set(members.tolist()):
+                    continue
+                for seed in members[~within]:
+                    kin = members[within & (groups[-1][members] == groups[-1][seed])]
+                    room = kin if len(kin) else members[within]
+                    room = np.array([r for r in room if r not in moved])
+                    if not len(room):
+                        continue
+                    host = room[np.argmax(area[room])]
+                    spots = tess.sample_inside(cells[host], 200, rng)
+                    free = np.minimum(
+                        np.hypot(*(spots - seeds[host]).T),
+                        2 * shapely.distance(shapely.points(spots), cells[host].boundary),
+                    )
+                    seeds[seed] = spots[np.argmax(free)]
+                    moved |= {int(seed), int(host)}
+        if not moved:
+            return cells
+    return cells
 
 
 def assemble(
-    plan: Plan,
     codes: pd.DataFrame,
     villages: pd.DataFrame,
     cells: np.ndarray,
@@ -226,14 +282,16 @@ def assemble(
     number = np.arange(len(cells)) - np.searchsorted(village_of, village_of) + 1
     village_code = villages.code.to_numpy()[village_of]
     frames = [
-        pd.DataFrame({
-            "code": [f"{c}{n:03d}" for c, n in zip(village_code, number, strict=True)],
-            "level": "grid",
-            "name": [
-                f"{villages.label[v]}第{n}网格" for v, n in zip(village_of, number, strict=True)
-            ],
-            "geometry": cells,
-        })
+        pd.DataFrame(
+            {
+                "code": [f"{c}{n:03d}" for c, n in zip(village_code, number, strict=True)],
+                "level": "grid",
+                "name": [
+                    f"{villages.label[v]}第{n}网格" for v, n in zip(village_of, number, strict=True)
+                ],
+                "geometry": cells,
+            }
+        )
     ]
     names = dict(zip(codes.code, codes.name, strict=True)) | dict(
         zip(villages.code, villages.label, strict=True)
@@ -241,12 +299,16 @@ def assemble(
     for level, length in (("village", 12), ("town", 9), ("county", 6), ("city", 4)):
         finer = frames[-1]
         parents, label = np.unique(finer.code.str[:length], return_inverse=True)
-        frames.append(pd.DataFrame({
-            "code": parents,
-            "level": level,
-            "name": [names[c] for c in parents],
-            "geometry": tess.dissolve(finer.geometry.to_numpy(), label, len(parents)),
-        }))
+        frames.append(
+            pd.DataFrame(
+                {
+                    "code": parents,
+                    "level": level,
+                    "name": [names[c] for c in parents],
+                    "geometry": tess.dissolve(finer.geometry.to_numpy(), label, len(parents)),
+                }
+            )
+        )
     frame = gpd.GeoDataFrame(pd.concat(frames[::-1], ignore_index=True), crs=4326)
     frame["name_en"] = frame.code.map(names_en)
     frame["approximate"] = frame.level.isin(["town", "village", "grid"])
@@ -281,6 +343,31 @@ def check(units: gpd.GeoDataFrame, folder: Path) -> None:
         raise SystemExit("a county moved by more than the snapping")
 
 
+def build_context(folder: Path, out: Path) -> None:
+    """Neutral surroundings: four provinces and the counties around and inside the packs."""
+    out.mkdir(parents=True, exist_ok=True)
+    source = folder / "cn_boundaries"
+    sets = {
+        "provinces": ("province", ["provinces4_tianditu_wgs84"]),
+        "cities": ("city", ["cities5_tianditu_wgs84"]),
+        "counties": ("county", ["neighbour_counties_tianditu_wgs84", "counties5_tianditu_wgs84"]),
+    }
+    for name, (kind, files) in sets.items():
+        column = {"province": "province", "city": "city", "county": "district"}[kind]
+        frame = pd.concat([gpd.read_file(source / f"{file}.geojson") for file in files])
+        frame = gpd.GeoDataFrame(
+            {
+                "kind": kind,
+                "name": frame[f"{column}_name"].to_numpy(),
+                "code": frame[f"{column}_adcode"].to_numpy(),
+            },
+            geometry=frame.geometry.to_numpy(),
+            crs=4326,
+        ).sort_values("code")
+        text = frame.to_json(drop_id=True, ensure_ascii=False, separators=(",", ":"))
+        (out / f"{name}.geojson").write_text(text + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
@@ -298,7 +385,14 @@ def main() -> None:
         target = arguments.out / pack
         target.mkdir(parents=True, exist_ok=True)
         units.to_parquet(target / "units.parquet", compression="zstd", compression_level=19)
-        print(f"  {(target / 'units.parquet').stat().st_size / 1e6:.1f} MB")
+        exposures, successions = pack_exposures.build(units, pack, arguments.folder)
+        exposures.to_parquet(target / "exposures.parquet", compression="zstd", index=False)
+        if len(successions):
+            successions.to_csv(target / "successions.csv", index=False, lineterminator="\n")
+        for file in sorted(target.glob("*.parquet")):
+            print(f"  {file.name} {file.stat().st_size / 1e6:.1f} MB")
+    if arguments.pack is None:
+        build_context(arguments.folder, arguments.out / "context")
 
 
 if __name__ == "__main__":

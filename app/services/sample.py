@@ -1,0 +1,632 @@
+"""The sample: packs of `data/boundaries/`, made-up events, and loading all of it.
+
+Imports the services it is made of (`boundaries`, `exposures`, `events`, `assess`, `tile_archives`)
+and `geo.simulate`. Promises: everything goes through the ordinary imports; each step is skipped
+when its result is there, so an interrupted load is simply run again and a finished one is a no-op;
+the truth about planted risks and broken rows is written beside the events.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.csv
+import pyarrow.parquet
+import sqlalchemy as sa
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from app.database import transaction
+from app.errors import Conflict, Invalid, NotFound
+from app.settings import PROJECT
+from geo import simulate as sim
+
+PACKS = PROJECT / "data" / "boundaries"
+LAYOUTS = PROJECT / "data" / "layouts"
+SOURCE = "simulated"
+DEFAULT = "hangzhou"
+_FORMATS = (".csv", ".parquet")
+_EARTH_KM = 6371.0088
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the part of it done, 0 to 1."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Words(_Part):
+    """A title in both languages."""
+
+    zh: str
+    en: str
+
+
+class Near(_Part):
+    """All units of a level whose label point lies within `km` of a point (longitude, latitude)."""
+
+    point: tuple[float, float]
+    km: Annotated[float, Field(gt=0)]
+    level: str = "village"
+
+
+class PlantRule(_Part):
+    """A planted risk of the pack file; without days it lasts all the time."""
+
+    code: str | None = None
+    near: Near | None = None
+    kind: str | None = None
+    relative_risk: Annotated[float, Field(gt=0)]
+    first: date | None = None
+    last: date | None = None
+    story: str = ""
+
+
+class SimulationRule(_Part):
+    """How the events of a pack are made; days are local, `[first, last)`."""
+
+    events: Annotated[int, Field(ge=1)]
+    seed: int
+    first: date
+    last: date
+    prefix: str
+    plants: list[PlantRule] = []
+
+
+class ExposureRule(_Part):
+    """What is said about the exposures of a pack."""
+
+    source: str
+
+
+class Pack(_Part):
+    """`pack.yaml`."""
+
+    pack: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+    label: str
+    title: Words
+    layout: str
+    scene: str
+    valid_from: date
+    source: str
+    licence: str
+    real: list[str]
+    approximate: list[str]
+    provinces: dict[str, str]
+    exposures: ExposureRule
+    simulation: SimulationRule
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return PACKS / self.pack
+
+
+def pack_names() -> list[str]:
+    """Packs that ship with the project."""
+    return sorted(path.parent.name for path in PACKS.glob("*/pack.yaml"))
+
+
+def read_pack(name: str) -> Pack:
+    """Read `data/boundaries/<name>/pack.yaml`.
+
+    Raises
+    ------
+    NotFound
+        No such pack; the message names those there are.
+    Invalid
+        The file does not say what it should.
+    """
+    path = PACKS / name / "pack.yaml"
+    if name not in pack_names():
+        raise NotFound(f"no sample pack {name!r}; there are {', '.join(pack_names()) or 'none'}")
+    try:
+        return Pack.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (ValidationError, yaml.YAMLError) as error:
+        raise Invalid(f"{name}/pack.yaml: {error}") from error
+
+
+def read_kinds() -> dict[str, sim.Kind]:
+    """Kinds of `data/boundaries/simulation.yaml`, in scene order."""
+    body = yaml.safe_load((PACKS / "simulation.yaml").read_text(encoding="utf-8"))
+    return {
+        kind: sim.Kind(
+            word=str(one["word"]),
+            weight=float(one["weight"]),
+            season=tuple(body["seasons"][one["season"]]),
+            hours=tuple(body["hours"][one["hours"]]),
+            weekend=float(one["weekend"]),
+        )
+        for kind, one in body["kinds"].items()
+    }
+
+
+@dataclass(frozen=True)
+class World:
+    """A pack read for the simulator: its leaf units, and all units to plant risks in."""
+
+    places: sim.Places
+    codes: npt.NDArray[np.object_]
+    names: Mapping[str, str]
+    levels: npt.NDArray[np.object_]
+    shapes: npt.NDArray[np.object_]
+
+
+def read_world(pack: Pack) -> World:
+    """Read units and exposures of a pack."""
+    import geopandas as gpd
+    import pandas as pd
+
+    from app.services.scenes import load_scene
+    from geo.exposure import kind_shares
+
+    units = gpd.read_parquet(pack.folder / "units.parquet")
+    leaves = units[units.level == "grid"].sort_values("code")
+    scene = load_scene(pack.scene)
+    table = pd.read_parquet(pack.folder / "exposures.parquet").pivot_table(
+        index="code", columns="measure", values="value"
+    )
+    exposure = table.reindex(leaves.code)[list(scene.measures)].to_numpy(np.float64).T
+    # events happen where the exposure is not known, too: as in the middle of all grids
+    middle = np.nanmedian(exposure, axis=1, keepdims=True)
+    exposure = np.where(np.isnan(exposure), middle, exposure)
+    weights = np.array(
+        [[k.weights.get(m, 0.0) for m in scene.measures] for k in scene.kinds.values()]
+    )
+    share = kind_shares(exposure, weights, np.zeros(len(leaves)))
+    names = dict(zip(units.code, units.name, strict=True))
+    codes = leaves.code.to_numpy(dtype=object)
+    villages: dict[str, str] = {}
+    for village in sorted({code[:12] for code in codes}):
+        steps = (names[village[:n]] for n in (4, 6, 9, 12))
+        villages[village] = pack.provinces[village[:2]] + "".join(steps)
+    grid = [names[code].removeprefix(names[code[:12]]) for code in codes]
+    places = sim.Places(
+        codes=codes,
+        shapes=leaves.geometry.to_numpy(),
+        share=np.nan_to_num(share),
+        address=np.array([villages[code[:12]] for code in codes], dtype=object),
+        grid_name=np.array(grid, dtype=object),
+    )
+    return World(
+        places,
+        units.code.to_numpy(dtype=object),
+        names,
+        units.level.to_numpy(dtype=object),
+        units.geometry.to_numpy(),
+    )
+
+
+def plants(pack: Pack, world: World) -> list[sim.Plant]:
+    """Planted risks of a pack, one per unit."""
+    import shapely
+
+    rule = pack.simulation
+    found: list[sim.Plant] = []
+    for one in rule.plants:
+        if one.near is not None:
+            level = world.levels == one.near.level
+            spot = shapely.centroid(world.shapes[level])
+            lon, lat = shapely.get_x(spot), shapely.get_y(spot)
+            x = np.radians(lon - one.near.point[0]) * np.cos(np.radians(one.near.point[1]))
+            y = np.radians(lat - one.near.point[1])
+            codes = world.codes[level][_EARTH_KM * np.hypot(x, y) <= one.near.km].tolist()
+        else:
+            codes = [one.code]
+        for code in codes:
+            if code not in world.names:
+                raise Invalid(f"{pack.pack}/pack.yaml: a plant names {code}, which is no unit")
+            found.append(
+                sim.Plant(
+                    code, one.kind, one.first or rule.first, one.last or rule.last,
+                    one.relative_risk, one.story,
+                )
+            )  # fmt: skip
+    return found
+
+
+@dataclass(frozen=True)
+class Made:
+    """Events made for a pack, with the truth."""
+
+    pack: Pack
+    simulation: sim.Simulation
+    plants: list[sim.Plant]
+    names: Mapping[str, str]
+
+    @property
+    def good(self) -> int:
+        """Rows that an import keeps."""
+        rows: int = self.simulation.table.num_rows
+        return rows - sum(self.simulation.bad.values())
+
+
+def make_events(pack: Pack, events: int | None = None, seed: int | None = None) -> Made:
+    """Make up the events of a pack.
+
+    Parameters
+    ----------
+    events : int, optional
+        About how many (before the planted risks); default: what the pack says. A small file has
+        fewer broken rows.
+    seed : int, optional
+        Default: the pack's.
+    """
+    if events is not None and events < 1:
+        raise Invalid(f"at least one event, not {events}")
+    rule = pack.simulation
+    world = read_world(pack)
+    planted = plants(pack, world)
+    wanted = events or rule.events
+    scale = min(1.0, wanted / 50_000)
+    bad = sim.Bad(**{k: max(1, round(v * scale)) for k, v in vars(sim.Bad()).items()})
+    result = sim.simulate(
+        world.places,
+        read_kinds(),
+        events=wanted,
+        first=rule.first,
+        last=rule.last,
+        plants=planted,
+        rng=np.random.default_rng(rule.seed if seed is None else seed),
+        bad=bad,
+        prefix=rule.prefix,
+    )
+    return Made(pack, result, planted, world.names)
+
+
+def mapping_body(pack: Pack) -> dict[str, Any]:
+    """Give the mapping of the made files for the ordinary import."""
+    return {
+        "source": SOURCE,
+        "simulated": True,
+        "scene": pack.scene,
+        "crs": "wgs84",
+        "time_zone": "Asia/Shanghai",
+        "encoding": "utf-8",
+        "columns": {
+            "reference": "reference", "kind": "kind", "time": "occurred_at",
+            "lon": "lon", "lat": "lat", "code": "code", "address": "address",
+        },
+        "kinds": {"words": {kind.word: name for name, kind in read_kinds().items()}},
+    }  # fmt: skip
+
+
+def write_events(made: Made, out: Path) -> dict[str, Path]:
+    """Write events to `out` (.csv or .parquet), and beside it mapping, truth and counts.
+
+    Returns
+    -------
+    dict
+        `events`, `mapping`, `truth`, `counts` → path.
+
+    Raises
+    ------
+    Invalid
+        Another ending, or the folder cannot be written.
+    """
+    if out.suffix.lower() not in _FORMATS:
+        raise Invalid(f"{out.name}: a made file ends in {' or '.join(_FORMATS)}")
+    files = {
+        "events": out,
+        "mapping": out.with_suffix(".mapping.yaml"),
+        "truth": out.with_suffix(".truth.csv"),
+        "counts": out.with_suffix(".counts.json"),
+    }
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial = out.with_name(out.name + ".part")
+        if out.suffix.lower() == ".csv":
+            pyarrow.csv.write_csv(made.simulation.table, partial)
+        else:
+            pyarrow.parquet.write_table(made.simulation.table, partial, compression="zstd")
+        partial.replace(out)
+        text = yaml.safe_dump(mapping_body(made.pack), allow_unicode=True, sort_keys=False)
+        files["mapping"].write_text(
+            f"# Made-up events of the sample pack {made.pack.pack}: not real.\n" + text,
+            encoding="utf-8",
+        )
+        with files["truth"].open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["code", "name", "kind", "first", "last", "relative_risk", "story"])
+            for plant in made.plants:
+                writer.writerow([plant.code, made.names[plant.code], plant.kind or "all",
+                                 plant.first, plant.last, plant.relative_risk, plant.story])  # fmt: skip
+        body = {
+            "rows": made.simulation.table.num_rows,
+            "good": made.good,
+            "located": dict(made.simulation.located),
+            "disagreeing": made.simulation.disagreeing,
+            "broken": dict(made.simulation.bad),
+        }
+        files["counts"].write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise Invalid(f"{out} cannot be written: {error.strerror or error}") from error
+    return files
+
+
+# loading ----------------------------------------------------------------------------------------
+
+
+@dataclass
+class Step:
+    """One step of a load; `done` False: it was there already."""
+
+    name: str
+    done: bool
+    text: str
+    seconds: float
+
+
+@dataclass
+class Loader:
+    """Loads one pack; every step asks the database first.
+
+    Parameters
+    ----------
+    engine : sa.Engine
+    folder : Path
+        Data folder of the installation: archives, locate index, the truth of the sample.
+    pack : Pack
+    events : int, optional
+        About how many events; default: what the pack says.
+    progress : callable
+    tell : callable
+        Called with each finished step.
+    """
+
+    engine: sa.Engine
+    folder: Path
+    pack: Pack
+    events: int | None = None
+    progress: Progress = lambda _text, _part: None
+    tell: Callable[[Step], None] = lambda _step: None
+    steps: list[Step] = field(default_factory=list)
+    _version: int = 0
+
+    def load(self) -> list[Step]:
+        """Do what is missing, in order.
+
+        Raises
+        ------
+        WusetuError
+            Whatever the ordinary imports raise; what was finished before stays.
+        """
+        for name, step in (
+            ("boundaries", self._boundaries),
+            ("successions", self._successions),
+            ("exposures", self._exposures),
+            ("events", self._events),
+            ("assessment", self._assess),
+            ("tiles", self._tiles),
+        ):
+            begin = time.monotonic()
+            self.progress(name, 0.0)
+            text = step()
+            there = text is None
+            done = Step(name, not there, text or "there already", time.monotonic() - begin)
+            self.steps.append(done)
+            self.tell(done)
+        return self.steps
+
+    def _one(self, query: str, **values: Any) -> Any:
+        with self.engine.connect() as connection:
+            return connection.execute(sa.text(query), values).scalar()
+
+    def _boundaries(self) -> str | None:
+        query = "select id from boundary_version where pack = :pack and label = :label"
+        found = self._one(query, pack=self.pack.pack, label=self.pack.label)
+        if found is not None:
+            self._version = int(found)
+            return None
+        from app.services import boundaries, boundary_files
+        from app.services.boundary_checks import Notes
+        from geo.codes import load_layout
+
+        path = self.pack.folder / "units.parquet"
+        notes = Notes()
+        frame = boundary_files.read_all(
+            [boundary_files.Source(path, level_column="level")], notes, self.progress
+        )
+        frame["approximate"] = ~frame.level.isin(["city", "county"])
+        layout = yaml.safe_load((LAYOUTS / f"{self.pack.layout}.yaml").read_text(encoding="utf-8"))
+        with transaction(self.engine) as connection:
+            result = boundaries.import_units(
+                connection,
+                pack=self.pack.pack,
+                label=self.pack.label,
+                frame=frame,
+                layout=load_layout(layout),
+                title_zh=self.pack.title.zh,
+                title_en=self.pack.title.en,
+                valid_from=self.pack.valid_from,
+                source=self.pack.source,
+                licence=self.pack.licence,
+                strict=True,
+                notes=notes,
+                progress=self.progress,
+            )
+        self._version = result.version.id
+        return f"{result.report['units']:,} units, {', '.join(result.version.levels)}"
+
+    def _successions(self) -> str | None:
+        path = self.pack.folder / "successions.csv"
+        if not path.is_file():
+            return None
+        with path.open(encoding="utf-8") as file:
+            wanted = sum(1 for _ in csv.DictReader(file))
+        found = self._one("select count(*) from succession where pack = :p", p=self.pack.pack)
+        if found >= wanted:
+            return None
+        from app.services.succession_files import import_successions
+
+        with transaction(self.engine) as connection:
+            result = import_successions(connection, self.pack.pack, path)
+        if result.rejects:
+            raise Invalid(f"{path.name}, line {result.rejects[0][0]}: {result.rejects[0][1]}")
+        return f"{result.stored} shares of units that ended"
+
+    def _exposures(self) -> str | None:
+        path = self.pack.folder / "exposures.parquet"
+        source = self.pack.exposures.source
+        found = self._one(
+            "select count(*) from exposure where pack = :p and source = :s",
+            p=self.pack.pack,
+            s=source,
+        )
+        if found >= pyarrow.parquet.read_metadata(path).num_rows:
+            return None
+        from app.services.exposures import import_file
+
+        report = import_file(self.engine, path, pack=self.pack.pack, source=source)
+        if report.rejected:
+            raise Invalid(f"{path.name}: {report.rejected} values were rejected")
+        return f"{report.rows:,} values of {', '.join(report.totals)}"
+
+    @property
+    def truth(self) -> Path:
+        """Where the truth about the made events is kept."""
+        return self.folder / "sample" / self.pack.pack
+
+    def _events(self) -> str | None:
+        there = self._one(
+            "select count(*) from event where source_id = "
+            "(select id from event_source where pack = :p and name = :s)",
+            p=self.pack.pack,
+            s=SOURCE,
+        )
+        if there and there == self._expected():
+            return None
+        from app.services.events import import_file
+
+        self.progress("making up events", 0.0)
+        made = make_events(self.pack, self.events)
+        out = self.truth / "events.parquet"
+        files = write_events(made, out)
+        # what says that all of it is loaded must not be there while it is not
+        counts = files["counts"].read_text(encoding="utf-8")
+        files["counts"].unlink()
+        last = self.pack.simulation.last
+        now = datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=1)
+        report = import_file(
+            self.engine,
+            out,
+            pack=self.pack.pack,
+            mapping=files["mapping"],
+            rejects=self.truth / "rejects.csv",
+            progress=lambda at: self.progress("events", at.done / max(at.total, 1)),
+            now=max(now, datetime.now(UTC)),
+            cache_folder=self.folder / "locate",
+        )
+        if dict(report.reasons) != dict(made.simulation.bad):
+            raise Conflict(
+                f"the import refused {dict(report.reasons)}, planted were "
+                f"{dict(made.simulation.bad)}: the sample and the import do not fit"
+            )
+        files["counts"].write_text(counts, encoding="utf-8")
+        out.unlink()
+        return (
+            f"{report.new:,} made up, {report.rejected} planted broken rows refused, "
+            f"{report.mismatch:,} mismatches"
+        )
+
+    def _expected(self) -> int | None:
+        try:
+            body = json.loads((self.truth / "events.counts.json").read_text(encoding="utf-8"))
+            return cast("int", body["good"])
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def _assess(self) -> str | None:
+        fresh = self.steps[-1].done
+        found = self._one(
+            "select max(id) from run where pack = :p and boundary_version_id = :v "
+            "and status = 'published'",
+            p=self.pack.pack,
+            v=self._version,
+        )
+        if found is not None and not fresh:
+            return None
+        from app.services.assess import assess
+
+        run = assess(
+            self.engine,
+            self.pack.pack,
+            self.pack.scene,
+            zone="Asia/Shanghai",
+            progress=lambda text, done, total: self.progress(text, done / max(total, 1)),
+        )
+        return f"run {run} published"
+
+    def _tiles(self) -> str | None:
+        if self._tiles_there():
+            return None
+        from app.services import tile_archives
+
+        built = tile_archives.build(
+            self.engine,
+            self._version,
+            self.folder / "archives",
+            lambda text, done, total: self.progress(text, done / max(total, 1)),
+            PACKS / "context",
+        )
+        return f"{built.tiles:,} tiles, {built.bytes / 1e6:.1f} MB" if built.made else None
+
+    def _tiles_there(self) -> bool:
+        with self.engine.connect() as connection:
+            levels = connection.scalar(
+                sa.text("select levels from boundary_version where id = :v"), {"v": self._version}
+            )
+            rows = connection.execute(
+                sa.text(
+                    "select level, digest, bytes from tile_archive where boundary_version_id = :v"
+                ),
+                {"v": self._version},
+            ).all()
+        good = set()
+        for level, digest, size in rows:
+            path = self.folder / "archives" / f"{digest}.pmtiles"
+            if path.is_file() and path.stat().st_size == size:
+                good.add(level)
+        return {*levels, "context"} <= good
+
+
+def remove(engine: sa.Engine, pack: Pack) -> None:
+    """Remove a loaded sample: its runs, made events, exposures, successions and boundaries.
+
+    Raises
+    ------
+    Conflict
+        The pack holds events, boundaries or exposures that are not the sample's; nothing is
+        removed.
+    """
+    values = {"p": pack.pack, "s": SOURCE, "l": pack.label, "e": pack.exposures.source}
+    foreign = {
+        "events of other feeds": "select 1 from event_source where pack = :p and name <> :s",
+        "other boundaries": "select 1 from boundary_version where pack = :p and label <> :l",
+        "other exposures": "select 1 from exposure where pack = :p and source <> :e",
+    }
+    with transaction(engine) as connection:
+        for what, query in foreign.items():
+            if connection.scalar(sa.text(f"{query} limit 1"), values):
+                raise Conflict(
+                    f"the pack {pack.pack} holds {what} than the sample's: nothing was removed"
+                )
+        for statement in (
+            "delete from run where pack = :p",
+            "delete from event where source_id in (select id from event_source where pack = :p)",
+            "delete from event_source where pack = :p",
+            "delete from exposure where pack = :p",
+            "delete from succession where pack = :p",
+            "delete from boundary_version where pack = :p",
+        ):
+            connection.execute(sa.text(statement), values)
