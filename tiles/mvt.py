@@ -23,12 +23,21 @@ Value = str | int
 
 def varint(value: int) -> bytes:
     """One unsigned number, protobuf base-128."""
+    return SMALL[value] if value < MANY else _varint(value)
+
+
+def _varint(value: int) -> bytes:
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
         value >>= 7
     out.append(value)
     return bytes(out)
+
+
+MANY = 1 << 14
+SMALL = tuple(_varint(value) for value in range(MANY))
+"""The numbers tags and lengths are mostly made of."""
 
 
 def varints(values: Int) -> tuple[bytes, Int]:
@@ -192,18 +201,14 @@ def layer(
     for row, command in zip(features, commands, strict=True):
         if not command:
             continue
-        tags = bytearray()
-        for key, value in enumerate(columns.rows[row]):
-            index = values.setdefault(value, len(values))
-            tags.append(key)
-            if index < 128:
-                tags.append(index)
-            else:
-                tags += varint(index)
-        feature = (
-            columns.ids[row] + b"\x12" + varint(len(tags)) + tags  # Feature.tags = 2
-            + shape + varint(len(command)) + command
-        )  # fmt: skip
+        tags = b"".join(
+            [
+                key + varint(values.setdefault(value, len(values)))
+                for key, value in zip(SMALL, columns.rows[row], strict=False)
+            ]
+        )
+        rest = b"".join((varint(len(tags)), tags, shape, varint(len(command)), command))
+        feature = columns.ids[row] + b"\x12" + rest  # Feature.tags = 2
         body += b"\x12" + varint(len(feature)) + feature  # Layer.features = 2
     if not body:
         return b""
