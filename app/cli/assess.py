@@ -30,13 +30,23 @@ def command(
 
     Interrupted or killed: nothing has changed, the last run stays.
     """
+    try:
+        _assess(pack, scene, finest=finest, zone=zone, wait=wait)
+    except KeyboardInterrupt:
+        click.echo("interrupted: nothing was changed, the last run stays", err=True)
+        sys.exit(130)
+
+
+def _assess(
+    pack: str, scene: str | None, *, finest: str | None, zone: str | None, wait: bool
+) -> None:
     from app import settings as settings_module
     from app.database import open_engine
     from app.services.assess import assess
 
     settings = settings_module.load()
-    engine = open_engine(settings)
     started = time.monotonic()
+    engine = open_engine(settings)
     try:
         with progress_bar() as show:
             run = assess(
@@ -51,9 +61,6 @@ def command(
         for line in report(engine, run):
             click.echo(line)
         click.echo(f"published  run {run} in {time.monotonic() - started:.1f} s")
-    except KeyboardInterrupt:
-        click.echo("interrupted: nothing was changed, the last run stays", err=True)
-        sys.exit(130)
     finally:
         engine.dispose()
 
@@ -65,13 +72,15 @@ def progress_bar() -> Iterator[Progress]:
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
+    console = Console(stderr=True)
     with Bar(
         TextColumn("{task.description:<24}"),
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,  # a log file wants no bar, not even its empty line
     ) as bar:
         task = bar.add_task("", total=None)
 
