@@ -11,24 +11,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import sqlalchemy as sa
-import yaml
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from app import settings as settings_module
-from app.database import open_engine, transaction
 from app.errors import Invalid
-from app.services import boundaries, boundary_files
-from app.services.boundary_checks import LEVELS, Notes, count_findings
-from app.services.boundary_checks import Progress as Step
-from app.services.succession_files import import_successions
 from app.settings import PROJECT
-from geo.codes import CodeLayout, LayoutError, load_layout
+
+# the libraries for shapes are slow to import: only the commands that need them do
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+    from rich.console import Console
+
+    from app.services.boundary_checks import Progress as Step
+    from geo.codes import CodeLayout
 
 LAYOUTS = PROJECT / "data" / "layouts"
 DROPPED = 3
@@ -42,6 +39,8 @@ def command() -> None:
 
 @contextmanager
 def _connected() -> Iterator[sa.Connection]:
+    from app.database import open_engine, transaction
+
     engine = open_engine(settings_module.load())
     try:
         with transaction(engine) as connection:
@@ -52,6 +51,9 @@ def _connected() -> Iterator[sa.Connection]:
 
 @contextmanager
 def _progress() -> Iterator[Step]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
     console = Console(stderr=True)
     columns = (TextColumn("{task.description:<24}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
@@ -64,6 +66,10 @@ def _progress() -> Iterator[Step]:
 
 
 def _layout(name: str | None) -> CodeLayout | None:
+    import yaml
+
+    from geo.codes import LayoutError, load_layout
+
     if name is None or name == "none":
         return None
     path = Path(name) if name.endswith((".yaml", ".yml")) else LAYOUTS / f"{name}.yaml"
@@ -86,10 +92,11 @@ def _day(value: datetime | None) -> date | None:
 @click.option("--label", required=True, help="Name of this version inside the pack: 2024.")
 @click.option(
     "--source", "sources", multiple=True, metavar="'FILE;key=value;…'",
-    help=f"A file with its own columns; repeatable. Keys: {', '.join(boundary_files.KEYS)}.",
+    help="A file with its own columns; repeatable. Keys: level level_column code name "
+    "name_en parent layer crs encoding.",
 )  # fmt: skip
 @click.option("--layout", help="How codes are cut: unified-27, a YAML file, or none (default).")
-@click.option("--level", help=f"Level of every row: {', '.join(LEVELS)} …")
+@click.option("--level", help="Level of every row: city, county, town, village, grid …")
 @click.option("--level-column", help="Column that holds the level of each row.")
 @click.option("--code", help="Column of the code (default: code).")
 @click.option("--name", help="Column of the name (default: name).")
@@ -137,12 +144,18 @@ def import_(  # noqa: PLR0917 - one argument per option
         --source 'towns.parquet;level=town;code=TOWNCODE;name=TOWNNAME' \
         --source 'villages.parquet;level=village;code=VILLCODE;name=VILLNAME'
     """
+    from rich.console import Console
+
+    from app.services import boundaries, boundary_files
+    from app.services.boundary_checks import Notes, count_findings
+
     if not files and not sources:
         raise click.UsageError("name at least one file")
     defaults = boundary_files.Source(Path(), **columns)
     wanted = [boundary_files.parse_source(str(file), defaults) for file in files]
     wanted += [boundary_files.parse_source(text, defaults) for text in sources]
     cut = _layout(layout)
+    _check_writable(report)
     notes = Notes()
     with _progress() as tell:
         frame = boundary_files.read_all(wanted, notes, tell)
@@ -179,6 +192,15 @@ def import_(  # noqa: PLR0917 - one argument per option
         click.get_current_context().exit(DROPPED)
 
 
+def _check_writable(path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise Invalid(f"the report cannot be written: {error}") from error
+
+
 def _write(path: Path | None, body: dict[str, Any]) -> None:
     if path is not None:
         path.write_text(json.dumps(body, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
@@ -186,6 +208,8 @@ def _write(path: Path | None, body: dict[str, Any]) -> None:
 
 def show_report(body: dict[str, Any], console: Console) -> None:
     """Print a report: a table of the levels, then the units and rows concerned."""
+    from rich.table import Table
+
     table = Table()
     table.add_column("")
     for level in body["levels"]:
@@ -257,6 +281,11 @@ def _some(head: str, found: dict[str, Any], text: Callable[[dict[str, Any]], str
 @click.argument("pack", required=False)
 def list_(pack: str | None) -> None:
     """List the versions of PACK (default: of all)."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from app.services import boundaries
+
     with _connected() as connection:
         found = boundaries.versions(connection, pack)
         counts = boundaries.unit_counts(connection)
@@ -281,6 +310,10 @@ def list_(pack: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
 def show(pack: str, label: str | None, as_json: bool) -> None:
     """Show what the import of a version found (default: the newest of PACK)."""
+    from rich.console import Console
+
+    from app.services import boundaries
+
     with _connected() as connection:
         version = (
             boundaries.get_version(connection, pack, label)
@@ -318,6 +351,8 @@ def import_succession(file: Path, pack: str, encoding: str) -> None:
 
     The shares of one from_code on one day must add up to 1.
     """
+    from app.services.succession_files import import_successions
+
     with _connected() as connection:
         result = import_successions(connection, pack, file, encoding)
         if not result.stored:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -170,6 +171,7 @@ def test_rows_of_one_unit_become_one(run: Run, tmp_path: Path, engine: sa.Engine
         (("--pack", "hz", "--label", "1"), "code '330102' has no level"),
         (("--pack", "hz", "--label", "1", "--level", "Bad Level"), "is no lower-case word"),
         (("--pack", "hz", "--label", "1", "--level", "county", "--crs", "EPSG:1"), "unknown CRS"),
+        (("--pack", "hz", "--label", "1", "--report", "/nowhere/r"), "report cannot be written"),
     ],
 )
 def test_what_is_refused(
@@ -180,6 +182,12 @@ def test_what_is_refused(
     assert code == 2
     assert message in err
     assert "Traceback" not in err
+
+
+def test_looking_at_the_help_loads_no_library_for_shapes() -> None:
+    script = "import sys, app.cli.boundaries; print([m for m in sys.modules if m == 'shapely'])"
+    got = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert got.stdout == "[]\n"
 
 
 def test_no_file(run: Run, tmp_path: Path) -> None:
