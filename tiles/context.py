@@ -8,6 +8,7 @@ columns of the packaged sources (`province_name`, `district_adcode`, …).
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,14 @@ class ContextError(Exception):
 def files(folder: Path) -> list[Path]:
     """GeoJSON files of a folder in name order; none when it does not exist."""
     return sorted([*folder.glob("*.geojson"), *folder.glob("*.geojson.gz")])
+
+
+def fingerprint(paths: list[Path]) -> str:
+    """Sha256 of the contents of the files, in order; kept in the archive made of them."""
+    total = hashlib.sha256()
+    for path in paths:
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
 
 
 def _describe(properties: dict[str, Any]) -> tuple[str, str, str] | None:
@@ -130,6 +139,7 @@ def build(
             "name": "context",
             "version": f"{SCHEMA}.0.0",
             "type": "baselayer",
+            "sources": fingerprint(paths),
             "vector_layers": vector_layers({"context": CONTEXT_FIELDS}, ZOOMS),
         },
     )

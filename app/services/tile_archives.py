@@ -156,20 +156,20 @@ def build(
         if wanted is None:
             raise NotFound(f"there is no boundary version {version_id}")
         files = context.files(surroundings) if surroundings else []
-        there = existing(connection, version_id, folder)
-        if set(wanted) | ({CONTEXT} if files else set()) <= set(there):
-            return Built(version_id, False, there, seconds=time.monotonic() - begin)
-        units = load_units(connection, version_id)
-        built = Built(version_id, True, {})
-        _write(
-            connection,
-            units,
-            version_id=version_id,
-            folder=folder,
-            progress=progress,
-            built=built,
-        )
-        if files:
+        built = Built(version_id, False, existing(connection, version_id, folder))
+        if not set(wanted) <= set(built.archives):
+            built.made = True
+            units = load_units(connection, version_id)
+            _write(
+                connection,
+                units,
+                version_id=version_id,
+                folder=folder,
+                progress=progress,
+                built=built,
+            )
+        if files and _context_differs(files, folder, built):
+            built.made = True
             progress("surroundings", 0, 1)
             _write_context(connection, files, version_id, folder, built)
     built.seconds = time.monotonic() - begin
@@ -190,7 +190,10 @@ def _write(
         sa.text("delete from tile_geometry where boundary_version_id = :id"), {"id": version_id}
     )
     connection.execute(
-        sa.text("delete from tile_archive where boundary_version_id = :id"), {"id": version_id}
+        sa.text(
+            "delete from tile_archive where boundary_version_id = :id and level = any(:levels)"
+        ),
+        {"id": version_id, "levels": list(units.levels)},
     )
     columns = {level: _columns(units, k) for k, level in enumerate(units.levels)}
     tiles: dict[str, list[tuple[int, int, int, bytes]]] = {level: [] for level in units.levels}
@@ -290,6 +293,15 @@ def _register(
     )  # fmt: skip
 
 
+def _context_differs(files: list[Path], folder: Path, built: Built) -> bool:
+    """Whether the surroundings were never made, or of other files."""
+    digest = built.archives.get(CONTEXT)
+    if digest is None:
+        return True
+    with archive.Archive(archive.path_of(folder, digest)) as there:
+        return bool(there.metadata.get("sources") != context.fingerprint(files))
+
+
 def _write_context(
     connection: sa.Connection, files: list[Path], version_id: int, folder: Path, built: Built
 ) -> None:
@@ -297,6 +309,10 @@ def _write_context(
         written, bounds = context.build(files, folder)
     except context.ContextError as error:
         raise Invalid(str(error)) from error
+    connection.execute(
+        sa.text("delete from tile_archive where boundary_version_id = :id and level = :level"),
+        {"id": version_id, "level": CONTEXT},
+    )
     _register(connection, version_id, CONTEXT, written=written, zooms=context.ZOOMS, bounds=bounds)
     built.archives[CONTEXT] = written.digest
     built.bytes += written.bytes

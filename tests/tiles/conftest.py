@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ import shapely
 import sqlalchemy as sa
 from shapely import MultiPolygon, Polygon, box
 
+from app.cluster import Cluster
 from app.database import raw, transaction
 from app.services import tile_archives
 from tiles import packed
@@ -139,9 +143,28 @@ def publish(engine: sa.Engine, units: Units, version: int, seed: int = 7) -> int
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def units() -> Units:
     return awkward()
+
+
+@pytest.fixture(scope="session")
+def stores() -> tuple[Any, Any]:
+    """`insert` and `publish`, for fixtures of a wider scope."""
+    return insert, publish
+
+
+@pytest.fixture(scope="module")
+def module_db_url(cluster: Cluster, template: str) -> Iterator[str]:
+    """URL of an empty database shared by the tests of one module that only read."""
+    name = f"m_{uuid.uuid4().hex[:12]}"
+    admin = sa.create_engine(cluster.url("postgres"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"create database {name} template {template}")
+    yield cluster.url(name)
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"drop database {name} with (force)")
+    admin.dispose()
 
 
 @pytest.fixture
@@ -157,8 +180,3 @@ def version(engine: sa.Engine, units: Units) -> int:
 @pytest.fixture
 def built(engine: sa.Engine, version: int, folder: Path) -> tile_archives.Built:
     return tile_archives.build(engine, version, folder)
-
-
-@pytest.fixture
-def run(engine: sa.Engine, units: Units, version: int) -> int:
-    return publish(engine, units, version)

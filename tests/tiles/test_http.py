@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.api.tiles import accepts_gzip
+from app.database import make_engine
 from app.main import create_app
 from app.services import tile_archives
 from app.settings import DatabaseSettings, Settings
@@ -24,22 +27,75 @@ from tiles.geometry import Units
 YEAR = "public, max-age=31536000, immutable"
 
 
-@pytest.fixture
-def client(db_url: str, tmp_path: Path, built: tile_archives.Built) -> Iterator[TestClient]:
-    settings = Settings(data_dir=tmp_path, database=DatabaseSettings(url=db_url, pool_size=2))
-    with TestClient(create_app(settings), base_url="http://map.example") as one:
+@dataclass(frozen=True)
+class Served:
+    """A running application on the awkward map with one published run."""
+
+    client: TestClient
+    engine: sa.Engine
+    built: tile_archives.Built
+    folder: Path
+    run: int
+
+    def archive(self, level: str) -> Archive:
+        return Archive(path_of(self.folder, self.built.archives[level]))
+
+    def address(self) -> str:
+        z, x, y = self.archive("village").addresses()[-1]
+        return f"/tiles/{self.built.archives['village']}/{z}/{x}/{y}.mvt"
+
+
+@contextmanager
+def serve(url: str, folder: Path, units: Units, insert: Any, publish: Any) -> Iterator[Served]:
+    engine = make_engine(url)
+    version = insert(engine, units, "awkward")
+    run = publish(engine, units, version)
+    built = tile_archives.build(engine, version, folder / "archives")
+    settings = Settings(data_dir=folder, database=DatabaseSettings(url=url, pool_size=2))
+    with TestClient(create_app(settings), base_url="http://map.example") as client:
+        yield Served(client, engine, built, folder / "archives", run)
+    engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def served(
+    module_db_url: str, tmp_path_factory: pytest.TempPathFactory, units: Units, stores: Any
+) -> Iterator[Served]:
+    """For tests that only read."""
+    with serve(module_db_url, tmp_path_factory.mktemp("data"), units, *stores) as one:
         yield one
 
 
 @pytest.fixture
-def archive(built: tile_archives.Built, folder: Path) -> Archive:
-    return Archive(path_of(folder, built.archives["village"]))
+def own(db_url: str, tmp_path: Path, units: Units, stores: Any) -> Iterator[Served]:
+    """For a test that breaks something."""
+    with serve(db_url, tmp_path, units, *stores) as one:
+        yield one
 
 
 @pytest.fixture
-def address(built: tile_archives.Built, archive: Archive) -> str:
-    z, x, y = archive.addresses()[-1]
-    return f"/tiles/{built.archives['village']}/{z}/{x}/{y}.mvt"
+def client(served: Served) -> TestClient:
+    return served.client
+
+
+@pytest.fixture
+def built(served: Served) -> tile_archives.Built:
+    return served.built
+
+
+@pytest.fixture
+def archive(served: Served) -> Archive:
+    return served.archive("village")
+
+
+@pytest.fixture
+def address(served: Served) -> str:
+    return served.address()
+
+
+@pytest.fixture
+def run(served: Served) -> int:
+    return served.run
 
 
 def decode(data: bytes) -> dict[str, Any]:
@@ -145,15 +201,13 @@ def test_writing_is_refused(client: TestClient, address: str) -> None:
     assert answer.headers["allow"] == "GET, HEAD"
 
 
-def test_damaged_archive_is_503_without_a_path(
-    client: TestClient, folder: Path, built: tile_archives.Built
-) -> None:
-    digest = built.archives["town"]
-    path = path_of(folder, digest)
+def test_damaged_archive_is_503_without_a_path(own: Served) -> None:
+    digest = own.built.archives["town"]
+    path = path_of(own.folder, digest)
     path.write_bytes(path.read_bytes()[:200])
-    answer = client.get(f"/tiles/{digest}/9/0/0.mvt")
+    answer = own.client.get(f"/tiles/{digest}/9/0/0.mvt")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
-    assert str(folder) not in answer.text
+    assert str(own.folder) not in answer.text
 
 
 def test_geometry_tilejson(client: TestClient, built: tile_archives.Built, units: Units) -> None:
@@ -174,20 +228,18 @@ def test_geometry_tilejson(client: TestClient, built: tile_archives.Built, units
 COLOURED = "/tiles/coloured/{run}/{level}/theft/month/0"
 
 
-def test_coloured_tiles_equal_the_values_of_every_unit(
-    client: TestClient, engine: sa.Engine, run: int, units: Units, built: tile_archives.Built,
-    folder: Path,
-) -> None:  # fmt: skip
+def test_coloured_tiles_equal_the_values_of_every_unit(served: Served, units: Units) -> None:
+    client, run = served.client, served.run
     classes = {one.value: one for one in palette.CLASSES}
     for k, level in enumerate(units.levels):
-        with engine.connect() as connection:
+        with served.engine.connect() as connection:
             payload = connection.execute(
                 sa.text("select payload from packed_values where run_id = :r and level = :l"),
                 {"r": run, "l": level},
             ).scalar_one()
         colour, theta = packed.unpack(payload)
         ids = units.ids[units.level == k].tolist()
-        archive = Archive(path_of(folder, built.archives[level]))
+        archive = served.archive(level)
         seen: dict[int, set[int]] = {}
         labels: list[tuple[int, int]] = []
         for z, x, y in archive.addresses():
@@ -216,15 +268,12 @@ def test_coloured_tiles_equal_the_values_of_every_unit(
         assert sorted(labels) == sorted((z, i) for z in zooms for i in ids)
 
 
-def test_a_unit_without_a_packed_row_is_no_data(
-    client: TestClient, engine: sa.Engine, run: int, archive: Archive
-) -> None:
-    with engine.begin() as connection:
+def test_a_unit_without_a_packed_row_is_no_data(own: Served) -> None:
+    with own.engine.begin() as connection:
         connection.execute(sa.text("delete from packed_values"))
-    z, x, y = archive.addresses()[0]
-    tile = decode(
-        client.get(COLOURED.format(run=run, level="village") + f"/{z}/{x}/{y}.mvt").content
-    )
+    z, x, y = own.archive("village").addresses()[0]
+    address = COLOURED.format(run=own.run, level="village") + f"/{z}/{x}/{y}.mvt"
+    tile = decode(own.client.get(address).content)
     assert {f["properties"]["colour_name"] for f in tile["units"]["features"]} == {"none"}
     assert len(tile["units"]["features"]) == 6
 
@@ -258,23 +307,21 @@ def test_coloured_layers_that_are_not_there(
         assert words in answer.json()["message"]
 
 
-def test_an_unpublished_run_is_not_shown(
-    client: TestClient, engine: sa.Engine, run: int, archive: Archive
-) -> None:
-    with engine.begin() as connection:
+def test_an_unpublished_run_is_not_shown(own: Served) -> None:
+    z, x, y = own.archive("village").addresses()[0]
+    with own.engine.begin() as connection:
         connection.execute(sa.text("update run set status = 'running'"))
-        z, x, y = archive.addresses()[0]
         empty = connection.execute(
             sa.text("select coloured_tile(:r, 'village', 'theft', 'month', 0, :z, :x, :y)"),
-            {"r": run, "z": z, "x": x, "y": y},
+            {"r": own.run, "z": z, "x": x, "y": y},
         ).scalar_one()
     assert bytes(empty) == b""
-    answer = client.get(COLOURED.format(run=run, level="village") + f"/{z}/{x}/{y}.mvt")
+    answer = own.client.get(COLOURED.format(run=own.run, level="village") + f"/{z}/{x}/{y}.mvt")
     assert answer.status_code == 404
 
 
-def test_the_function_reads_as_its_caller(engine: sa.Engine) -> None:
-    with engine.connect() as connection:
+def test_the_function_reads_as_its_caller(served: Served) -> None:
+    with served.engine.connect() as connection:
         row = connection.execute(
             sa.text(
                 "select p.prosecdef, p.provolatile, p.proparallel, obj_description(p.oid)"
