@@ -22,6 +22,8 @@ there() { # PREFIX: are server and PostGIS there, 15 or newer?
   return 1
 }
 
+may_install || [ -e /usr/share/zoneinfo/UTC ] ||
+  die "PostgreSQL reads the system's time zones, and the package tzdata is not installed: ask the administrator for it"
 if [ -z "${WUSETU_UNPACK:-}" ] && there ""; then exit 0; fi
 if there "$DEB"; then exit 0; fi
 
@@ -55,6 +57,5 @@ else
   # what the packages' scripts would have done
   extension=$DEB/usr/share/postgresql/$major/extension
   [ -e "$extension/postgis.control" ] || cp "$extension/postgis-3.control" "$extension/postgis.control"
-  [ -e /usr/share/zoneinfo/UTC ] || die "PostgreSQL reads the system's time zones, and the package tzdata is not installed: ask the administrator for it"
 fi
 there "" || there "$DEB" || die "PostgreSQL $major was installed, but is not where it should be"
