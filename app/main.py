@@ -6,17 +6,15 @@ closes the database engine. uvicorn runs `application` as a factory.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.gzip import GZipMiddleware
 
-from app.api import assessments, exports, handlers, meta, pages, runs, units
+from app.api import assessments, exports, handlers, meta, pages, runs, tiles, units
 from app.api.dependencies import known_parameters
 from app.api.envelope import Envelope
 from app.database import make_engine, resolve_url
@@ -67,11 +65,11 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     handlers.install(app)
-    for part in (meta, runs, assessments, exports, units):
+    for part in (meta, runs, assessments, exports, units, tiles):
         app.include_router(part.router)
-    _install_tiles(app)
     pages.install(app)
-    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=6)
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)
+    tiles.install(app)  # outside of compression: tiles are stored compressed
     app.add_middleware(Envelope)
     return app
 
@@ -80,12 +78,6 @@ def _operation_id(route: APIRoute) -> str:
     """Name of a route's function in camel case: what generated clients call it."""
     first, *rest = route.name.split("_")
     return first + "".join(word.capitalize() for word in rest)
-
-
-def _install_tiles(app: FastAPI) -> None:
-    if importlib.util.find_spec("app.api.tiles"):
-        tiles: Any = importlib.import_module("app.api.tiles")
-        tiles.install(app)
 
 
 def application() -> FastAPI:

@@ -304,6 +304,5 @@ def folder_of(app: FastAPI) -> Path:
 
 
 def install(app: FastAPI) -> None:
-    """Add the routes and the fast path; call it before adding the outermost middleware."""
-    app.include_router(router)
+    """Add the fast path; call it after the middleware it shall skip (later is further out)."""
     app.add_middleware(GeometryTiles)
