@@ -20,7 +20,7 @@ from app.services.event_files import GEOMETRY, Feed, Wanted, column_names, open_
 from app.services.text_records import check_utf8, pieces
 
 PLAIN = ["", "a", "盗窃", "1.5", " ", "x y", "é"]
-ODD = ["a,b", 'say "x"', "two\nlines", "two\r\nlines", '"', "\n", '""', ",", "\n\n"]
+ODD = ['a "q"\nb', "a,b", 'say "x"', "two\nlines", "two\r\nlines", '"', "\n", '""', ",", "\n\n"]
 
 
 def read(feed: Feed, batch: int = 1000) -> tuple[list[dict[str, Any]], list[int], list[Any]]:
@@ -136,6 +136,14 @@ def test_spoilt_text(tmp_path: Path, content: bytes, encoding: str, said: str) -
     with pytest.raises(Invalid) as caught:
         open_feed(path, Wanted(("ref",), encoding=encoding))
     assert said in caught.value.message
+
+
+def test_the_byte_is_counted_from_the_start_of_the_file(tmp_path: Path) -> None:
+    data = b"\xef\xbb\xbfref\n" + b"A1234567\n" * 1_000_000
+    path = tmp_path / "a.csv"
+    path.write_bytes(data + b"\xff\n")
+    with pytest.raises(Invalid, match=rf"line 1000002, byte {len(data)}: not utf-8"):
+        open_feed(path, Wanted(("ref",)))
 
 
 def test_a_quote_never_closed_is_found_before_it_fills_the_memory() -> None:

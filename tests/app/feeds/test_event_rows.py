@@ -288,7 +288,7 @@ PINNED = "content-adf18917302fa72e1b0ec2d2-1"
         ("A11010519491231002xB", "identity number"),
         ("110105194912310021", None),  # checksum
         ("1101051949123100221", None),  # one digit more
-        ("330106202413450012", None),  # no such day
+        ("330106202413450014", None),  # no such day
         ("13800138000", "phone number"),
         ("+86 138-0013-8000", "phone number"),
         ("12800138000", None),

@@ -103,7 +103,9 @@ def test_locating_rule(engine: sa.Engine, load: Any, write: Any) -> None:
     assert report.mismatch_share == pytest.approx(3 / 5)
 
 
-def test_what_leads_nowhere_is_refused(load: Any, write: Any, mapping: Any, tmp_path: Path) -> None:
+def test_what_leads_nowhere_is_refused(
+    engine: sa.Engine, load: Any, write: Any, mapping: Any, tmp_path: Path
+) -> None:
     path = write(
         SEA, {**SEA, "code": "440300"}, {**NOWHERE, "code": "440300"}, {"lon": 30.05, "lat": 120.05},
         {"lon": 30.05, "lat": 80.05},
@@ -114,7 +116,9 @@ def test_what_leads_nowhere_is_refused(load: Any, write: Any, mapping: Any, tmp_
     assert reasons == [
         ("2", "outside"), ("3", "outside"), ("4", "unknown_code"), ("5", "swapped"), ("6", "outside"),
     ]  # fmt: skip
+    assert stored(engine) == {}
     assert load(path, mapping={**mapping, "outside": "keep"}).rejected == 2
+    assert {e.located_by for e in stored(engine).values()} == {"none"}
 
 
 def test_rule_is_that_of_its_brute_force_twin(engine: sa.Engine, pack: str, toy: Any) -> None:
@@ -163,14 +167,14 @@ def twin(units: Any, lon: float, lat: float, code: str | None) -> tuple[str | No
 def test_a_point_in_a_gap_of_the_finer_level_is_known_coarsely(
     engine: sa.Engine, toy: gpd.GeoDataFrame, layout: CodeLayout, mapping: Any, write: Any
 ) -> None:
-    holed = toy[toy.code != GRID]
+    # neither the village nor its town is filled: a point in the hole is known to the village
+    holed = toy[(toy.code != GRID) & ~toy.code.str.startswith("330102001002")]
     with transaction(engine) as connection:
         import_units(connection, pack="holed", label="1", frame=holed, layout=layout)
-    import_file(engine, write({}, {"lat": 30.15}), pack="holed", mapping=mapping, now=NOW)
-    assert {r: e.unit for r, e in stored(engine).items()} == {
-        "A1": GRID[:12],
-        "A2": GRID[:-1] + "2",
-    }
+    path = write({}, {"lat": 30.15}, {"lon": 120.15})
+    import_file(engine, path, pack="holed", mapping=mapping, now=NOW)
+    units = [event.unit for _, event in sorted(stored(engine).items())]
+    assert units == [GRID[:12], GRID[:-1] + "2", GRID[:9]]
 
 
 def test_codes_of_units_that_ended(engine: sa.Engine, load: Any, write: Any) -> None:

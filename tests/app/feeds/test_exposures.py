@@ -220,6 +220,8 @@ def test_shares_are_carried_and_conserved() -> None:
     found = follow(steps, {"B", "D", "E", "F"}, A=100, B=10, C=40, E=50, G=1)
     assert found == pytest.approx({"B": 120, "D": 30, "E": 30, "F": 20, "G": 1})
     assert sum(found.values()) == pytest.approx(201)
+    after = Succession([Step(*s, REFORM) for s in steps], REFORM, {"B", "D", "E", "F"})
+    assert after.carry({"E": 50.0, "F": 1.0}, REFORM) == {"E": 50, "F": 1}
 
 
 def test_a_successor_without_all_it_is_made_of_has_no_value() -> None:
