@@ -289,6 +289,8 @@ def assess(
             )
         progress("counting events", 0, 1)
         with transaction(engine) as connection:
+            # one snapshot: events that arrive meanwhile are in all numbers of the run or in none
+            connection.exec_driver_sql("set transaction isolation level repeatable read")
             inputs = read_inputs(connection, pack, scene, finest, local)
         run = _announce(engine, inputs)
         try:
@@ -345,6 +347,10 @@ def _give_up(engine: sa.Engine, run: int, error: BaseException) -> None:
 
 
 def _publish(connection: sa.Connection, run: int, inputs: Inputs) -> None:
+    # readers come at once, before the database looks at the new rows by itself; only the columns
+    # that are searched, for statistics of arrays are dear
+    connection.exec_driver_sql("analyze assessment (run_id, unit_id, kind, period)")
+    connection.exec_driver_sql("analyze packed_values (run_id, level, kind, period, ord)")
     connection.execute(
         sa.text("update run set status = 'published', published_at = now() where id = :run"),
         {"run": run},
