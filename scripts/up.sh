@@ -20,7 +20,7 @@ trap leave INT TERM HUP
 fail() { c=$?; [ -n "${WUSETU_DATABASE_URL:-}" ] || "$wusetu" db stop --if-unused; exit "$c"; }
 if [ -z "${WUSETU_DATABASE_URL:-}" ]; then "$wusetu" db start || exit $?; fi
 "$wusetu" db migrate || fail
-if [ -f app/cli/sample.py ]; then "$wusetu" sample load || fail; fi
+"$wusetu" sample load || fail
 one_at_a_time_over
 trap - INT TERM HUP
 exec "$wusetu" serve --no-migrate
