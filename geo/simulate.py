@@ -192,8 +192,9 @@ def expected_counts(
     risk = np.ones_like(mean)
     codes = places.codes.astype(str)
     for plant in plants:
-        below = np.char.startswith(codes, plant.code)
-        if not below.any():
+        # codes ascend, so everything below a prefix is one range
+        below = slice(*np.searchsorted(codes, [plant.code, plant.code + "~"]).tolist())
+        if below.start == below.stop:
             raise ValueError(f"no leaf unit below {plant.code}")
         rows = range(len(names)) if plant.kind is None else [names.index(plant.kind)]
         for t, (start, end) in enumerate(pairwise(months)):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +72,20 @@ class PlantRule(_Part):
     story: str = ""
 
 
+class ScatterRule(_Part):
+    """Planted risks on units drawn by lot, with a relative risk between `low` and `high`.
+
+    `kinds`: `one` (drawn by frequency) or `all`. A third of them lasts all the time, a third
+    begins and a third ends on the way.
+    """
+
+    count: Annotated[int, Field(ge=1)]
+    level: str
+    kinds: Literal["one", "all"]
+    low: Annotated[float, Field(gt=0)]
+    high: Annotated[float, Field(gt=0)]
+
+
 class SimulationRule(_Part):
     """How the events of a pack are made; days are local, `[first, last)`."""
 
@@ -81,6 +95,7 @@ class SimulationRule(_Part):
     last: date
     prefix: str
     plants: list[PlantRule] = []
+    scatter: list[ScatterRule] = []
 
 
 class ExposureRule(_Part):
@@ -232,6 +247,40 @@ def plants(pack: Pack, world: World) -> list[sim.Plant]:
                     one.relative_risk, one.story,
                 )
             )  # fmt: skip
+    return found + scattered(pack, world, found)
+
+
+def scattered(pack: Pack, world: World, planted: list[sim.Plant]) -> list[sim.Plant]:
+    """Planted risks drawn by lot; no unit twice, none above, below or at one planted before."""
+    rule = pack.simulation
+    rng = np.random.default_rng([rule.seed, 1])
+    kinds = read_kinds()
+    weight = np.array([kind.weight for kind in kinds.values()])
+    months = sim.month_starts(rule.first, rule.last)
+    taken = {plant.code for plant in planted}
+    found: list[sim.Plant] = []
+    for one in rule.scatter:
+        here = world.codes[world.levels == one.level]
+        free = [
+            code
+            for code in here
+            if not any(code.startswith(other) or other.startswith(code) for other in taken)
+        ]
+        for i, code in enumerate(rng.permutation(np.array(free, dtype=object))[: one.count]):
+            kind = str(rng.choice(list(kinds), p=weight / weight.sum()))
+            turn = months[int(rng.integers(len(months) // 4, len(months) * 3 // 4))]
+            risk = float(np.exp(rng.uniform(np.log(one.low), np.log(one.high))))
+            found.append(
+                sim.Plant(
+                    code,
+                    kind if one.kinds == "one" else None,
+                    turn if i % 3 == 1 else rule.first,
+                    turn if i % 3 == 2 else rule.last,
+                    round(risk, 2),
+                    f"by lot: {('lasting', 'new', 'ended')[i % 3]}",
+                )
+            )
+        taken |= {plant.code for plant in found}
     return found
 
 
@@ -603,6 +652,8 @@ class Loader:
 def remove(engine: sa.Engine, pack: Pack) -> None:
     """Remove a loaded sample: its runs, made events, exposures, successions and boundaries.
 
+    Killed in between, it is simply run again.
+
     Raises
     ------
     Conflict
@@ -611,15 +662,15 @@ def remove(engine: sa.Engine, pack: Pack) -> None:
     """
     values = {"p": pack.pack, "s": SOURCE, "l": pack.label, "e": pack.exposures.source}
     foreign = {
-        "events of other feeds": "select 1 from event_source where pack = :p and name <> :s",
-        "other boundaries": "select 1 from boundary_version where pack = :p and label <> :l",
-        "other exposures": "select 1 from exposure where pack = :p and source <> :e",
+        "events of other feeds than": "select 1 from event_source where pack = :p and name <> :s",
+        "other boundaries than": "select 1 from boundary_version where pack = :p and label <> :l",
+        "other exposures than": "select 1 from exposure where pack = :p and source <> :e",
     }
     with transaction(engine) as connection:
         for what, query in foreign.items():
             if connection.scalar(sa.text(f"{query} limit 1"), values):
                 raise Conflict(
-                    f"the pack {pack.pack} holds {what} than the sample's: nothing was removed"
+                    f"the pack {pack.pack} holds {what} the sample's: nothing was removed"
                 )
         for statement in (
             "delete from run where pack = :p",
@@ -627,6 +678,10 @@ def remove(engine: sa.Engine, pack: Pack) -> None:
             "delete from event_source where pack = :p",
             "delete from exposure where pack = :p",
             "delete from succession where pack = :p",
-            "delete from boundary_version where pack = :p",
         ):
             connection.execute(sa.text(statement), values)
+    # each unit that goes asks for events that point at it: the dead ones must be out of its way
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text("vacuum (analyze) event"))
+    with transaction(engine) as connection:
+        connection.execute(sa.text("delete from boundary_version where pack = :p"), values)
