@@ -89,9 +89,13 @@ def _candidates(data_dir: Path) -> Iterator[tuple[Path, dict[str, str]]]:
         yield bin_dir, _unpacked_env(root) if root else {}
         return
     # the set-up unpacks into the project's data folder; a test's cluster has another one
-    unpacked = [data_dir / "deb", PROJECT / ".wusetu" / "deb"]
-    for root, env in ((Path("/"), {}), *((one, _unpacked_env(one)) for one in unpacked)):
-        for bin_dir in sorted((root / "usr/lib/postgresql").glob("*/bin"), reverse=True):
+    for root in (Path("/"), data_dir / "deb", PROJECT / ".wusetu" / "deb"):
+        try:
+            there = sorted((root / "usr/lib/postgresql").glob("*/bin"), reverse=True)
+            env = _unpacked_env(root) if there and root != Path("/") else {}
+        except PermissionError:  # in the closed home of another user
+            continue
+        for bin_dir in there:
             yield bin_dir, env
     if which := shutil.which("initdb"):
         yield Path(which).resolve().parent, {}
