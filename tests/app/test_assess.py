@@ -434,7 +434,17 @@ def test_the_same_data_gives_the_same_run(engine: sa.Engine, small: Small) -> No
 def test_prune_keeps_the_newest(engine: sa.Engine, small: Small) -> None:
     runs = [assess(engine, "small", finest="city", zone="Asia/Shanghai") for _ in range(3)]
     with transaction(engine) as connection:
-        assert prune_runs(connection, 2) == runs[:1]
+        failed, running = connection.execute(
+            sa.text(
+                "insert into run (pack, boundary_version_id, scene, scene_body, status, time_zone, "
+                "kinds, measures) select pack, boundary_version_id, scene, scene_body, new, "
+                "time_zone, kinds, measures from run, unnest(array['failed', 'running']) as new "
+                "where id = :run returning id"
+            ),
+            {"run": runs[0]},
+        ).scalars()
+        assert prune_runs(connection, 2) == [runs[0], failed]
+        assert running in connection.execute(sa.text("select id from run")).scalars().all()
         with pytest.raises(Invalid):
             prune_runs(connection, 0)
         with pytest.raises(Conflict):
