@@ -29,7 +29,7 @@ precomputation against rendering. Prints a table; exit code 1 when a goal is mis
 from __future__ import annotations
 
 import argparse
-import asyncio
+import itertools
 import os
 import socket
 import subprocess
@@ -39,6 +39,7 @@ import time
 import urllib.parse
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,55 +73,66 @@ class Pass:
         return self.requests / self.seconds
 
 
-async def fetch(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> int:
-    """One keep-alive GET; bytes of the body as sent. An error status stops the benchmark."""
-    writer.write(request)
-    head = await reader.readuntil(b"\r\n\r\n")
-    lines = head.split(b"\r\n")
-    status = int(lines[0].split()[1])
-    if status not in (200, 204):
-        raise SystemExit(f"{request.decode().splitlines()[0]}: status {status}")
-    length = -1
-    for line in lines[1:]:
-        name, _, value = line.partition(b":")
-        key = name.strip().lower()
-        if key == b"content-length":
-            length = int(value)
-        elif key == b"transfer-encoding":
-            total = 0
-            while size := int(await reader.readline(), 16):
-                await reader.readexactly(size + 2)
-                total += size
-            await reader.readline()
-            return total
-    if status == 204 or length < 0:
-        return 0
-    await reader.readexactly(length)
-    return length
+class Line:
+    """One keep-alive connection; plain sockets, so that the client takes little of the machine."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=600)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.rest = b""
+
+    def fetch(self, request: bytes) -> int:
+        """One GET; bytes of the body as sent. An error status stops the benchmark."""
+        self.socket.sendall(request)
+        data = self.rest
+        while (end := data.find(b"\r\n\r\n")) < 0:
+            data += self._more()
+        head = data[:end].lower()
+        status = int(head[9:12])
+        if status not in (200, 204):
+            raise SystemExit(f"{request.decode().splitlines()[0]}: status {status}")
+        at = head.find(b"\r\ncontent-length:")
+        if at < 0 and b"chunked" in head:
+            raise SystemExit("chunked answers are not understood")
+        length = int(head[at + 17 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+        stop = end + 4 + length
+        parts, have = [data], len(data)
+        while have < stop:
+            parts.append(self._more())
+            have += len(parts[-1])
+        self.rest = b"".join(parts)[stop:]
+        return length
+
+    def _more(self) -> bytes:
+        more = self.socket.recv(1 << 18)
+        if not more:
+            raise ConnectionError("the server closed the connection")
+        return more
 
 
-async def walk(port: int, paths: list[str], seconds: float = 0.0, timeout: float = 600) -> Pass:
+def walk(port: int, paths: list[str], seconds: float = 0.0) -> Pass:
     """Ask for every path, over and over until `seconds` have passed (0: once)."""
     requests = [
         f"GET {p} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept-Encoding: gzip\r\n\r\n".encode()
         for p in paths
     ]
-    done = size = place = 0
+    lines = [Line(port) for _ in range(min(CONNECTIONS, len(requests)))]
+    turns = itertools.count()
     begin = time.perf_counter()
 
-    async def one() -> None:
-        nonlocal done, size, place
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24)
-        while place < len(requests) or time.perf_counter() - begin < seconds:
-            request = requests[place % len(requests)]
-            place += 1
-            body = await asyncio.wait_for(fetch(reader, writer, request), timeout)
-            size += body
+    def one(line: Line) -> tuple[int, int]:
+        done = size = 0
+        while (turn := next(turns)) < len(requests) or time.perf_counter() - begin < seconds:
+            size += line.fetch(requests[turn % len(requests)])
             done += 1
-        writer.close()
+        return done, size
 
-    await asyncio.gather(*(one() for _ in range(CONNECTIONS)))
-    return Pass(time.perf_counter() - begin, done, size)
+    with ThreadPoolExecutor(len(lines)) as pool:
+        found = list(pool.map(one, lines))
+    took = time.perf_counter() - begin
+    for line in lines:
+        line.socket.close()
+    return Pass(took, sum(f[0] for f in found), sum(f[1] for f in found))
 
 
 def free_port() -> int:
@@ -144,7 +156,7 @@ def server(python: str, target: list[str], extra: dict[str, str], ready: str) ->
         try:
             for _ in range(300):
                 try:
-                    asyncio.run(walk(port, [ready]))
+                    walk(port, [ready])
                     break
                 except OSError:
                     if process.poll() is not None:
@@ -322,23 +334,23 @@ def main() -> int:
     restarted = restart(settings, engine)
     forget(path_of(settings.data_dir / "archives", d) for d in found.values())
     with server(*our_server) as port:
-        cold_ours = asyncio.run(walk(port, ours))
+        cold_ours = walk(port, ours)
     restart(settings, engine)
     with server(*their_server) as port:
-        cold_theirs = asyncio.run(walk(port, theirs))
+        cold_theirs = walk(port, theirs)
     with server(*our_server) as a, server(*their_server) as b:
-        asyncio.run(walk(a, ours))
-        asyncio.run(walk(b, theirs))
+        walk(a, ours)
+        walk(b, theirs)
         for turn in range(given.rounds):
-            results["ours"].append(asyncio.run(walk(a, ours, given.seconds)))
-            results["tipg"].append(asyncio.run(walk(b, theirs, given.seconds)))
+            results["ours"].append(walk(a, ours, given.seconds))
+            results["tipg"].append(walk(b, theirs, given.seconds))
             for number in range(10):
                 order = (now, before)[(turn + number) % 2]
-                results["switch ours"].append(asyncio.run(walk(a, switch_ours[order])))
+                results["switch ours"].append(walk(a, switch_ours[order]))
             for number in range(3):
                 order = (now, before)[(turn + number) % 2]
-                results["switch tipg"].append(asyncio.run(walk(b, switch_theirs[order])))
-                results["close tipg"].append(asyncio.run(walk(b, close_theirs[order])))
+                results["switch tipg"].append(walk(b, switch_theirs[order]))
+                results["close tipg"].append(walk(b, close_theirs[order]))
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         build = rebuild(engine, version, Path(folder))

@@ -35,7 +35,7 @@ def _declared(route: APIRoute) -> frozenset[str]:
     return frozenset(names)
 
 
-def known_parameters(request: Request) -> None:
+async def known_parameters(request: Request) -> None:
     """Refuse query parameters the route does not declare, and parameters given twice."""
     route = request.scope.get("route")
     if not isinstance(route, APIRoute):
@@ -90,8 +90,11 @@ class Store:
             raise
 
 
-def store(request: Request) -> Store:
-    """Return the store of the running application."""
+async def store(request: Request) -> Store:
+    """Return the store of the running application.
+
+    `async` here and above: nothing waits, and a plain function would cost a hop to another thread.
+    """
     state = request.app.state
     return Store(state.engine, state.caches, state.settings.database.statement_timeout_ms)
 

@@ -229,7 +229,7 @@ def geometry_tilejson(
     )
 
 
-def _when(period: PeriodPath, ord: OrdPath) -> tuple[str, int]:  # noqa: A002
+async def _when(period: PeriodPath, ord: OrdPath) -> tuple[str, int]:  # noqa: A002
     return period, ord
 
 
