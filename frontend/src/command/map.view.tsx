@@ -147,6 +147,8 @@ export function MapView(props: MapProps) {
         "Inter, 'Noto Sans SC', 'PingFang SC', 'Microsoft YaHei', sans-serif",
     });
     map = one;
+    // The one door for tests and for whoever looks into a running page.
+    Object.assign(box, { map: one });
     one.touchZoomRotate.disableRotation();
     if (props.camera) {
       const [longitude, latitude, zoom] = props.camera;

@@ -90,7 +90,7 @@ export function SearchBox(props: { onFound: (code: string) => void }) {
         value={text()}
         onInput={(event) => setText(event.currentTarget.value)}
         onFocus={() => setOpen(true)}
-        onBlur={() => setTimeout(() => setOpen(false), 120)}
+        onBlur={() => setTimeout(() => document.activeElement !== box && setOpen(false), 120)}
         onKeyDown={keys}
       />
       <kbd>/</kbd>

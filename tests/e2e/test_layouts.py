@@ -1,0 +1,132 @@
+"""Every layout, language and theme: readable, reachable, inside its own house."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from e2e_desk import Desk
+from e2e_map import COUNTY, HOT, HOT_NAME
+from e2e_page import Watched
+from playwright.sync_api import expect
+
+Opener = Callable[..., Watched]
+
+LAYOUTS = [
+    pytest.param(1440, 900, "/", id="desk"),
+    pytest.param(1440, 900, f"/#scope={COUNTY}&unit={HOT}&lang=en", id="desk-en"),
+    pytest.param(1440, 900, f"/#scope={COUNTY}&unit={HOT}&theme=night&pattern=1", id="night"),
+    pytest.param(1440, 900, "/#table=1", id="table"),
+    pytest.param(1000, 768, f"/#unit={HOT}", id="drawer"),
+    pytest.param(390, 844, f"/#unit={HOT}", id="phone"),
+    pytest.param(1920, 1080, "/?wall", id="wall"),
+    pytest.param(1920, 1080, "/?wall#lang=en&kind=dispute", id="wall-en"),
+]
+
+
+@pytest.mark.parametrize(("width", "height", "address"), LAYOUTS)
+def test_axe_finds_nothing_serious(visit: Opener, width: int, height: int, address: str) -> None:
+    desk = Desk(visit(width, height)).open(address)
+    expect(desk.page.locator(".rank-row").first).to_be_attached()
+    assert desk.watched.violations() == []
+
+
+@pytest.mark.parametrize(("width", "height", "address"), LAYOUTS)
+def test_nothing_sticks_out(visit: Opener, width: int, height: int, address: str) -> None:
+    desk = Desk(visit(width, height)).open(address)
+    expect(desk.page.locator(".rank-row").first).to_be_attached()
+    wide = desk.page.evaluate(
+        "() => [document.documentElement.scrollWidth - innerWidth, "
+        "document.documentElement.scrollHeight - innerHeight]"
+    )
+    assert max(wide) <= 0
+
+
+def test_english_is_complete(visit: Opener) -> None:
+    desk = Desk(visit()).open("/#lang=en")
+    expect(desk.page.locator(".rank-row").first).to_be_visible()
+    text = desk.page.locator("body").inner_text()
+    left = set(re.findall(r"[\u4e00-\u9fff]+", text)) - {"中"}
+    # grids and villages have no English names; on the town map everything has
+    assert left == set()
+    desk.page.get_by_role("button", name="中", exact=True).click()
+    expect(desk.page.locator("html")).to_have_attribute("lang", "zh-CN")
+    expect(desk.page.get_by_text("风险评估色").first).to_be_visible()
+
+
+def test_the_wall_shows_everything_and_turns(visit: Opener) -> None:
+    watched = visit(1920, 1080)
+    watched.page.clock.install()
+    desk = Desk(watched).open("/?wall#kind=dispute")
+    page = watched.page
+    expect(page.locator(".wall-headline")).to_contain_text("明显高于预期")
+    expect(page.locator(".wall-counts li")).to_have_count(6)
+    expect(page.locator(".kind-table tbody tr")).to_have_count(9)
+    expect(page.locator(".rank-row")).to_have_count(10)
+    expect(page.locator(".wall-why")).to_contain_text(HOT_NAME)
+    expect(page.get_by_text("近似边界")).to_be_visible()
+    expect(page.get_by_text("模拟事件")).to_be_visible()
+    assert page.locator(".wall button:enabled:visible").count() == page.locator(".rank-row").count()
+    frame = page.evaluate("() => document.querySelector('.map-box').map.getBounds().toArray()")
+    chosen = desk.state()["unit"]
+    page.clock.run_for(31_000)
+    page.wait_for_function(
+        "before => !location.hash.includes('unit=' + before)", arg=chosen
+    ) if page.locator(".swatch-red, .swatch-orange").count() > 2 else None
+    after = page.evaluate("() => document.querySelector('.map-box').map.getBounds().toArray()")
+    assert after == frame
+
+
+def test_the_wall_scales_with_the_screen(visit: Opener) -> None:
+    desk = Desk(visit(3840, 2160)).open("/?wall")
+    size = desk.page.evaluate(
+        "() => parseFloat(getComputedStyle(document.documentElement).fontSize)"
+    )
+    assert size == pytest.approx(32, abs=0.1)
+
+
+def test_the_phone_reads_the_reason_in_a_sheet(visit: Opener) -> None:
+    watched = visit(390, 844, has_touch=True, is_mobile=True)
+    desk = Desk(watched).open("/#kind=dispute")
+    assert sum(desk.legend().values()) == 15
+    hits = desk.search("良渚")
+    hits.first.tap()
+    expect(desk.title()).to_have_text(HOT_NAME)
+    expect(desk.panel.locator(".waterfall")).to_be_in_viewport()
+    small = desk.page.evaluate(
+        """() => [...document.querySelectorAll('button, select, input, a')]
+          .filter(one => one.checkVisibility() && !one.closest('.hidden, .crumbs, .links'))
+          .map(one => ({name: one.className || one.tagName, box: one.getBoundingClientRect()}))
+          .filter(one => one.box.width > 0 && one.box.height < 39)
+          .map(one => one.name)"""
+    )
+    assert [name for name in small if name not in {"skip", "link"}] == []
+    desk.page.locator(".sheet-handle").tap()
+    expect(desk.page.locator(".desk")).not_to_have_class(re.compile("panel-open"))
+
+
+def test_colours_follow_the_chosen_set(visit: Opener) -> None:
+    desk = Desk(visit()).open("/#kind=dispute")
+    fill = "() => JSON.stringify(document.querySelector('.map-box').map.getPaintProperty('fill', 'fill-color'))"
+    assert "#C0262E" in desk.page.evaluate(fill)
+    desk.page.get_by_role("button", name="显示设置").click()
+    desk.page.get_by_role("button", name="阶梯色").click()
+    desk.page.get_by_label("叠加图案").check()
+    desk.expect_state(palette="stepped", pattern="1")
+    desk.settle()
+    assert "#7A0C20" in desk.page.evaluate(fill)
+    layers = desk.page.evaluate(
+        "() => document.querySelector('.map-box').map.getStyle().layers.map(one => one.id)"
+    )
+    assert "pattern-red" in layers
+    assert desk.unit(HOT)["colour"] == 5
+
+
+def test_reduced_motion_is_obeyed(visit: Opener) -> None:
+    desk = Desk(visit(reduced_motion="reduce")).open("/")
+    durations = desk.page.evaluate(
+        "() => [...document.querySelectorAll('.panel, .button, .rank-row')]"
+        ".map(one => getComputedStyle(one).transitionDuration)"
+    )
+    assert set(durations) == {"0s"}
