@@ -18,8 +18,8 @@ scripts/node.sh build
 leave() { trap '' INT TERM HUP; [ -n "${WUSETU_DATABASE_URL:-}" ] || "$wusetu" db stop --if-unused; exit 130; }
 trap leave INT TERM HUP
 fail() { c=$?; [ -n "${WUSETU_DATABASE_URL:-}" ] || "$wusetu" db stop --if-unused; exit "$c"; }
-if [ -z "${WUSETU_DATABASE_URL:-}" ]; then "$wusetu" db start || exit $?; fi
-"$wusetu" db migrate || fail
+if [ -z "${WUSETU_DATABASE_URL:-}" ]; then "$wusetu" db start --migrate || fail
+else "$wusetu" db migrate || fail; fi
 "$wusetu" sample load || fail
 one_at_a_time_over
 trap - INT TERM HUP

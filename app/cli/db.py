@@ -33,7 +33,8 @@ def _private() -> Cluster:
 
 
 @command.command()
-def start() -> None:
+@click.option("--migrate", "schema", is_flag=True, help="Bring the schema up to date, too.")
+def start(schema: bool) -> None:
     """Make the private cluster if there is none, and start it."""
     cluster = _private()
     new = cluster.start()
@@ -44,6 +45,8 @@ def start() -> None:
             f" (user {cluster.user.pw_name if cluster.user else '?'} cannot enter {cluster.root})"
         )
     click.echo(f"PostgreSQL {'started' if new else 'runs already'}: {where}")
+    if schema:
+        migrate(cluster.url(DATABASE))
 
 
 @command.command()

@@ -201,6 +201,7 @@ def test_db_commands(wusetu: Wusetu, home: Cluster) -> None:
     assert "stopped" in stopped.stdout
     assert "PostgreSQL started" in wusetu("db", "start").stdout
     assert "runs already" in wusetu("db", "start").stdout
+    assert "runs already" in wusetu("db", "start", "--migrate").stdout
     assert wusetu("db", "migrate").stdout == "the schema is up to date\n"
     status = wusetu("db", "status")
     assert status.returncode == 0
