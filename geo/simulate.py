@@ -323,7 +323,8 @@ def simulate(
     rows, located, disagreeing = _tell_places(places, unit, point, mix, rng)
     rows["reference"] = np.array([f"{prefix}{i:07d}" for i in range(1, len(unit) + 1)], object)
     rows["kind"] = words[kind]
-    rows["occurred_at"] = np.char.replace(when.astype(str), "T", " ").astype(object)
+    text = pa.array(when, pa.timestamp("s")).cast(pa.string())  # 2024-01-01 00:00:41
+    rows["occurred_at"] = text.to_numpy(zero_copy_only=False)
     spoiled, tally = _spoil(rows, bad, rng)
     good = len(unit)
     order = _scatter(good, spoiled, rng)

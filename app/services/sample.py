@@ -147,8 +147,14 @@ def read_pack(name: str) -> Pack:
         raise NotFound(f"no sample pack {name!r}; there are {', '.join(pack_names()) or 'none'}")
     try:
         return Pack.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (ValidationError, yaml.YAMLError) as error:
-        raise Invalid(f"{name}/pack.yaml: {error}") from error
+    except ValidationError as error:
+        wrong = [
+            f"{name}/pack.yaml, {'.'.join(map(str, one['loc'])) or 'pack'}: {one['msg']}"
+            for one in error.errors(include_url=False, include_context=False)
+        ]
+        raise Invalid("\n".join(wrong)) from error
+    except yaml.YAMLError as error:
+        raise Invalid(f"{name}/pack.yaml: not YAML: {error}") from error
 
 
 def read_kinds() -> dict[str, sim.Kind]:

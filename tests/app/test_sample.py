@@ -1,0 +1,380 @@
+"""The sample: facts of the packs, made files through the ordinary import, the resumable load."""
+
+import json
+import shutil
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+import yaml
+from click.testing import CliRunner
+
+from app.cli import sample as cli
+from app.errors import Conflict, Invalid, NotFound
+from app.services import sample
+from app.services.events import import_file
+from app.services.exposures import exposure_table, import_frame
+from app.services.scenes import load_scene
+
+MEASURES = ["resident", "floating", "firms", "dwellings"]
+COUNTIES = ("330108", "330114")  # Binjiang and Qiantang: 10 towns
+
+
+@pytest.fixture(scope="session")
+def small_packs(tmp_path_factory):
+    """A packs folder whose Hangzhou has two of its counties; everything else as shipped."""
+    import geopandas as gpd
+    import shapely
+
+    root = tmp_path_factory.mktemp("packs")
+    home = sample.PACKS / "hangzhou"
+    target = root / "hangzhou"
+    target.mkdir()
+    units = gpd.read_parquet(home / "units.parquet")
+    kept = units[units.code.str.startswith(COUNTIES) | (units.code == "3301")].copy()
+    city = shapely.coverage_union_all(kept[kept.level == "county"].geometry.to_numpy())
+    kept.loc[kept.code == "3301", "geometry"] = city
+    kept.to_parquet(target / "units.parquet")
+    values = pd.read_parquet(home / "exposures.parquet")
+    values = values[values.code.str.startswith(COUNTIES)]
+    grids = kept[kept.level == "grid"].code
+    hole = grids.iloc[5]  # the planted holes lie elsewhere: one here, its village still known
+    village = (
+        values[values.code.str.startswith(hole[:12])].groupby(["measure", "as_of"]).value.sum()
+    )
+    village = village.reset_index().assign(code=hole[:12])
+    values = pd.concat([values[values.code != hole], village])
+    values = values.drop_duplicates(["code", "measure"])
+    values.to_parquet(target / "exposures.parquet", index=False)
+    shutil.copy(home / "successions.csv", target)
+    body = yaml.safe_load((home / "pack.yaml").read_text(encoding="utf-8"))
+    body["simulation"] |= {
+        "events": 12_000,
+        "plants": [
+            {"code": "330114002", "kind": "theft", "relative_risk": 4.0, "story": "hot"},
+            {"near": {"point": [120.2, 30.2], "km": 3}, "kind": "fire", "relative_risk": 2.0},
+        ],
+        "scatter": [{"count": 3, "level": "village", "kinds": "all", "low": 2.0, "high": 3.0}],
+    }
+    (target / "pack.yaml").write_text(yaml.safe_dump(body, allow_unicode=True), encoding="utf-8")
+    shutil.copy(sample.PACKS / "simulation.yaml", root)
+    shutil.copytree(sample.PACKS / "context", root / "context")
+    return root, hole
+
+
+@pytest.fixture
+def small(small_packs, monkeypatch):
+    """The small pack, in place of the shipped ones."""
+    monkeypatch.setattr(sample, "PACKS", small_packs[0])
+    return sample.read_pack("hangzhou")
+
+
+def load(engine, folder, pack, **more):
+    return {s.name: s for s in sample.Loader(engine, folder, pack, **more).load()}
+
+
+# the packs that ship ----------------------------------------------------------------------------
+
+
+def test_packs_are_complete_and_say_what_they_are():
+    assert sample.pack_names() == ["alliance", "hangzhou"]
+    for name in sample.pack_names():
+        pack = sample.read_pack(name)
+        assert pack.pack == name
+        assert pack.real
+        assert pack.approximate
+        assert "审图号" in pack.licence
+        assert list(sample.read_kinds()) == list(load_scene(pack.scene).kinds)
+    size = {p: (sample.PACKS / p / "units.parquet").stat().st_size for p in sample.pack_names()}
+    assert size["hangzhou"] <= 8e6
+    assert size["alliance"] <= 12e6
+    with pytest.raises(NotFound, match="there are alliance, hangzhou"):
+        sample.read_pack("atlantis")
+
+
+def test_a_pack_file_that_is_wrong_is_told(small, small_packs, tmp_path, monkeypatch):
+    shutil.copytree(small_packs[0], tmp_path / "p")
+    monkeypatch.setattr(sample, "PACKS", tmp_path / "p")
+    file = tmp_path / "p" / "hangzhou" / "pack.yaml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("330114002", "330999"), encoding="utf-8")
+    with pytest.raises(Invalid, match="a plant names 330999, which is no unit"):
+        sample.make_events(sample.read_pack("hangzhou"), 10)
+    file.write_text(text + "colour: red\n", encoding="utf-8")
+    with pytest.raises(Invalid, match=r"pack\.yaml, colour: "):
+        sample.read_pack("hangzhou")
+
+
+def totals(pack, measure):
+    """County totals of a measure: what is stated at a unit, else the sum of its children."""
+    table = pd.read_parquet(sample.PACKS / pack / "exposures.parquet")
+    table = table[table.measure == measure].set_index("code").value
+    stated = [c for c in table.index if len(c) < 15]
+    free = table[[not any(c != s and c.startswith(s) for s in stated) for c in table.index]]
+    return free.groupby(free.index.str[:6]).sum()
+
+
+def test_residents_are_the_census(shared):
+    census = pd.read_csv(
+        shared / "cn_population/county_census2020_ghsl.csv", dtype={"CODE": str}
+    ).set_index("CODE").POPU  # fmt: skip
+    hangzhou, alliance = totals("hangzhou", "resident"), totals("alliance", "resident")
+    assert hangzhou.sum() == census[census.index.str[:4] == "3301"].sum() == 11_936_010
+    # as the city published the census for the districts of 2021
+    for code, people in {
+        "330102": 1_323_467, "330105": 1_120_985, "330109": 2_011_699, "330110": 1_226_673,
+        "330113": 1_175_841, "330114": 769_150, "330106": 1_112_992, "330182": 442_709,
+    }.items():  # fmt: skip
+        assert hangzhou[code] == people
+    assert len(hangzhou) == 13
+    assert len(alliance) == 35
+    assert (alliance == census[alliance.index]).all()
+
+
+@pytest.mark.parametrize("pack", ["hangzhou", "alliance"])
+def test_a_few_grids_have_no_exposure_and_no_total_misses_them(pack):
+    import pyarrow.parquet
+
+    units = pyarrow.parquet.read_table(
+        sample.PACKS / pack / "units.parquet", columns=["code", "level"]
+    ).to_pandas()
+    table = pd.read_parquet(sample.PACKS / pack / "exposures.parquet")
+    assert not table.duplicated(["code", "measure"]).any()
+    assert set(table.measure) == set(MEASURES)
+    assert set(table.code) <= set(units.code)
+    assert (table.value >= 0).all()
+    assert (table.value == table.value.round()).all()
+    given = set(table.code)
+    empty = [c for c in units.code[units.level == "grid"] if c not in given]
+    assert 10 <= len(empty) <= 60
+    villages = {c[:12] for c in empty}
+    # a hole is stated further up, so that parents have a value
+    assert all(village in given or village[:9] in given for village in villages)
+    assert any(village not in given for village in villages)  # a village without, too
+    people = table[(table.measure == "resident") & (table.code.str.len() == 15)].value
+    assert people.min() > 0
+
+
+def test_old_census_rows_reach_the_districts_of_2021(engine, shared):
+    """The census under 330103 and 330104, through the ordinary imports, on the real successions."""
+    import geopandas as gpd
+
+    from app.database import transaction
+    from app.services.boundaries import import_units
+    from app.services.succession_files import import_successions
+
+    real = sample.PROJECT / "data" / "boundaries" / "hangzhou"
+    units = gpd.read_parquet(real / "units.parquet")
+    layout = yaml.safe_load((sample.LAYOUTS / "unified-27.yaml").read_text(encoding="utf-8"))
+    from geo.codes import load_layout
+
+    with transaction(engine) as connection:
+        version = import_units(
+            connection, pack="hangzhou", label="2023", layout=load_layout(layout),
+            frame=units[units.level.isin(["city", "county"])], valid_from=date(2023, 6, 30),
+        ).version  # fmt: skip
+        result = import_successions(connection, "hangzhou", real / "successions.csv")
+    assert result.stored == 9
+    assert not result.rejects
+    assert not result.notes
+    census = pd.read_csv(shared / "cn_population/county_census2020_ghsl.csv", dtype={"CODE": str})
+    census = census[census.CODE.str[:4] == "3301"]
+    frame = pd.DataFrame({"code": census.CODE, "measure": "resident", "value": census.POPU})
+    report = import_frame(engine, frame, pack="hangzhou", as_of=date(2020, 11, 1))
+    assert report.rejected == 0
+    with engine.connect() as connection:
+        values = exposure_table(connection, version.id, ["resident"], date(2024, 1, 1))[0]
+        codes = connection.execute(sa.text("select id, code from unit order by id")).all()
+    found = {code: values[i] for i, code in codes}
+    assert found["3301"] == pytest.approx(11_936_010, abs=0.1)
+    expected = totals_of(real)
+    assert {c for c in found if len(c) == 6} == set(expected)
+    for code, people in expected.items():
+        assert found[code] == pytest.approx(people, abs=0.1), code
+
+
+def totals_of(folder):
+    """County totals as shipped."""
+    table = pd.read_parquet(folder / "exposures.parquet")
+    table = table[table.measure == "resident"].set_index("code").value
+    stated = [c for c in table.index if len(c) < 15]
+    free = table[[not any(c != s and c.startswith(s) for s in stated) for c in table.index]]
+    return free.groupby(free.index.str[:6]).sum().to_dict()
+
+
+# made files -------------------------------------------------------------------------------------
+
+
+def test_made_files_carry_mapping_truth_and_counts(small, tmp_path):
+    made = sample.make_events(small, 3000, 5)
+    files = sample.write_events(made, tmp_path / "new" / "made.csv")
+    assert sorted(p.name for p in files.values()) == sorted(
+        p.name for p in (tmp_path / "new").iterdir()
+    )
+    truth = pd.read_csv(files["truth"], dtype=str)
+    assert truth.code[0] == "330114002"
+    assert (truth.kind == "fire").sum() == (truth.story.isna()).sum() >= 5
+    near = truth[truth.kind == "fire"].code
+    assert set(near.str[:6]) == {"330108"}
+    assert set(near.str.len()) == {12}
+    lot = truth[truth.story.fillna("").str.startswith("by lot")]
+    assert lot.story.tolist() == ["by lot: lasting", "by lot: new", "by lot: ended"]
+    assert lot["first"].tolist()[1] == lot["first"].max() > "2024-01-01"
+    assert lot["last"].tolist()[2] < "2026-01-01"
+    assert not set(lot.code) & set(near)
+    assert not lot.code.str.startswith("330114002").any()
+    counts = json.loads(files["counts"].read_text(encoding="utf-8"))
+    rows = pd.read_csv(files["events"], dtype=str)
+    assert counts["rows"] == len(rows) == counts["good"] + sum(counts["broken"].values())
+    assert sum(counts["located"].values()) == counts["good"]
+    again = sample.write_events(sample.make_events(small, 3000, 5), tmp_path / "b.csv")
+    assert again["events"].read_bytes() == files["events"].read_bytes()
+    with pytest.raises(Invalid, match=r"ends in \.csv or \.parquet"):
+        sample.write_events(made, tmp_path / "made.xlsx")
+    with pytest.raises(Invalid, match="cannot be written"):
+        sample.write_events(made, files["events"] / "below" / "made.csv")
+    with pytest.raises(Invalid, match="at least one event"):
+        sample.make_events(small, 0)
+
+
+def test_cli_makes_a_file_that_the_ordinary_import_reads(small, engine, tmp_path):
+    loaded = sample.Loader(engine, tmp_path, small)
+    loaded._boundaries()
+    out = tmp_path / "made.csv"
+    ran = CliRunner().invoke(
+        cli.command, ["simulate", "--out", str(out), "--events", "2000", "--seed", "3"]
+    )
+    assert ran.exit_code == 0, ran.output
+    assert f"--mapping {tmp_path / 'made.mapping.yaml'}" in ran.output
+    counts = json.loads((tmp_path / "made.counts.json").read_text(encoding="utf-8"))
+    report = import_file(
+        engine, out, pack="hangzhou", mapping=tmp_path / "made.mapping.yaml",
+        cache_folder=tmp_path / "locate",
+    )  # fmt: skip
+    assert dict(report.reasons) == counts["broken"]
+    assert report.new == counts["good"]
+    again = import_file(
+        engine, out, pack="hangzhou", mapping=tmp_path / "made.mapping.yaml",
+        cache_folder=tmp_path / "locate",
+    )  # fmt: skip
+    assert (again.new, again.updated, again.unchanged) == (0, 0, counts["good"])
+    names = CliRunner().invoke(cli.command, ["list"])
+    assert "杭州市" in names.output
+
+
+# the load ---------------------------------------------------------------------------------------
+
+
+def test_load_is_complete_resumable_and_removable(small, small_packs, engine, tmp_path):
+    first = load(engine, tmp_path, small)
+    assert all(step.done for step in first.values()), first
+    with engine.connect() as connection:
+
+        def one(query, **values):
+            return connection.execute(sa.text(query), values).scalar()
+
+        # what was planted is what was found
+        counts = json.loads((tmp_path / "sample/hangzhou/events.counts.json").read_text())
+        by = dict(
+            connection.execute(sa.text("select located_by, count(*) from event group by 1")).all()
+        )
+        planted = counts["located"]
+        assert sum(by.values()) == counts["good"]
+        assert by["code"] == planted["point and code"] + planted["code"]
+        assert by["point"] == planted["point"]
+        assert by["address"] + by["none"] == planted["address"] + planted["none"]
+        assert by["address"] >= 0.97 * planted["address"]  # a name may be there twice
+        assert one("select count(*) from event where mismatch") == counts["disagreeing"] > 0
+        rejects = pd.read_csv(tmp_path / "sample/hangzhou/rejects.csv")
+        assert rejects.reason.value_counts().to_dict() == counts["broken"]
+        # points were put where their code says
+        leaf = one(
+            "select count(*) from event e join unit u on u.boundary_version_id ="
+            " e.boundary_version_id and u.id = e.unit_id where not st_covers(u.geom, e.geom)"
+            " and not mismatch"
+        )
+        assert leaf == 0
+        report = one("select report from boundary_version")
+        assert report["rejected"]["count"] == 0
+        assert all(level["gaps"]["count"] == 0 for level in report["levels"])
+        assert one("select bool_and(simulated) from event_source")
+        grid_share = one(
+            "select avg((u.level = 'grid')::int) from event e join unit u on"
+            " u.boundary_version_id = e.boundary_version_id and u.id = e.unit_id"
+        )
+        assert grid_share > 0.9
+        colour = dict(
+            connection.execute(
+                sa.text(
+                    "select code, colour[24] from assessment where kind = :k and period = 'month'"
+                ),
+                {"k": "theft"},
+            ).all()
+        )
+        assert colour["330114002"] == 5  # the hot town is red
+        assert colour[small_packs[1]] == 0  # the grid without exposure has no data
+        assert colour[small_packs[1][:12]] > 0  # its village has
+        assert set(np.unique(list(colour.values()))) >= {0, 2, 5}
+    second = load(engine, tmp_path, small)
+    assert not any(step.done for step in second.values())
+    assert sum(step.seconds for step in second.values()) < 1
+    # interrupted before the run was published: events are kept, the run is made
+    with engine.begin() as connection:
+        connection.execute(sa.text("delete from run"))
+    third = load(engine, tmp_path, small)
+    assert [name for name, step in third.items() if step.done] == ["assessment"]
+    # interrupted in the events: those that are missing come back, and a new run
+    with engine.begin() as connection:
+        connection.execute(sa.text("delete from event where reference like 'HZ00001%'"))
+    fourth = load(engine, tmp_path, small)
+    assert [name for name, step in fourth.items() if step.done] == ["events", "assessment"]
+    with engine.connect() as connection:
+        assert connection.scalar(sa.text("select count(*) from event")) == counts["good"]
+    # an archive was lost
+    next((tmp_path / "archives").rglob("*.pmtiles")).unlink()
+    fifth = load(engine, tmp_path, small)
+    assert [name for name, step in fifth.items() if step.done] == ["tiles"]
+    _refuses_what_is_not_its_own(engine, small)
+    sample.remove(engine, small)
+    with engine.connect() as connection:
+        for table in ("event", "event_source", "run", "unit", "boundary_version", "exposure",
+                      "succession", "assessment", "tile_geometry"):  # fmt: skip
+            assert connection.scalar(sa.text(f"select count(*) from {table}")) == 0, table
+
+
+def _refuses_what_is_not_its_own(engine, pack):
+    with engine.begin() as connection:
+        connection.execute(
+            sa.text(
+                "insert into event_source (pack, name, simulated, crs, time_zone, mapping)"
+                " values ('hangzhou', 'police', false, 'wgs84', 'Asia/Shanghai', '{}')"
+            )
+        )
+    with pytest.raises(Conflict, match="events of other feeds.*nothing was removed"):
+        sample.remove(engine, pack)
+    with engine.begin() as connection:
+        assert connection.scalar(sa.text("select count(*) from run")) == 2
+        connection.execute(sa.text("delete from event_source where name = 'police'"))
+
+
+def test_an_import_that_does_not_find_what_was_planted_is_told(
+    small, engine, tmp_path, monkeypatch
+):
+    loader = sample.Loader(engine, tmp_path, small, events=500)
+    loader._boundaries()
+    real = sample.make_events
+
+    def less(*arguments):
+        made = real(*arguments)
+        made.simulation.bad["swapped"] += 1
+        return made
+
+    monkeypatch.setattr(sample, "make_events", less)
+    with pytest.raises(Conflict, match="the sample and the import do not fit"):
+        loader._events()
+    monkeypatch.setattr(sample, "make_events", real)
+    loader.steps.append(sample.Step("exposures", False, "", 0))
+    assert "0 made up" in (loader._events() or "")  # kept what was good; now complete
+    assert loader._events() is None
