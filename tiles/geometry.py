@@ -10,7 +10,7 @@ given one tile unit: no unit is missing at any zoom of its level.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -33,13 +33,6 @@ def project(lonlat: Float) -> Float:
     x = np.radians(lonlat[:, 0]) * RADIUS
     y = np.log(np.tan(np.pi / 4 + np.radians(lonlat[:, 1]) / 2)) * RADIUS
     return np.column_stack([x, y])
-
-
-def unproject(xy: Float) -> Float:
-    """EPSG:3857 to EPSG:4326, inverse of `project`."""
-    lon = np.degrees(xy[:, 0] / RADIUS)
-    lat = np.degrees(2 * np.arctan(np.exp(xy[:, 1] / RADIUS)) - np.pi / 2)
-    return np.column_stack([lon, lat])
 
 
 def unit_size(zoom: int, extent: int) -> float:
@@ -362,16 +355,3 @@ def bounds(units: Units, level: int) -> tuple[float, float, float, float]:
     """West south east north of one level, degrees."""
     box = shapely.total_bounds(units.geoms[units.level == level])
     return (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
-
-
-def select(units: Units, keep: Sequence[bool] | NDArray[np.bool_]) -> Units:
-    """Units where `keep` holds; parents that are left out become none."""
-    mask = np.asarray(keep, bool)
-    ids = units.ids[mask]
-    rows = np.flatnonzero(mask).tolist()
-    parents = np.where(np.isin(units.parents[mask], ids), units.parents[mask], 0)
-    return Units(
-        units.levels, ids, parents, units.level[mask], [units.codes[k] for k in rows],
-        [units.names[k] for k in rows], units.area_km2[mask], units.label[mask],
-        units.geoms[mask],
-    )  # fmt: skip
