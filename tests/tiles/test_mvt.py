@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 import mapbox_vector_tile
@@ -151,3 +152,25 @@ def test_empty_input() -> None:
     assert polygon_commands(nothing, np.zeros((1, 2), np.int64)) == [b""]
     assert rings.snap(nothing)[0][0].is_empty
     assert layer("units", Columns.of(np.arange(1), {}), [0], [b""], kind=POLYGON, extent=E) == b""
+
+
+def test_a_thread_every_tile_rounds_away_is_drawn_at_its_label() -> None:
+    thread = Polygon([(10, 0), (9010, 1), (9011, 1)])
+    geoms = np.array([MultiPolygon([thread]), MultiPolygon([box(100, 100, 300, 300)])], object)
+    assert all(0 not in rows for rows, _ in cut.polygons(geoms, 4, E).values())
+    columns = Columns.of(np.array([1, 2]), {"code": ["a", "b"]})
+    label = np.array([[5000, 0], [200, 200]])
+    tiles = dict(cut.units_and_labels(geoms, label, (columns, columns), zoom=4, extent=E))
+    tile = decode(gzip.decompress(tiles[1, 0]))
+    assert [f["id"] for f in tile["units"]["features"]] == [1]
+    assert shape(tile["units"]["features"][0]["geometry"]).equals(box(904, 0, 905, 1))
+
+
+def test_a_label_on_a_tile_border_is_in_the_tile_that_begins_there() -> None:
+    parts = cut.points(np.array([[E - 1, 5], [E, 5], [2 * E, E]]), E)
+    assert {tile: rows for tile, (rows, _) in parts.items()} == {
+        (0, 0): [0],
+        (1, 0): [1],
+        (2, 1): [2],
+    }
+    assert parts[1, 0][1] == [bytes([9, 0, 10])]
