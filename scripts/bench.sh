@@ -1,10 +1,14 @@
 #!/bin/sh
 # Run every benchmark: each prints ratios against its named peer, measured in one run.
+# tipg pins other versions, so it has an environment of its own. BENCH="tiles" picks some.
 . "$(dirname -- "$0")/common.sh"
-scripts/python.sh dev
-scripts/postgres.sh
-for file in benchmarks/bench_*.py; do
-  [ -f "$file" ] || die "there are no benchmarks yet"
-  say "$file"
-  "$VENV/bin/python" "$file"
+scripts/setup.sh run
+[ -x .venv-bench/bin/tipg ] || [ -d .venv-bench/lib ] || {
+  "$VENV/bin/python" -m venv .venv-bench
+  .venv-bench/bin/pip install -q tipg uvicorn uvloop httptools
+}
+"$VENV/bin/wusetu" sample load
+for name in ${BENCH:-operating_characteristics tiles import_memory}; do
+  say "$name"
+  "$VENV/bin/python" -m "benchmarks.$name"
 done
