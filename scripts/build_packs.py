@@ -107,6 +107,107 @@ def grids_per_village(weight: np.ndarray, plan: Plan) -> np.ndarray:
     return count.astype(np.int64)
 
 
+class Density:
+    """How densely people live: hills around the seats, a higher one around the city's core."""
+
+    def __init__(
+        self, spots: np.ndarray, need: np.ndarray, polygon: shapely.Geometry,
+        latitude: float, core: tuple[float, float] | None,
+    ) -> None:  # fmt: skip
+        gap = np.sqrt(polygon.area * np.cos(np.radians(latitude)) / len(spots))
+        near = np.full(len(spots), gap)
+        if len(spots) > 1:
+            near = np.minimum(gap, tess.cKDTree(spots).query(spots, k=2)[0][:, 1])
+        self.spots, self.latitude, self.core = spots, latitude, core
+        self.width = np.maximum(0.35 * near, 0.004)
+        self.height = need / self.width**2
+        self.top = 0.0
+
+    def __call__(self, xy: np.ndarray) -> np.ndarray:
+        """Relative density of points in degrees, in (0, 1]."""
+        at = tess.to_plane(xy, self.latitude)
+        square = ((at[:, None, :] - self.spots[None]) ** 2).sum(axis=2)
+        hill = (self.height * np.exp(-square / (2 * self.width**2))).sum(axis=1)
+        flat = np.median(self.height)
+        value = 0.22 * flat + np.minimum(hill, 3 * flat)
+        if self.core is not None:
+            c = tess.to_plane(np.array([self.core]), self.latitude)[0]
+            value *= 1 + 6 * np.exp(-np.hypot(*(at - c).T) / 0.06)
+        self.top = max(self.top, float(value.max()))
+        return value / self.top
+
+
+def village_slots(where: np.ndarray, seat: np.ndarray, urban: int) -> np.ndarray:
+    """Order of places: `urban` communities next to the seat, each class in order of its bearing."""
+    away = np.argsort(np.hypot(*(where - seat).T), kind="stable")
+    bearing = np.arctan2(*(where - seat).T)
+    near, far = away[:urban], away[urban:]
+    return np.concatenate(
+        [
+            near[np.argsort(bearing[near], kind="stable")],
+            far[np.argsort(bearing[far], kind="stable")],
+        ]
+    )
+
+
+def county_seeds(
+    county: pd.Series, towns: pd.DataFrame, villages: pd.DataFrame,
+    known: dict[str, tuple[float, float]], latitude: float,
+) -> tuple[list[np.ndarray], list[int]]:  # fmt: skip
+    """Seeds of the grids of one county (plane), and for each the row of its village."""
+    code, polygon = str(county.name), county.geometry
+    rng = np.random.default_rng([SEED, int(code)])
+    even = tess.to_plane(tess.sample_inside(polygon, 6000, rng), latitude)
+    streets = [
+        known[c]
+        for c, n in zip(towns.code, towns.name, strict=True)
+        if c in known and n.endswith("街道")
+    ]
+    middle = np.mean(streets, axis=0) if streets else (float(county.lon), float(county.lat))
+    middle = tess.to_plane(np.array([middle]), latitude)[0]
+    spots = place_seats(towns, known, even, middle, latitude)
+    need = villages.groupby("town").grids.sum().reindex(towns.code).to_numpy(float)
+    density = Density(spots, need, polygon, latitude, CITY_CORE.get(code[:4]))
+    density(tess.from_plane(even, latitude))  # fixes the scale
+    total = max(40 * int(need.sum()), 60_000)
+    samples = tess.to_plane(tess.sample_inside(polygon, total, rng, density), latitude)
+    label = tess.balanced_labels(samples, spots, need / need.sum())
+    seeds: list[np.ndarray] = []
+    rows: list[int] = []
+    for t, town in enumerate(towns.code):
+        own = samples[label == t]
+        lots = villages[villages.town == town]
+        if len(own) < 4 * int(lots.grids.sum()):
+            raise SystemExit(f"{town}: {len(own)} points for {lots.grids.sum()} grids")
+        part = tess.cluster(own, len(lots), rng)
+        where = tess.medoids(own, part, len(lots))
+        slots = village_slots(where, spots[t], int(lots.urban.sum()))
+        ordered = np.concatenate([lots.index[lots.urban], lots.index[~lots.urban]])
+        for slot, v in zip(slots, ordered, strict=True):
+            points = own[part == slot]
+            k = int(villages.grids[v])
+            if len(points) < k:
+                raise SystemExit(f"{villages.code[v]}: {len(points)} points, {k} grids")
+            spot = tess.medoids(points, tess.cluster(points, k, rng), k)
+            seeds.append(spot[np.lexsort((spot[:, 0], -spot[:, 1]))])  # numbered from the north
+            rows += [int(v)] * k
+    return seeds, rows
+
+
+def village_table(codes: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """Villages with everyday name, weight of population and number of grids."""
+    table = codes[codes.level == "village"].sort_values("code").reset_index(drop=True)
+    table["town"] = table.code.str[:9]
+    table["county"] = table.code.str[:6]
+    table["label"] = table.name.map(village_name)
+    table["urban"] = table.label.str.endswith("社区")
+    rng = np.random.default_rng([SEED, int(plan.cities[0])])
+    kind = np.where(table.urban, 1.5, np.where(table.label.str.endswith("村"), 1.0, 0.4))
+    weight = kind * rng.lognormal(0, 0.4, len(table))
+    table["grids"] = grids_per_village(weight, plan)
+    return table
+
+
 def build_units(plan: Plan, folder: Path, names_en: dict[str, str]) -> gpd.GeoDataFrame:
     """All units of a pack, every level an exact coverage, coarse levels unions of fine ones."""
     codes = read_codes(folder)
@@ -117,110 +218,32 @@ def build_units(plan: Plan, folder: Path, names_en: dict[str, str]) -> gpd.GeoDa
         folder / "cn_codes/town_seats_geonames_wgs84.csv", dtype={"code": str, "county": str}
     )
     known = {c: (x, y) for c, x, y in zip(seats.code, seats.lon, seats.lat, strict=True)}
-    counties = codes[codes.level == "county"].sort_values("code")
+    counties = codes[codes.level == "county"].sort_values("code").code.tolist()
     towns = codes[codes.level == "town"].sort_values("code")
-    villages = codes[codes.level == "village"].sort_values("code").reset_index(drop=True)
-    villages["town"] = villages.code.str[:9]
-    villages["county"] = villages.code.str[:6]
-    villages["label"] = villages.name.map(village_name)
-    villages["urban"] = villages.label.str.endswith("社区")
-    rng = np.random.default_rng([SEED, int(plan.cities[0])])
-    kind = np.where(villages.urban, 1.5, np.where(villages.label.str.endswith("村"), 1.0, 0.4))
-    villages["weight"] = kind * rng.lognormal(0, 0.4, len(villages))
-    villages["grids"] = grids_per_village(villages.weight.to_numpy(), plan)
+    villages = village_table(codes, plan)
     latitude = float(np.mean(shapely.total_bounds(shapes.geometry.values)[[1, 3]]))
-
     seeds: list[np.ndarray] = []
     grid_village: list[int] = []
-    grid_parent: list[int] = []
-    for parent, county in enumerate(counties.code):
-        crng = np.random.default_rng([SEED, int(county)])
-        polygon = shapes.geometry[county]
-        mine = towns[towns.code.str[:6] == county]
-        inside = villages[villages.county == county]
-        even = tess.to_plane(tess.sample_inside(polygon, 6000, crng), latitude)
-        streets = [
-            known[c]
-            for c, n in zip(mine.code, mine.name, strict=True)
-            if c in known and n.endswith("街道")
-        ]
-        row = shapes.loc[county]
-        core = CITY_CORE.get(county[:4])
-        middle = tess.to_plane(
-            np.array([np.mean(streets, axis=0) if streets else (float(row.lon), float(row.lat))]),
+    for county in counties:
+        some, rows = county_seeds(
+            shapes.loc[county],
+            towns[towns.code.str[:6] == county],
+            villages[villages.county == county],
+            known,
             latitude,
-        )[0]
-        spots = place_seats(mine, known, even, middle, latitude)
-        need = inside.groupby("town").grids.sum().reindex(mine.code).to_numpy(float)
-        gap = np.sqrt(polygon.area * np.cos(np.radians(latitude)) / len(mine))
-        near = np.full(len(mine), gap)
-        if len(mine) > 1:
-            near = np.minimum(gap, tess.cKDTree(spots).query(spots, k=2)[0][:, 1])
-        width = np.maximum(0.35 * near, 0.004)
-
-        def density(
-            xy: np.ndarray,
-            spots=spots,
-            need=need,
-            width=width,
-            core=core,
-            top=[0.0],  # noqa: B006
-        ) -> np.ndarray:
-            at = tess.to_plane(xy, latitude)
-            square = ((at[:, None, :] - spots[None]) ** 2).sum(axis=2)
-            hill = (need / width**2 * np.exp(-square / (2 * width**2))).sum(axis=1)
-            flat = np.median(need / width**2)
-            value = 0.22 * flat + np.minimum(hill, 3 * flat)
-            if core is not None:
-                c = tess.to_plane(np.array([core]), latitude)[0]
-                value *= 1 + 6 * np.exp(-np.hypot(*(at - c).T) / 0.06)
-            top[0] = max(top[0], float(value.max()))
-            return value / top[0]
-
-        density(tess.from_plane(even, latitude))  # fixes the scale
-        total = int(need.sum())
-        samples = tess.to_plane(
-            tess.sample_inside(polygon, max(40 * total, 60_000), crng, density), latitude
         )
-        label = tess.balanced_labels(samples, spots, need / need.sum())
-        for t, town in enumerate(mine.code):
-            own = samples[label == t]
-            lots = inside[inside.town == town]
-            if len(own) < 4 * int(lots.grids.sum()):
-                raise SystemExit(f"{town}: {len(own)} points for {lots.grids.sum()} grids")
-            part = tess.cluster(own, len(lots), crng)
-            where = tess.medoids(own, part, len(lots))
-            # communities take the places next to the seat, each class in the order of its bearing
-            away = np.argsort(np.hypot(*(where - spots[t]).T), kind="stable")
-            bearing = np.arctan2(*(where - spots[t]).T)
-            urban = int(lots.urban.sum())
-            slots = np.concatenate(
-                [
-                    away[:urban][np.argsort(bearing[away[:urban]], kind="stable")],
-                    away[urban:][np.argsort(bearing[away[urban:]], kind="stable")],
-                ]
-            )
-            ordered = np.concatenate([lots.index[lots.urban], lots.index[~lots.urban]])
-            for slot, v in zip(slots, ordered, strict=True):
-                points = own[part == slot]
-                k = int(villages.grids[v])
-                if len(points) < k:
-                    raise SystemExit(f"{villages.code[v]}: {len(points)} points, {k} grids")
-                sub = tess.cluster(points, k, crng)
-                spot = tess.medoids(points, sub, k)
-                spot = spot[np.lexsort((spot[:, 0], -spot[:, 1]))]  # numbered from the north
-                seeds.append(spot)
-                grid_village += [int(v)] * k
-                grid_parent += [parent] * k
+        seeds += some
+        grid_village += rows
     order = np.argsort(np.array(grid_village), kind="stable")
     points = tess.from_plane(np.concatenate(seeds)[order], latitude)
     village_of = np.array(grid_village)[order]
-    towns_of = np.unique(villages.town, return_inverse=True)[1][village_of]
+    county_of = np.searchsorted(counties, villages.county.to_numpy()[village_of])
+    town_of = np.unique(villages.town, return_inverse=True)[1][village_of]
     cells = one_piece(
-        shapes.geometry[counties.code].to_numpy(),
+        shapes.geometry[counties].to_numpy(),
         points,
-        np.array(grid_parent)[order],
-        (towns_of, village_of),
+        county_of,
+        (town_of, village_of),
         int(plan.cities[0]),
     )
     return assemble(codes, villages, cells, village_of, names_en)

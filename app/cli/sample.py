@@ -19,7 +19,7 @@ def command() -> None:
 @command.command("list")
 def list_() -> None:
     """List the packs that ship with the project."""
-    from app.services.sample import pack_names, read_pack
+    from app.services.sample_packs import pack_names, read_pack
 
     for name in pack_names():
         pack = read_pack(name)
@@ -37,7 +37,8 @@ def simulate(name: str, out: Path, events: int | None, seed: int | None) -> None
 
     The same options give the same file.
     """
-    from app.services.sample import make_events, read_pack, write_events
+    from app.services.sample import make_events, write_events
+    from app.services.sample_packs import read_pack
 
     started = time.monotonic()
     made = make_events(read_pack(name), events, seed)
@@ -66,7 +67,8 @@ def load(name: str, fresh: bool, events: int | None) -> None:
     """
     from app import settings as settings_module
     from app.database import open_engine
-    from app.services.sample import Loader, Step, read_pack, remove
+    from app.services.sample import Loader, Step, remove
+    from app.services.sample_packs import read_pack
 
     pack = read_pack(name)
     settings = settings_module.load()

@@ -13,10 +13,11 @@ from click.testing import CliRunner
 
 from app.cli import sample as cli
 from app.errors import Conflict, Invalid, NotFound
-from app.services import sample
+from app.services import sample, sample_packs
 from app.services.events import import_file
 from app.services.exposures import exposure_table, import_frame
 from app.services.scenes import load_scene
+from app.settings import PROJECT
 
 MEASURES = ["resident", "floating", "firms", "dwellings"]
 COUNTIES = ("330108", "330114")  # Binjiang and Qiantang: 10 towns
@@ -29,7 +30,7 @@ def small_packs(tmp_path_factory):
     import shapely
 
     root = tmp_path_factory.mktemp("packs")
-    home = sample.PACKS / "hangzhou"
+    home = sample_packs.PACKS / "hangzhou"
     target = root / "hangzhou"
     target.mkdir()
     units = gpd.read_parquet(home / "units.parquet")
@@ -59,16 +60,16 @@ def small_packs(tmp_path_factory):
         "scatter": [{"count": 3, "level": "village", "kinds": "all", "low": 2.0, "high": 3.0}],
     }
     (target / "pack.yaml").write_text(yaml.safe_dump(body, allow_unicode=True), encoding="utf-8")
-    shutil.copy(sample.PACKS / "simulation.yaml", root)
-    shutil.copytree(sample.PACKS / "context", root / "context")
+    shutil.copy(sample_packs.PACKS / "simulation.yaml", root)
+    shutil.copytree(sample_packs.PACKS / "context", root / "context")
     return root, hole
 
 
 @pytest.fixture
 def small(small_packs, monkeypatch):
     """The small pack, in place of the shipped ones."""
-    monkeypatch.setattr(sample, "PACKS", small_packs[0])
-    return sample.read_pack("hangzhou")
+    monkeypatch.setattr(sample_packs, "PACKS", small_packs[0])
+    return sample_packs.read_pack("hangzhou")
 
 
 def load(engine, folder, pack, **more):
@@ -79,37 +80,40 @@ def load(engine, folder, pack, **more):
 
 
 def test_packs_are_complete_and_say_what_they_are():
-    assert sample.pack_names() == ["alliance", "hangzhou"]
-    for name in sample.pack_names():
-        pack = sample.read_pack(name)
+    assert sample_packs.pack_names() == ["alliance", "hangzhou"]
+    for name in sample_packs.pack_names():
+        pack = sample_packs.read_pack(name)
         assert pack.pack == name
         assert pack.real
         assert pack.approximate
         assert "审图号" in pack.licence
-        assert list(sample.read_kinds()) == list(load_scene(pack.scene).kinds)
-    size = {p: (sample.PACKS / p / "units.parquet").stat().st_size for p in sample.pack_names()}
+        assert list(sample_packs.read_kinds()) == list(load_scene(pack.scene).kinds)
+    size = {
+        p: (sample_packs.PACKS / p / "units.parquet").stat().st_size
+        for p in sample_packs.pack_names()
+    }
     assert size["hangzhou"] <= 8e6
     assert size["alliance"] <= 12e6
     with pytest.raises(NotFound, match="there are alliance, hangzhou"):
-        sample.read_pack("atlantis")
+        sample_packs.read_pack("atlantis")
 
 
 def test_a_pack_file_that_is_wrong_is_told(small, small_packs, tmp_path, monkeypatch):
     shutil.copytree(small_packs[0], tmp_path / "p")
-    monkeypatch.setattr(sample, "PACKS", tmp_path / "p")
+    monkeypatch.setattr(sample_packs, "PACKS", tmp_path / "p")
     file = tmp_path / "p" / "hangzhou" / "pack.yaml"
     text = file.read_text(encoding="utf-8")
     file.write_text(text.replace("330114002", "330999"), encoding="utf-8")
     with pytest.raises(Invalid, match="a plant names 330999, which is no unit"):
-        sample.make_events(sample.read_pack("hangzhou"), 10)
+        sample.make_events(sample_packs.read_pack("hangzhou"), 10)
     file.write_text(text + "colour: red\n", encoding="utf-8")
     with pytest.raises(Invalid, match=r"pack\.yaml, colour: "):
-        sample.read_pack("hangzhou")
+        sample_packs.read_pack("hangzhou")
 
 
 def totals(pack, measure):
     """County totals of a measure: what is stated at a unit, else the sum of its children."""
-    table = pd.read_parquet(sample.PACKS / pack / "exposures.parquet")
+    table = pd.read_parquet(sample_packs.PACKS / pack / "exposures.parquet")
     table = table[table.measure == measure].set_index("code").value
     stated = [c for c in table.index if len(c) < 15]
     free = table[[not any(c != s and c.startswith(s) for s in stated) for c in table.index]]
@@ -138,9 +142,9 @@ def test_a_few_grids_have_no_exposure_and_no_total_misses_them(pack):
     import pyarrow.parquet
 
     units = pyarrow.parquet.read_table(
-        sample.PACKS / pack / "units.parquet", columns=["code", "level"]
+        sample_packs.PACKS / pack / "units.parquet", columns=["code", "level"]
     ).to_pandas()
-    table = pd.read_parquet(sample.PACKS / pack / "exposures.parquet")
+    table = pd.read_parquet(sample_packs.PACKS / pack / "exposures.parquet")
     assert not table.duplicated(["code", "measure"]).any()
     assert set(table.measure) == set(MEASURES)
     assert set(table.code) <= set(units.code)
@@ -165,7 +169,7 @@ def test_old_census_rows_reach_the_districts_of_2021(engine, shared):
     from app.services.boundaries import import_units
     from app.services.succession_files import import_successions
 
-    real = sample.PROJECT / "data" / "boundaries" / "hangzhou"
+    real = PROJECT / "data" / "boundaries" / "hangzhou"
     units = gpd.read_parquet(real / "units.parquet")
     layout = yaml.safe_load((sample.LAYOUTS / "unified-27.yaml").read_text(encoding="utf-8"))
     from geo.codes import load_layout
@@ -352,7 +356,7 @@ def _refuses_what_is_not_its_own(engine, pack):
                 " values ('hangzhou', 'police', false, 'wgs84', 'Asia/Shanghai', '{}')"
             )
         )
-    with pytest.raises(Conflict, match="events of other feeds.*nothing was removed"):
+    with pytest.raises(Conflict, match=r"events of other feeds.*nothing was removed"):
         sample.remove(engine, pack)
     with engine.begin() as connection:
         assert connection.scalar(sa.text("select count(*) from run")) == 2

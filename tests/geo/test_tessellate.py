@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -193,7 +195,7 @@ def test_pack_parents_are_the_union_of_their_children(units):
     _, frame = units
     by_level = {level: rows.set_index("code") for level, rows in frame.groupby("level")}
     levels = list(PREFIX)
-    for coarse, fine in zip(levels[:-1], levels[1:], strict=True):
+    for coarse, fine in pairwise(levels):
         children, parents = by_level[fine], by_level[coarse]
         codes, label = np.unique(children.index.str[: PREFIX[coarse]], return_inverse=True)
         assert codes.tolist() == sorted(parents.index)
