@@ -108,4 +108,4 @@ class Desk:
         """Type into the search box by keyboard alone; answers the list of hits."""
         self.page.keyboard.press("/")
         self.page.keyboard.type(text)
-        return self.page.get_by_role("option")
+        return self.page.locator(".search-list").get_by_role("option")

@@ -59,6 +59,7 @@ class Watched:
         if rules:
             options["runOnly"] = rules
         found = self.page.evaluate("options => axe.run(document, options)", options)
+        assert len(found["passes"]) > 15, "axe did not look"
         return [
             f"{one['id']} ({one['impact']}): {node['target']} {node.get('failureSummary', '')}"
             for one in found["violations"]

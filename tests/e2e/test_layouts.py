@@ -84,6 +84,11 @@ def test_the_wall_scales_with_the_screen(visit: Opener) -> None:
         "() => parseFloat(getComputedStyle(document.documentElement).fontSize)"
     )
     assert size == pytest.approx(32, abs=0.1)
+    # the map's own pens and letters too
+    name = desk.page.evaluate(
+        "() => document.querySelector('.map-box').map.getLayoutProperty('label-county', 'text-size')"
+    )
+    assert name == pytest.approx(38, abs=0.2)
 
 
 def test_the_phone_reads_the_reason_in_a_sheet(visit: Opener) -> None:

@@ -155,7 +155,7 @@ function lines(
   const one = role === "scope" ? pen(theme, "city") : penOf(input, level);
   const where = inside(scope);
   const layers: LayerSpecification[] = [];
-  const fine = role === "child" && ["village", "grid"].includes(level);
+  const fine = role !== "scope" && ["village", "grid"].includes(level);
   if (one.casing) {
     layers.push(
       withFilter(

@@ -46,7 +46,7 @@ export function MapPane(props: {
   };
   const padding = () =>
     narrow()
-      ? { top: 44, right: 20, bottom: 96, left: 20 }
+      ? { top: 64, right: 16, bottom: 92, left: 16 }
       : { top: 58, right: 70, bottom: 44, left: 40 };
   const levels = () => levelsBelow(model.map(), model.scopeIndex());
   /** The legend stands in the emptier lower corner; decided once per framing, never while one looks. */

@@ -128,9 +128,9 @@ export function WallView(props: { lost: boolean }) {
   );
 }
 
-/** Type size against a desk's: the wall page is laid out in rem. */
+/** Size against 1920 × 1080: the same rule as the type size of the wall in wall.css. */
 function rootScale(): number {
-  return Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 16 || 1;
+  return Math.min(innerWidth / 1920, innerHeight / 1080);
 }
 
 /** Class counts with the change: the wall's legend. */
