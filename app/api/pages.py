@@ -63,6 +63,8 @@ def install(app: FastAPI, dist: Path = DIST) -> None:
     files = Files(directory=dist, html=True, check_dir=False)
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in ("GET", "HEAD"):
+            raise HTTPException(405, headers={"Allow": "GET, HEAD"})
         if scope["path"] == "/" and not (dist / "index.html").is_file():
             page = HTMLResponse(NOT_BUILT, headers={"Cache-Control": "no-store"})
             await page(scope, receive, send)

@@ -214,6 +214,9 @@ def test_files_of_the_front_end(assessed: Assessed, tmp_path: Path) -> None:
         assert "make up" in page.text
         assert page.headers["cache-control"] == "no-store"
         assert client.get("/other.html").status_code == 404
+        for address in ("/", "/other.html"):
+            refused = client.post(address)
+            assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
         assets = tmp_path / "dist" / "assets"
         assets.mkdir(parents=True)
         (tmp_path / "dist" / "index.html").write_text("<!doctype html>map")

@@ -21,6 +21,7 @@ from app.api.models import COLOURS
 from app.cli import cli
 from app.services.caches import Caches
 from app.services.export import _cells, csv_chunks, export_table, write_gpkg
+from app.services.lookup import why
 from app.services.runs import Layer
 
 from .conftest import HOT, MEASURES, NO_EXPOSURE, Assessed
@@ -79,6 +80,25 @@ def test_every_colour_is_recomputed_from_the_csv_alone(
     if kind != "overall":
         part = frame.expected / frame.expected.sum()
         assert np.allclose(part, frame["share"], equal_nan=True)
+
+
+@pytest.mark.parametrize("kind", ["overall", "theft"])
+def test_the_csv_says_what_why_says(assessed: Assessed, kind: str) -> None:
+    frame = _read(b"".join(csv_chunks(_table(assessed, kind))))[1].set_index("code")
+    for code in (HOT, "330101001001001", "330102000001004"):
+        row = frame.loc[code]
+        with assessed.engine.connect() as connection:
+            found = why(connection, Caches(), assessed.run, code, kind=kind, ord_=21)
+        known = found.estimate
+        assert (row["observed"], row["expected"]) == (found.observed, found.expected)
+        assert row["alpha"] == found.alpha
+        assert row[["relative_risk", "low", "high", "p"]].tolist() == pytest.approx(
+            [known.theta, known.low, known.high, known.p], rel=1e-12
+        )
+        assert row["s"] - row["effective_observed"] == pytest.approx(found.remembered_observed)
+        assert row["x"] - row["effective_expected"] == pytest.approx(found.remembered_expected)
+        assert row["k"] > 0
+        assert row["complexity"] == pytest.approx(found.complexity)
 
 
 def test_codes_stay_text_and_notes_say_what_it_is(assessed: Assessed) -> None:
