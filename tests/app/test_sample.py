@@ -382,3 +382,23 @@ def test_an_import_that_does_not_find_what_was_planted_is_told(
     loader.steps.append(sample.Step("exposures", False, "", 0))
     assert "0 made up" in (loader._events() or "")  # kept what was good; now complete
     assert loader._events() is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["hangzhou", "alliance"])
+def test_the_shipped_packs_load_whole(name, engine, tmp_path):
+    """The real thing: strict boundaries, every planted broken row refused, run, tiles."""
+    pack = sample_packs.read_pack(name)
+    load(engine, tmp_path, pack)
+    assert not any(step.done for step in load(engine, tmp_path, pack).values())
+    with engine.connect() as connection:
+        at = connection.scalar(sa.text("select count(*) from event"))
+        assert at == pytest.approx({"hangzhou": 600_000, "alliance": 150_000}[name], rel=0.05)
+        rows = connection.execute(
+            sa.text(
+                "select code, colour[24] from assessment where kind = 'theft' and period = 'month'"
+            )
+        ).all()
+        if name == "hangzhou":
+            assert dict(rows)["330102014"] == 5
+    sample.remove(engine, pack)
