@@ -134,6 +134,9 @@ def test_balanced_labels_come_near_the_wanted_shares_and_keep_every_centre():
     label = tess.balanced_labels(samples, centres, share)
     got = np.bincount(label, minlength=3) / len(samples)
     assert np.abs(got - share).max() < 0.03
+    two = np.array([[0.25, 0.5], [0.75, 0.5]])
+    got = np.bincount(tess.balanced_labels(samples, two, np.array([0.45, 0.55]))) / len(samples)
+    assert got[0] == pytest.approx(0.45, abs=0.01)
     # a share that cannot be had: the large one stops where it would swallow a centre
     greedy = np.array([0.998, 0.001, 0.001])
     label = tess.balanced_labels(np.concatenate([samples, centres]), centres, greedy)
