@@ -73,7 +73,7 @@ export interface paths {
         };
         /**
          * One published run
-         * @description What was assessed, when, and with which data.
+         * @description Say what was assessed, when, and with which data.
          */
         get: operations["run"];
         put?: never;
@@ -93,7 +93,7 @@ export interface paths {
         };
         /**
          * Colours and relative risks of a whole level, two bytes per unit
-         * @description What the map needs to colour itself when the kind or the period changes.
+         * @description Answer what the map needs to colour itself when the kind or the period changes.
          */
         get: operations["values"];
         put?: never;
@@ -193,7 +193,7 @@ export interface paths {
         };
         /**
          * One level, kind and period as CSV
-         * @description Opens in Excel as it is; codes stay text.
+         * @description Answer a file that opens in Excel as it is; codes stay text.
          */
         get: operations["exportCsv"];
         put?: never;
@@ -213,7 +213,7 @@ export interface paths {
         };
         /**
          * One level, kind and period as GeoPackage
-         * @description The columns of the CSV with the shapes of the units, for QGIS and others.
+         * @description Answer the columns of the CSV with the shapes of the units, for QGIS and others.
          */
         get: operations["exportGeoPackage"];
         put?: never;
@@ -276,6 +276,86 @@ export interface paths {
          * @description Chinese or English name, in part or whole; code in any zero-filled form or its beginning.
          */
         get: operations["search"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/tiles/{pack}/{level}/tilejson.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Geometry Tilejson
+         * @description TileJSON 3.0 of the newest boundary version of a map; level `context`: surroundings.
+         */
+        get: operations["geometryTilejson"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/tiles/coloured/{run}/{level}/{kind}/{period}/{ord}/tilejson.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Coloured Tilejson
+         * @description TileJSON 3.0 of the coloured map of one run, level, kind and period.
+         */
+        get: operations["colouredTilejson"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/tiles/coloured/{run}/{level}/{kind}/{period}/{ord}/style.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Coloured Style
+         * @description MapLibre style of the coloured map.
+         */
+        get: operations["colouredStyle"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/tiles/coloured/{run}/{level}/{kind}/{period}/{ord}/{z}/{x}/{y}.mvt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Coloured Tile
+         * @description Coloured vector tile, rendered by the database; empty below the level's least zoom.
+         */
+        get: operations["colouredTile"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1783,6 +1863,254 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["SearchAnswer"];
                 };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    geometryTilejson: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the map */
+                pack: string;
+                /** @description Level id */
+                level: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    colouredTilejson: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Run number, see the manifest */
+                run: number;
+                /** @description Level id */
+                level: string;
+                /** @description Kind id or `overall` */
+                kind: string;
+                /** @description Period type */
+                period: "month" | "quarter" | "year";
+                /** @description Index of the period in the manifest */
+                ord: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    colouredStyle: {
+        parameters: {
+            query?: {
+                /** @description Set of fills */
+                set?: "light" | "wall" | "stepped_light" | "stepped_wall";
+            };
+            header?: never;
+            path: {
+                /** @description Run number, see the manifest */
+                run: number;
+                /** @description Level id */
+                level: string;
+                /** @description Kind id or `overall` */
+                kind: string;
+                /** @description Period type */
+                period: "month" | "quarter" | "year";
+                /** @description Index of the period in the manifest */
+                ord: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    colouredTile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Zoom */
+                z: number;
+                /** @description Column, from the west */
+                x: number;
+                /** @description Row, from the north */
+                y: number;
+                /** @description Run number, see the manifest */
+                run: number;
+                /** @description Level id */
+                level: string;
+                /** @description Kind id or `overall` */
+                kind: string;
+                /** @description Period type */
+                period: "month" | "quarter" | "year";
+                /** @description Index of the period in the manifest */
+                ord: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Vector tile */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.mapbox-vector-tile": unknown;
+                };
+            };
+            /** @description Nothing of the map is in this tile */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description No such run, unit, level, kind or period */
             404: {
