@@ -289,6 +289,8 @@ def _write_units(
                 cursor.copy_expert("copy unit from stdin", io.StringIO("".join(lines)))
                 lines.clear()
                 tell("write", i / len(frame))
+    # the deferred check of every parent would otherwise be planned for the table as it was
+    connection.execute(sa.text("analyze unit"))
 
 
 def _copy(value: str | None) -> str:
