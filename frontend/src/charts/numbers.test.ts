@@ -5,6 +5,7 @@ import {
   expectedCount,
   linear,
   logarithmic,
+  measured,
   percent,
   probability,
   ratio,
@@ -23,6 +24,10 @@ function random(seed: number): () => number {
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
 }
+
+test("exposures keep a decimal only where they are no count", () => {
+  expect([80517, 4.62, 153.4, null].map(measured)).toEqual(["80,517", "4.6", "153", "—"]);
+});
 
 test("numbers as text", () => {
   expect(count(12345)).toBe("12,345");

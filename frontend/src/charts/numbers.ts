@@ -15,6 +15,11 @@ export function expectedCount(value: number | null | undefined): string {
   return value < 9.95 ? value.toFixed(1) : GROUP.format(value);
 }
 
+/** Exposures: people are counted in ones, an area of 4.6 km² needs its decimal. */
+export function measured(value: number | null | undefined): string {
+  return Number.isInteger(value) ? count(value) : expectedCount(value);
+}
+
 /** Relative risks and ratios: two decimals, one from 10 on. */
 export function ratio(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return "—";

@@ -7,7 +7,7 @@ import { createMemo, createSignal, For, Show } from "solid-js";
 import { addresses } from "../api/client";
 import type { RateChange, Why } from "../api/models";
 import { RatioInterval, SeriesChart, WaterfallChart, windowOf } from "../charts/charts";
-import { count, expectedCount, percent, probability, ratio } from "../charts/numbers";
+import { count, expectedCount, measured, percent, probability, ratio } from "../charts/numbers";
 import { waterfall } from "../charts/waterfall";
 import { drillTarget, levelIndex } from "../state/levels";
 import { PER_YEAR, shortName } from "../state/periods";
@@ -262,9 +262,10 @@ function Exposures(props: { why: Why }) {
           <div>
             <dt>{model.title(measure.title)}</dt>
             <dd>
-              {props.why.exposures[measure.id] === null
-                ? words().missing
-                : count(props.why.exposures[measure.id])}
+              <Show when={props.why.exposures[measure.id] !== null} fallback={words().missing}>
+                {measured(props.why.exposures[measure.id])}
+                <small>{model.title(measure.unit)}</small>
+              </Show>
             </dd>
           </div>
         )}
