@@ -21,6 +21,7 @@ from app.api.dependencies import (
     Run,
     StoreDep,
     Within,
+    accepts_gzip,
     errors,
     not_modified,
 )
@@ -70,7 +71,12 @@ def values(
             # a run that was pruned is not found even for those who still hold its values
             runs_service.run_facts(connection, store.caches, run)
             return Response(status_code=304, headers=headers)
-        body = values_service.values(connection, store.caches, run, Layer(level, kind, period, ord))
+        body, squeezed = values_service.compressed(
+            connection, store.caches, run, Layer(level, kind, period, ord)
+        )
+    headers["Vary"] = "Accept-Encoding"
+    if accepts_gzip(request.headers.get("accept-encoding", "").encode("latin-1")):
+        body, headers["Content-Encoding"] = squeezed, "gzip"
     return Response(body, media_type="application/octet-stream", headers=headers)
 
 

@@ -138,6 +138,23 @@ def not_modified(request: Request, etag: str) -> bool:
     }
 
 
+def accepts_gzip(header: bytes) -> bool:
+    """Whether an `Accept-Encoding` header allows gzip (RFC 9110 12.5.3)."""
+    if header in {b"gzip", b"gzip, deflate", b"gzip, deflate, br", b"gzip, deflate, br, zstd"}:
+        return True
+    star = False
+    for part in header.decode("latin-1").lower().split(","):
+        name, _, weight = part.partition(";")
+        try:
+            allowed = float(weight.strip().removeprefix("q=") or 1) > 0
+        except ValueError:
+            allowed = False
+        if name.strip() in {"gzip", "x-gzip"}:
+            return allowed
+        star = star or (name.strip() == "*" and allowed)
+    return star
+
+
 # Documented errors: every route lists those it can answer.
 ERRORS: dict[int, dict[str, Any]] = {
     404: {"model": ErrorBody, "description": "No such run, unit, level, kind or period"},

@@ -28,6 +28,7 @@ from app.api.dependencies import (
     PeriodPath,
     Run,
     StoreDep,
+    accepts_gzip,
     errors,
 )
 from app.api.envelope import error_answer, request_id
@@ -71,23 +72,6 @@ class Archives:
             with self._lock:
                 found = self._open.get(digest) or self._open.setdefault(digest, Archive(path))
         return found
-
-
-def accepts_gzip(header: bytes) -> bool:
-    """Whether an `Accept-Encoding` header allows gzip (RFC 9110 12.5.3)."""
-    if header in {b"gzip", b"gzip, deflate", b"gzip, deflate, br", b"gzip, deflate, br, zstd"}:
-        return True
-    star = False
-    for part in header.decode("latin-1").lower().split(","):
-        name, _, weight = part.partition(";")
-        try:
-            allowed = float(weight.strip().removeprefix("q=") or 1) > 0
-        except ValueError:
-            allowed = False
-        if name.strip() in {"gzip", "x-gzip"}:
-            return allowed
-        star = star or (name.strip() == "*" and allowed)
-    return star
 
 
 class GeometryTiles:

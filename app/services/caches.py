@@ -58,4 +58,6 @@ class Caches:
         self.runs: Lru[RunFacts] = Lru(64)
         self.units: Lru[UnitTable] = Lru(8)
         self.ranks: Lru[RankedArea] = Lru(128)
+        # 0.6 MB per level, kind and period type of a city of 15,000 grids; two dozen of them
+        self.payloads: Lru[tuple[bytes, bytes]] = Lru(512)
         self.bounds: Lru[tuple[float, float, float, float]] = Lru(64)

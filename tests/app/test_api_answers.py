@@ -67,6 +67,17 @@ def test_the_manifest_changes_with_a_run_only(engine: sa.Engine, db_url: str, sm
         assert client.get("/api/manifest", headers={"If-None-Match": etag}).status_code == 200
 
 
+def test_values_are_the_same_however_they_travel(client: TestClient, assessed: Assessed) -> None:
+    address = f"/api/runs/{assessed.run}/values/grid/overall/month/3"
+    plain = client.get(address, headers={"Accept-Encoding": "identity"})
+    for _ in range(2):  # made, then kept
+        squeezed = client.get(address, headers={"Accept-Encoding": "gzip"})
+        assert squeezed.headers["Content-Encoding"] == "gzip"
+        assert squeezed.headers["Vary"] == "Accept-Encoding"
+        assert squeezed.content == plain.content
+    assert "Content-Encoding" not in plain.headers
+
+
 def test_a_pruned_run_is_gone_at_once(engine: sa.Engine, db_url: str, small: Small) -> None:
     run = assess(engine, "small", finest="town", zone="Asia/Shanghai")
     with TestClient(create_app(settings_for(db_url))) as client:

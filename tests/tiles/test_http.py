@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.api.tiles import accepts_gzip
+from app.api.dependencies import accepts_gzip
 from app.database import make_engine
 from app.main import create_app
 from app.services import tile_archives
