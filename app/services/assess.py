@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import sqlalchemy as sa
+from pydantic import ValidationError
 
 from app.api.models import Period
 from app.database import transaction, translated_errors
@@ -156,6 +157,8 @@ def assess_area(observed: Ints, shares: Floats, scene: Scene, units: Ints) -> It
 def choose_scene(connection: sa.Connection, pack: str, scene: Scene | str | Path | None) -> Scene:
     """Scene to assess with: the one given, else that of the pack's newest run, else the default.
 
+    The newest run's scene is the shipped one of that name, else what is stored with the run.
+
     Raises
     ------
     NotFound, Invalid
@@ -167,12 +170,23 @@ def choose_scene(connection: sa.Connection, pack: str, scene: Scene | str | Path
         return load_scene(scene)
     last = connection.execute(
         sa.text(
-            "select scene from run where pack = :pack and status = 'published' "
+            "select scene, scene_body from run where pack = :pack and status = 'published' "
             "order by id desc limit 1"
         ),
         {"pack": pack},
-    ).scalar_one_or_none()
-    return load_scene(last if last in scene_names() else DEFAULT)
+    ).one_or_none()
+    if last is None:
+        return load_scene(DEFAULT)
+    if last.scene in scene_names():
+        return load_scene(last.scene)
+    # a file of the user's own, which may be gone by now: the run knows what it said
+    try:
+        return Scene.model_validate(last.scene_body)
+    except ValidationError as error:
+        raise Invalid(
+            f"{pack}: the scene {last.scene!r} of the newest run does not fit this program any "
+            "more: give one with --scene"
+        ) from error
 
 
 def chosen_levels(table: UnitTable, finest: str | None) -> tuple[str, ...]:

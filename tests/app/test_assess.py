@@ -23,7 +23,7 @@ from app.services.assess import assess, choose_scene, pack_lock, silent
 from app.services.boundaries import ancestor_table, newest_version
 from app.services.caches import Caches
 from app.services.runs import list_runs, prune_runs, quality_notes, run_facts
-from app.services.scenes import OVERALL, load_scene
+from app.services.scenes import OVERALL, Scene, load_scene
 from app.services.tracks import read_alpha, read_tracks
 from app.services.units import read_units
 from geo import exposure, risk, score
@@ -470,9 +470,19 @@ def test_the_scene_of_the_last_run_is_taken_again(engine: sa.Engine, small: Smal
     assess(engine, "small", None, finest="city")
     with engine.begin() as connection:
         assert choose_scene(connection, "small", None).name == "nine-kinds"
-        for last, taken in (("vancouver-thefts", "vancouver-thefts"), ("my-own", "nine-kinds")):
-            connection.execute(sa.text("update run set scene = :last"), {"last": last})
-            assert choose_scene(connection, "small", None).name == taken
+        connection.execute(sa.text("update run set scene = 'vancouver-thefts'"))
+        assert choose_scene(connection, "small", None).name == "vancouver-thefts"
+
+
+def test_a_scene_file_of_ones_own_is_taken_again(engine: sa.Engine, small: Small) -> None:
+    body = load_scene().body() | {"name": "my-own", "periods": ["year"], "version": 7}
+    own = Scene.model_validate(body)
+    assess(engine, "small", own, finest="city")
+    with engine.begin() as connection:
+        assert choose_scene(connection, "small", None) == own
+        connection.execute(sa.text("update run set scene_body = '{}'"))
+        with pytest.raises(Invalid, match="'my-own' of the newest run"):
+            choose_scene(connection, "small", None)
 
 
 def test_notes_name_what_to_look_at(assessed: Assessed) -> None:
