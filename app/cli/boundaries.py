@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 LAYOUTS = PROJECT / "data" / "layouts"
 DROPPED = 3
 _SHOWN = 10
+_WIDEST = 10_000
 
 
 @click.group()
@@ -133,17 +134,17 @@ def import_(  # noqa: PLR0917 - one argument per option
     report: Path | None,
     **columns: str | None,
 ) -> None:
-    r"""Import units from FILES as a new version of a pack.
+    """Import units from FILES as a new version of a pack.
 
     The column options hold for all FILES and are the defaults of every --source. Three files,
     one level each:
 
     \b
-      wusetu boundaries import --pack taiwan --label 2021 \
-        --source 'counties.parquet;level=county;code=COUNTYCODE;name=COUNTYNAME' \
-        --source 'towns.parquet;level=town;code=TOWNCODE;name=TOWNNAME' \
+      wusetu boundaries import --pack taiwan --label 2021 \\
+        --source 'counties.parquet;level=county;code=COUNTYCODE;name=COUNTYNAME' \\
+        --source 'towns.parquet;level=town;code=TOWNCODE;name=TOWNNAME' \\
         --source 'villages.parquet;level=village;code=VILLCODE;name=VILLNAME'
-    """
+    """  # noqa: D301 - click wants the backspace itself
     from rich.console import Console
 
     from app.services import boundaries, boundary_files
@@ -282,6 +283,7 @@ def _some(head: str, found: dict[str, Any], text: Callable[[dict[str, Any]], str
 def list_(pack: str | None) -> None:
     """List the versions of PACK (default: of all)."""
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
     from app.services import boundaries
@@ -293,7 +295,11 @@ def list_(pack: str | None) -> None:
     if not found:
         console.print("there are no boundaries yet: see `wusetu boundaries import --help`")
         return
-    table = Table("pack", "label", "title", "valid from", "valid to", "units", "layout", "shapes")
+    # codes, dates and names are never cut: where it is no terminal, lines are as long as they are
+    heads = ("pack", "label", "title", "valid from", "valid to", "units", "layout", "shapes")
+    table = Table()
+    for head in heads:
+        table.add_column(head, overflow="fold", no_wrap=not console.is_terminal)
     for v in found:
         units = "  ".join(f"{level} {counts[v.id].get(level, 0)}" for level in v.levels)
         title = v.title_zh if v.title_zh == v.title_en else f"{v.title_zh} {v.title_en}"
@@ -301,6 +307,10 @@ def list_(pack: str | None) -> None:
             v.pack, v.label, title, str(v.valid_from), str(v.valid_to or "–"), units,
             v.layout.name if v.layout else "–", "approximate" if v.approximate else "surveyed",
         )  # fmt: skip
+    if not console.is_terminal:
+        # as wide as the table needs; COLUMNS, when set, is the terminal's, not the file's
+        console.width = max(console.width, Measurement.get(
+            console, console.options.update(max_width=_WIDEST), table).maximum)  # fmt: skip
     console.print(table)
 
 

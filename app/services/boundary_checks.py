@@ -100,12 +100,15 @@ def _listed(frame: pd.DataFrame) -> str:
 def to_wgs84(frame: gpd.GeoDataFrame, declared: str, notes: Notes, what: str) -> gpd.GeoDataFrame:
     """Convert the shapes of a frame made by `standard` and reject those outside the CRS's area.
 
+    Shapes with a coordinate that is no number (NaN, infinite) are rejected too.
+
     Raises
     ------
     Invalid
         The CRS is unknown, or most shapes lie outside its area: the declaration or the order of
         the axes is wrong, and the message says which it looks like.
     """
+    frame = _finite(frame, notes)
     try:
         name = crs.normalise(declared)
         shapes = crs.geometries_to_wgs84(frame.geometry.to_numpy(), name)
@@ -136,6 +139,19 @@ def to_wgs84(frame: gpd.GeoDataFrame, declared: str, notes: Notes, what: str) ->
     keep = np.ones(len(out), dtype=bool)
     keep[wrong] = False
     return out[keep].reset_index(drop=True)
+
+
+def _finite(frame: gpd.GeoDataFrame, notes: Notes) -> gpd.GeoDataFrame:
+    """Rows whose coordinates are all numbers; nothing behind here can measure the others."""
+    points, row = shapely.get_coordinates(frame.geometry.to_numpy(), return_index=True)
+    wrong = np.unique(row[~np.isfinite(points).all(axis=1)])
+    if not len(wrong):
+        return frame
+    for i in wrong.tolist():
+        notes.rejects.append(
+            Reject(frame.place[i], str(frame.code[i]), "a coordinate is no number")
+        )
+    return frame.drop(index=wrong).reset_index(drop=True)
 
 
 def _diagnose(box: npt.NDArray[np.float64], name: str, area: crs.Bounds) -> str:

@@ -141,6 +141,38 @@ def test_a_bad_row_is_left_out_with_its_reason(
     assert reason in err
 
 
+@pytest.mark.parametrize("number", ["nan", "inf"])
+def test_a_coordinate_that_is_no_number(
+    run: Run, tmp_path: Path, engine: sa.Engine, number: str
+) -> None:
+    ring = [(120.2, 30), (120.3, float(number)), (120.3, 30.1), (120.2, 30)]
+    file = write(tmp_path / "a.parquet", *GOOD, ("330106", "西湖区", shapely.Polygon(ring)))
+    code, out, _ = run("import", file, "--pack", "hz", "--label", "1", "--layout", "unified-27")
+    assert code == 3
+    assert "left out: a.parquet: row 3 (330106): a coordinate is no number" in out
+    assert rows_stored(engine) == ["330102", "330105"]
+
+
+def test_the_list_is_never_cut(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    file = write(tmp_path / "a.parquet", *GOOD)
+    title = "A rather long title of a map " * 4
+    label = "2024-with-a-rather-long-label"
+    assert run("import", file, "--pack", "hz", "--label", label, "--layout", "unified-27",
+               "--title-zh", "杭州", "--title-en", title.strip())[0] == 0  # fmt: skip
+    out = run("list")[1]
+    line = next(one for one in out.splitlines() if "│ hz" in one)
+    for text in (label, title.strip(), "1900-01-01", "county 2", "unified-27", "surveyed"):
+        assert text in line
+
+
+def test_the_example_of_the_help_stands_as_it_is(run: Run) -> None:
+    out = run("import", "--help")[1]
+    assert "\\b" not in out
+    assert "\x08" not in out
+    assert "--label 2021 \\\n" in out
+
+
 def test_a_code_of_another_level_than_the_file_says(run: Run, tmp_path: Path) -> None:
     file = write(tmp_path / "a.parquet", *GOOD, ("330102001", "街道", BOW))
     code, out, _ = run(
