@@ -49,10 +49,11 @@ def command(
         raise Invalid(f"{file}: the name must end with .csv or .gpkg")
     if (pack is None) == (run is None):
         raise Invalid("give either --pack or --run")
+    part = file.with_name(f".{file.name}.part{file.suffix}")
+    _check_writable(file, part)
     settings = settings_module.load()
     engine = open_engine(settings)
     caches = Caches()
-    part = file.with_name(f".{file.name}.part{file.suffix}")
     try:
         with translated_errors(), engine.connect() as connection:
             number = run or newest_run(connection, str(pack))
@@ -69,6 +70,21 @@ def command(
         part.unlink(missing_ok=True)
         engine.dispose()
     click.echo(f"{file}: {len(table):,} units of run {number}")
+
+
+def _check_writable(file: Path, part: Path) -> None:
+    """Say before any work is done that the file cannot be written, and why."""
+    from app.errors import Invalid
+
+    if not file.parent.is_dir():
+        raise Invalid(f"{file}: there is no folder {file.parent}")
+    try:
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise Invalid(
+            f"{file}: nothing can be written in the folder {file.parent}: {error.strerror}"
+        ) from error
 
 
 def _ord(facts: RunFacts, period: Literal["month", "quarter", "year"], start: str | None) -> int:

@@ -19,6 +19,7 @@ from scipy.stats import gamma
 
 from app.api.models import COLOURS
 from app.cli import cli
+from app.errors import Invalid
 from app.services.caches import Caches
 from app.services.export import _cells, csv_chunks, export_table, write_gpkg
 from app.services.lookup import why
@@ -153,6 +154,14 @@ def test_geopackage_has_the_same_columns_and_the_shapes(assessed: Assessed, tmp_
     assert _recompute(table.notes, frame) == frame.colour.tolist()
     info = pyogrio.read_info(path, layer="assessment")
     assert info["layer_metadata"]["boundary version"] == "2023"
+
+
+@pytest.mark.parametrize("folder", ["/nonexist", "/proc"])
+def test_a_folder_that_takes_no_file_is_one_clear_line(folder: str) -> None:
+    arguments = ["export", f"{folder}/o.csv", "--pack", "small", "--level", "town"]
+    found = CliRunner().invoke(cli, arguments).exception
+    assert isinstance(found, Invalid)
+    assert f"folder {folder}" in found.message
 
 
 def test_the_command_writes_whole_files_or_none(
