@@ -232,6 +232,14 @@ def _make_room(
                 f"the days {first} to {valid_to or 'ever'} are not free"
             )
         valid_to = valid_to or nearest.valid_from
+    # a version has one span of days: what of the one before lies behind this one would be lost
+    if before and valid_to and (before[-1].valid_to is None or before[-1].valid_to > valid_to):
+        outer = before[-1]
+        raise Conflict(
+            f"{pack} {outer.label!r} would end on {first}, and the days from {valid_to} "
+            f"{f'to {outer.valid_to}' if outer.valid_to else 'on'} would have no map: "
+            "leave out the day this one ends (--valid-to)"
+        )
     closed = None
     if before and (before[-1].valid_to is None or before[-1].valid_to > first):
         connection.execute(

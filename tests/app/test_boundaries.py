@@ -167,6 +167,19 @@ def test_a_later_version_closes_the_one_before(engine: sa.Engine) -> None:
             boundaries.get_version(connection, "hangzhou", "1999")
 
 
+def test_no_version_is_put_inside_another(engine: sa.Engine) -> None:
+    store(engine, units(ROWS[:3]), label="2020")
+    inside = {"valid_from": date(2019, 1, 1), "valid_to": date(2020, 1, 1)}
+    with pytest.raises(Conflict, match="the days from 2020-01-01 on would have no map"):
+        store(engine, units(ROWS), label="x", **inside)
+    store(engine, units(ROWS), label="2024", valid_from=date(2021, 4, 1))
+    with pytest.raises(Conflict, match="from 2020-01-01 to 2021-04-01 would have no map"):
+        store(engine, units(ROWS), label="x", **inside)
+    # up to its very end nothing is lost
+    last = {"valid_from": date(2019, 1, 1), "valid_to": date(2021, 4, 1)}
+    assert store(engine, units(ROWS), label="y", **last).closed == "2020"
+
+
 def test_a_roll_back_leaves_nothing(engine: sa.Engine) -> None:
     store(engine, units(ROWS[:3]), label="2020")
     with engine.connect() as connection:
