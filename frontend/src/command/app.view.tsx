@@ -4,7 +4,7 @@ import { api, Failure, isAbort } from "../api/client";
 import type { Manifest } from "../api/models";
 import { dictionary } from "../i18n";
 import { createView } from "../state/view";
-import { cssVariables } from "../style/theme";
+import { cssVariables, makeTheme, type Theme } from "../style/theme";
 import { DeskView } from "./desk.view";
 import { createModel, ModelProvider } from "./model";
 import { WallView } from "./wall.view";
@@ -14,6 +14,16 @@ const REFRESH_MS = 60_000;
 /** `?wall` from 1900 px on. */
 export function isWall(search: string, width: number): boolean {
   return new URLSearchParams(search).has("wall") && width >= 1900;
+}
+
+/** Puts a theme on the page. */
+function wear(theme: Theme): void {
+  const root = document.documentElement;
+  for (const [name, value] of Object.entries(cssVariables(theme))) {
+    root.style.setProperty(name, value);
+  }
+  root.dataset.theme = theme.name;
+  root.dataset.dark = String(theme.dark);
 }
 
 export function App() {
@@ -46,6 +56,10 @@ export function App() {
     removeEventListener("resize", resized);
   });
 
+  // The pages without a map have the theme too: without its variables a button is bare text.
+  createEffect(() => {
+    if (!manifest()) wear(makeTheme(wall() ? "wall" : view.state.theme, view.state.palette));
+  });
   createEffect(() => {
     document.documentElement.lang = view.state.lang === "zh" ? "zh-CN" : "en";
     document.title = words().product;
@@ -79,7 +93,7 @@ export function App() {
             <h1>{words().failed(words().failedManifest)}</h1>
             <p>
               {failed().status === 0 || failed().status >= 500
-                ? words().failedServer
+                ? words().failedPage
                 : words().failedAnswer(failed().message)}
             </p>
             <Show when={failed().requestId}>
@@ -104,11 +118,7 @@ function Page(props: {
   const model = createModel(props.view, props.manifest, props.wall);
   createEffect(() => {
     const root = document.documentElement;
-    for (const [name, value] of Object.entries(cssVariables(model.theme()))) {
-      root.style.setProperty(name, value);
-    }
-    root.dataset.theme = model.theme().name;
-    root.dataset.dark = String(model.theme().dark);
+    wear(model.theme());
     root.dataset.pattern = String(model.view.state.pattern);
     root.dataset.layout = props.wall ? "wall" : "desk";
     document.title = `${model.scopeName()} · ${model.words().product}`;

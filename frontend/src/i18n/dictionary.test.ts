@@ -18,6 +18,11 @@ test("both languages have the same keys with the same parameters", () => {
   expect(names("en").sort()).toEqual(names("zh").sort());
 });
 
+test("the page without a map speaks of no other panels", () => {
+  expect(dictionary("zh").failedPage).not.toMatch(/面板/);
+  expect(dictionary("en").failedPage).not.toMatch(/panel/i);
+});
+
 test("English holds no Chinese, and no text is empty but by intent", () => {
   const texts = (tree: Tree): string[] =>
     Object.values(tree).flatMap((value) => {

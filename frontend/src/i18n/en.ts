@@ -157,6 +157,8 @@ export const en: Words = {
   loading: "Loading",
   failed: (what) => `${what}: not loaded`,
   failedServer: "The server did not answer. Other panels are not affected.",
+  failedPage:
+    "The server did not answer, so there is no map to show yet. Check the network, or retry later.",
   failedAnswer: (message) => `The server said: ${message}`,
   requestId: (id) => `Request ${id}`,
   retry: "Retry",

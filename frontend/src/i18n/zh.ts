@@ -146,6 +146,7 @@ export const zh = {
   loading: "正在取数",
   failed: (what: string) => `${what}没有取到`,
   failedServer: "服务器没有应答。其他面板不受影响。",
+  failedPage: "服务器没有应答，地图还不能显示。请检查网络，或稍后重试。",
   failedAnswer: (message: string) => `服务器答复：${message}`,
   requestId: (id: string) => `请求号 ${id}`,
   retry: "重试",
