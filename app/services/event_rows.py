@@ -34,6 +34,8 @@ Flags = npt.NDArray[np.bool_]
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST_AHEAD = timedelta(days=1)
 LONGEST_REFERENCE, LONGEST_ADDRESS = 200, 500
+#: integers below are exact in a float64
+_EXACT = float(1 << 53)
 
 
 @dataclass(frozen=True)
@@ -331,6 +333,17 @@ def _instant(at: times.Instants, what: str, row: int) -> str:
     return f"{str(at[row])[:16]} UTC is {what}"
 
 
+def _digits(column: pa.Array) -> pa.Array:
+    """Floats (n,) as text: integers a float holds exactly by their digits, null for nan."""
+    values = pc.cast(column, pa.float64())
+    # a column of integers with gaps is often stored as floats; 3.3e+11 would be no code
+    whole = pc.and_(pc.less(pc.abs(values), _EXACT), pc.equal(values, pc.trunc(values)))
+    whole = pc.fill_null(whole, False)
+    integers = pc.cast(pc.if_else(whole, values, 0.0), pa.int64())
+    text = pc.if_else(whole, pc.cast(integers, pa.string()), pc.cast(column, pa.string()))
+    return pc.if_else(pc.is_nan(values), pa.scalar(None, pa.string()), text)
+
+
 class _Work:
     """One chunk while it is checked: its columns as text or numbers, and what is wrong so far."""
 
@@ -357,6 +370,8 @@ class _Work:
             column = self.column(name)
             if pa.types.is_binary(column.type) or pa.types.is_nested(column.type):
                 column = pa.array([None if v is None else str(v) for v in column.to_pylist()])
+            if pa.types.is_floating(column.type):
+                column = _digits(column)
             text = pc.utf8_trim_whitespace(pc.cast(column, pa.string()))
             null = pc.is_in(text, value_set=self._nulls)
             if pc.any(null).as_py():

@@ -358,3 +358,15 @@ def test_frame_of_a_chunk_is_not_changed(mapping: Any, layout: CodeLayout) -> No
     before = one.table.to_pandas()
     checker(mapping, layout).check(one)
     pd.testing.assert_frame_equal(one.table.to_pandas(), before)
+
+
+def test_codes_of_a_column_with_gaps_are_its_digits(mapping: Any, layout: CodeLayout) -> None:
+    codes = [330105001001.0, 330105002002001.0, None, float("nan"), 330102001001001000.0]
+    table = chunk(*({"ref": f"A{i}"} for i in range(5))).table
+    table = table.set_column(
+        table.column_names.index("code"), "code", pa.array(codes, pa.float64())
+    )
+    rows, broken = checker(mapping, layout).check(Chunk(table, np.arange(1, 6)))
+    assert rows.code.to_pylist() == ["330105001001", "330105002002001", None, None]
+    # above 2**53 a float has lost digits
+    assert [(b.line, b.reason) for b in broken] == [(5, "code_mangled")]
