@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
 
 from app.errors import Conflict, Invalid, Unavailable
 from app.settings import PROJECT, DatabaseSettings, Settings
@@ -31,15 +31,35 @@ def resolve_url(settings: Settings) -> str:
     ------
     ClusterError
         The private cluster cannot be made or started; the message says why.
+    Invalid
+        `WUSETU_DATABASE_URL` is no address.
     """
     if settings.database.url:
-        return settings.database.url
+        return checked_url(settings.database.url)
     from app.cluster import Cluster
 
     cluster = Cluster(settings.data_dir)
     cluster.start()
     cluster.create_database(DATABASE)
     return cluster.url(DATABASE)
+
+
+def checked_url(url: str) -> str:
+    """`url` as it is, when it is an address of a PostgreSQL server.
+
+    Raises
+    ------
+    Invalid
+        It is not; the message does not repeat it, for there may be a password in it.
+    """
+    try:
+        parsed = sa.make_url(url)
+        good = parsed.drivername in {"postgres", "postgresql", "postgresql+psycopg2"}
+    except (ArgumentError, ValueError):
+        good = False
+    if not good:
+        raise Invalid("WUSETU_DATABASE_URL is no postgresql:// address")
+    return url
 
 
 def plain_url(url: str) -> str:
@@ -52,13 +72,35 @@ def without_password(url: str) -> str:
     return sa.make_url(url).render_as_string(hide_password=True)
 
 
+def _place(url: str) -> str:
+    """Host and port of `url`, without user and password."""
+    parsed = sa.make_url(url)
+    host = parsed.host or parsed.query.get("host") or "the local socket"
+    return f"{host}, port {parsed.port or parsed.query.get('port') or 5432}"
+
+
 def answers(url: str) -> str | None:
     """None when the server at `url` lets us in, else its reason (first line)."""
     try:
         psycopg2.connect(plain_url(url), connect_timeout=10).close()
     except psycopg2.OperationalError as error:
         return str(error).strip().splitlines()[0]
+    except psycopg2.ProgrammingError:
+        # libpq repeats the address, password and all
+        return "an option of the address is unknown or malformed"
     return None
+
+
+def require_answer(url: str) -> None:
+    """Do nothing when the server at `url` lets us in.
+
+    Raises
+    ------
+    Unavailable
+        It does not; the message names host, port and reason, never the password.
+    """
+    if reason := answers(url):
+        raise Unavailable(f"the database at {_place(url)} does not answer: {reason}")
 
 
 def make_engine(url: str, settings: DatabaseSettings | None = None) -> sa.Engine:
@@ -113,9 +155,12 @@ def open_engine(settings: Settings) -> sa.Engine:
     Raises
     ------
     Unavailable
-        The user's database has another schema; the message says how to mend it.
+        The user's database does not answer (host, port and the server's reason are named) or has
+        another schema; the message says how to mend it.
     """
     url = resolve_url(settings)
+    if settings.database.url:
+        require_answer(url)
     engine = make_engine(url, settings.database)
     with translated_errors():
         at = schema_revision(engine)

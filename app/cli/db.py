@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app import settings as settings_module
-from app.database import DATABASE, migrate, plain_url, resolve_url
+from app.database import DATABASE, migrate, plain_url, require_answer, resolve_url
 from app.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -68,8 +68,9 @@ def status() -> None:
     """Say where the database is and whether it answers; exit code 3 when it does not."""
     settings = settings_module.load()
     if settings.database.url:
-        from app.database import answers, without_password
+        from app.database import answers, checked_url, without_password
 
+        checked_url(settings.database.url)
         shown = without_password(settings.database.url)
         reason = answers(settings.database.url)
         click.echo(f"your server   {shown}\nstate         {reason or 'answers'}")
@@ -90,7 +91,9 @@ def status() -> None:
 @command.command("migrate")
 def migrate_command() -> None:
     """Bring the schema to the newest revision (starts the private cluster when needed)."""
-    migrate(resolve_url(settings_module.load()))
+    target = resolve_url(settings_module.load())
+    require_answer(target)
+    migrate(target)
     click.echo("the schema is up to date")
 
 

@@ -73,8 +73,9 @@ def _database(settings: settings_module.Settings, migrate: bool) -> Iterator[Non
             url = database.resolve_url(settings)
             os.environ["WUSETU_DATABASE_URL"] = url  # the workers use it and start nothing
         else:
-            url = settings.database.url
+            url = database.checked_url(settings.database.url)
         if migrate:
+            database.require_answer(url)
             database.migrate(url)
         yield
     finally:
