@@ -11,6 +11,9 @@ row that cannot be read is a `Broken`, not an error.
 from __future__ import annotations
 
 import gzip
+import json
+import re
+import warnings
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +29,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from app.errors import Invalid, NotFound
+from app.services.event_persons import shown
 from app.services.text_records import Piece, check_utf8, pieces, split_fields
 
 #: names of the two columns a geometry becomes when the mapping names no point columns
@@ -38,6 +42,10 @@ _SUFFIXES = {
     ".parquet": "parquet", ".pq": "parquet", ".geoparquet": "parquet",
 }  # fmt: skip
 _SAMPLE_LINES = 1000
+#: an integer that may be beyond 64 bits
+_LONG_INTEGER = re.compile(rb"[:,\[\s]-?\d{19,}")
+#: a GeoJSON file up to this size is read again to tell broken coordinates from none
+_LARGEST_READ_AGAIN = 512 << 20
 
 
 @dataclass(frozen=True)
@@ -128,7 +136,10 @@ def open_feed(path: str | Path, wanted: Wanted) -> Feed:
     kinds: dict[str, type[Feed]] = {
         "csv": CsvFeed, "ndjson": JsonFeed, "geojson": GeoJsonFeed, "parquet": ParquetFeed,
     }  # fmt: skip
-    return kinds[file_format(path)](path, wanted)
+    feed = kinds[file_format(path)](path, wanted)
+    if feed.rows == 0:
+        raise Invalid(f"{path.name} has no rows")
+    return feed
 
 
 def column_names(path: str | Path, wanted: Wanted) -> list[str]:
@@ -150,7 +161,7 @@ def column_names(path: str | Path, wanted: Wanted) -> list[str]:
         raise Invalid(f"{path.name}: CSV or Parquet is read here, not {format_}")
     for piece in text_pieces(path, wanted.encoding, 1 << 20, wanted.delimiter):
         if len(piece.starts):
-            return [n.strip() for n in split_fields(piece.record(0), wanted.delimiter)]
+            return [n.strip() for n in split_fields(piece.record(0), wanted.delimiter, path.name)]
     raise Invalid(f"{path.name} is empty: not even a header line")
 
 
@@ -225,7 +236,9 @@ class CsvFeed(Feed):
         names: list[str] | None = None
         for piece in text_pieces(path, wanted.encoding, 4 << 20, wanted.delimiter):
             if names is None and len(piece.starts):
-                names = [n.strip() for n in split_fields(piece.record(0), wanted.delimiter)]
+                names = [
+                    n.strip() for n in split_fields(piece.record(0), wanted.delimiter, path.name)
+                ]
                 self.rows -= 1
             self.rows += len(piece.starts)
         if names is None:
@@ -335,6 +348,9 @@ class JsonFeed(Feed):
                 problem = None if isinstance(body, dict) else "is not a JSON object"
             except orjson.JSONDecodeError as error:
                 problem = f"is not JSON: {error}"
+            if problem is None and _LONG_INTEGER.search(record):
+                # read as a float it would lose its digits: it is kept as text
+                body = json.loads(record, parse_int=_integer)
             if problem:
                 keep[row] = False
                 broken.append(Broken(int(lines[row]), "", "", "json", f"the line {problem}"))
@@ -346,6 +362,10 @@ class JsonFeed(Feed):
             values = [b.get(name) for b in bodies] if simple else [_reach(b, name) for b in bodies]
             columns[name] = _json_column(values)
         return Chunk(pa.table(columns), lines[keep], broken)
+
+
+def _integer(digits: str) -> int | str:
+    return digits if len(digits) > 18 else int(digits)
 
 
 def _reach(body: dict[str, Any], name: str) -> Any:
@@ -389,11 +409,14 @@ class GeoJsonFeed(Feed):
         import pyogrio
 
         try:
-            info = pyogrio.read_info(self._where, force_feature_count=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)
+                info = pyogrio.read_info(self._where, force_feature_count=True)
         except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
             raise Invalid(f"{path.name} is truncated or no GeoJSON: {error}") from error
         self.rows = int(info["features"])
         self._fields = list(info["fields"])
+        self._stated: dict[int, str] | None = None
         self._need(self._fields, wanted.optional)
 
     def chunks(self, batch: int) -> Iterator[Chunk]:
@@ -412,12 +435,57 @@ class GeoJsonFeed(Feed):
             use_pyarrow=True,
             datetime_as_string=True,
         ) as (meta, reader):
-            for record_batch in reader:
+            name = meta["geometry_name"] or "wkb_geometry"
+            while (record_batch := _quietly(reader)) is not None:
                 table = pa.Table.from_batches([record_batch])
                 lines = np.arange(at, at + len(table), dtype=np.int64)
                 at += len(table)
-                name = meta["geometry_name"] or "wkb_geometry"
-                yield _with_points(table, lines, name if geometry else None, names)
+                broken: list[Broken] = []
+                if geometry and table[name].null_count:
+                    table, lines, broken = self._without_broken(table, lines, name)
+                chunk = _with_points(table, lines, name if geometry else None, names)
+                yield Chunk(chunk.table, chunk.lines, [*broken, *chunk.broken])
+
+    def _without_broken(
+        self, table: pa.Table, lines: npt.NDArray[np.int64], name: str
+    ) -> tuple[pa.Table, npt.NDArray[np.int64], list[Broken]]:
+        """Take out the rows without a geometry whose feature does state coordinates."""
+        if self._stated is None:
+            self._stated = self._coordinates()
+        unread = table[name].is_null().to_numpy()
+        wrong = np.array(
+            [bad and line in self._stated for bad, line in zip(unread, lines.tolist(), strict=True)]
+        )
+        broken = [
+            Broken(line, "geometry", self._stated[line], "bad_coordinate",
+                   "is no pair of numbers")
+            for line in lines[wrong].tolist()
+        ]  # fmt: skip
+        return table.filter(pa.array(~wrong)), lines[~wrong], broken
+
+    def _coordinates(self) -> dict[int, str]:
+        """Find what features state as coordinates that are no two numbers, by feature number."""
+        with open_binary(self.path) as stream:
+            data = stream.read(_LARGEST_READ_AGAIN + 1)
+        if len(data) > _LARGEST_READ_AGAIN:
+            return {}
+        try:
+            features = orjson.loads(data)["features"]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            return {}
+        if len(features) != self.rows:
+            return {}
+        stated = {}
+        for number, feature in enumerate(features, 1):
+            geometry = feature.get("geometry") if isinstance(feature, dict) else None
+            given = geometry.get("coordinates") if isinstance(geometry, dict) else geometry
+            # no geometry, or an empty point, is an event without a place
+            if given is None or given == []:
+                continue
+            numbers = isinstance(given, list) and len(given) >= 2
+            if not numbers or any(type(v) not in (int, float) for v in given[:2]):
+                stated[number] = shown(orjson.dumps(given).decode("utf-8"))
+        return stated
 
 
 class ParquetFeed(Feed):
@@ -454,6 +522,13 @@ class ParquetFeed(Feed):
                 lines = np.arange(at, at + len(table), dtype=np.int64)
                 at += len(table)
                 yield _with_points(table, lines, self._geometry, names)
+
+
+def _quietly(reader: Any) -> Any:
+    """Next batch, None at the end; what GDAL says of single features is told as `Broken`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return next(iter(reader), None)
 
 
 def _with_points(

@@ -1,7 +1,8 @@
 """Text files cut into records: decoding, quotes, physical lines. May import numpy alone.
 
 Promises: memory is bounded by the block; what is handed out is UTF-8 and ends with whole records;
-each record knows its physical line (from 1), also behind newlines inside quotes; an undecodable
+each record knows its physical line (from 1), also behind newlines inside quotes; lines may end
+with a newline, return and newline, or (a whole file of) returns alone; an undecodable
 byte is told with its offset and line. A quote opens a field only at the field's start, as readers
 of CSV agree; elsewhere it is a character like any other.
 """
@@ -69,9 +70,18 @@ class Piece:
         )
 
 
-def split_fields(record: str, delimiter: str) -> list[str]:
-    """Fields of one CSV record."""
-    return next(csv.reader([record], delimiter=delimiter), [])
+def split_fields(record: str, delimiter: str, where: str = "table") -> list[str]:
+    """Fields of one CSV record, the header line of the file `where`.
+
+    Raises
+    ------
+    Invalid
+        It cannot be cut, as with a line end outside of quotes.
+    """
+    try:
+        return next(csv.reader([record], delimiter=delimiter), [])
+    except csv.Error as error:
+        raise Invalid(f"{where}: the header line cannot be read: {error}") from error
 
 
 def pieces(
@@ -103,6 +113,7 @@ def pieces(
     """
     carry, rest = b"", b""
     offset, line, first = 0, 1, True
+    returns: bool | None = None  # lines end with a return alone; None: no line end seen yet
     while True:
         data = read(block)
         if first:
@@ -113,6 +124,8 @@ def pieces(
                 data, encoding, offset = data[3:], "utf-8", 3
         last = not data
         data = rest + data
+        returns = _returns(data, last) if returns is None else returns
+        data = data.replace(b"\r", b"\n") if returns else data
         # 0x0A is never part of a longer character, neither in UTF-8 nor in GB18030
         cut = len(data) if last else data.rfind(b"\n") + 1
         rest = data[cut:]
@@ -141,6 +154,17 @@ def pieces(
             carry = text[cut:]
         if last:
             return
+
+
+def _returns(data: bytes, last: bool) -> bool | None:
+    """Whether the lines of a file that starts with `data` end with a return and no newline.
+
+    None as long as no line end is there, or its second byte may follow.
+    """
+    if b"\n" in data:
+        return False
+    at = data.find(b"\r")
+    return True if at >= 0 and (last or at + 1 < len(data)) else None
 
 
 def check_utf8(read: Callable[[int], bytes], where: str) -> None:

@@ -182,8 +182,8 @@ def test_ndjson(tmp_path: Path) -> None:
         assert at == [1, 4, 6]
         assert [(b.line, b.reason) for b in broken] == [(3, "json"), (5, "json")]
         assert str(rows[0]["at.lon"]) == "120.5"
-        # more digits than a number holds: seen as such later on
-        assert str(rows[1]["code"]).startswith("3.30102")
+        # more digits than a number of the reader holds: kept as text
+        assert str(rows[1]["code"]) == "330102001001001000100010001"
     with pytest.raises(Invalid, match="no column 'where'; its columns are 'ref', 'at', 'code'"):
         open_feed(path, Wanted(("ref", "where")))
     path.write_text("\n\n", encoding="utf-8")
@@ -246,3 +246,81 @@ def test_a_json_file_is_known_by_its_content(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text("ref\tkind\nA1\tx, y\n", encoding="utf-8")
     assert read(open_feed(path, Wanted(("kind",), delimiter="\t")))[0] == [{"kind": "x, y"}]
+
+
+@pytest.mark.parametrize("block", [3, 4, 7, 1 << 20])
+def test_line_ends_of_an_old_mac(block: int) -> None:
+    data = 'ref,kind\rA1,盗窃\rA2,"x\ry"\r\rA3,z'.encode()
+    found = [
+        (line, piece.record(row))
+        for piece in pieces(io.BytesIO(data).read, "utf-8", block, "f", ",")
+        for row, line in enumerate(piece.lines().tolist())
+    ]
+    assert found == [(1, "ref,kind"), (2, "A1,盗窃"), (3, 'A2,"x\ny"'), (6, "A3,z")]
+
+
+def test_a_csv_of_an_old_mac_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("ref,kind\rA1,盗窃\rA2,x\r".encode("gb18030"))
+    wanted = Wanted(("kind",), encoding="gb18030")
+    assert column_names(path, wanted) == ["ref", "kind"]
+    rows, lines, broken = read(open_feed(path, wanted))
+    assert (rows, lines, broken) == ([{"kind": "盗窃"}, {"kind": "x"}], [2, 3], [])
+
+
+def test_a_header_with_a_line_end_inside_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"ref,ki\rnd\nA1,x\n")
+    for call in (lambda: column_names(path, Wanted(())), lambda: open_feed(path, Wanted(("ref",)))):
+        with pytest.raises(Invalid, match="the header line cannot be read"):
+            call()
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet", "a.geojson"])
+def test_a_file_without_rows_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "a.csv":
+        path.write_text("ref,kind\n", encoding="utf-8")
+    elif name == "a.parquet":
+        pyarrow.parquet.write_table(pa.table({"ref": pa.array([], pa.string())}), path)
+    else:
+        path.write_text('{"type": "FeatureCollection", "features": []}', encoding="utf-8")
+    with pytest.raises(Invalid, match=f"{name} has no rows"):
+        open_feed(path, Wanted(("ref",), optional=("ref",)))
+
+
+def test_an_integer_of_json_keeps_its_digits(tmp_path: Path) -> None:
+    path = tmp_path / "a.ndjson"
+    code = "330105001001001000100010001"
+    path.write_text(
+        f'{{"code": {code}, "n": 1.12345678901234567890123}}\n{{"code": "330102", "n": 2}}\n'
+        '{"code": 330105001001, "n": 3}\n{"code": null, "n": 4}\n',
+        encoding="utf-8",
+    )
+    rows, _, broken = read(open_feed(path, Wanted(("code", "n"))))
+    assert [row["code"] for row in rows] == [code, "330102", "330105001001", None]
+    assert broken == []
+
+
+def test_broken_coordinates_of_geojson_are_refused(tmp_path: Path, capfd: Any) -> None:
+    path = tmp_path / "a.geojson"
+    geometries: list[Any] = [
+        {"type": "Point", "coordinates": [120.05, 30.05]},
+        {"type": "Point", "coordinates": ["a", None]},
+        None,
+        {"type": "Point", "coordinates": []},
+        {"type": "Point", "coordinates": [120.1]},
+    ]
+    features = [
+        {"type": "Feature", "properties": {"ref": f"A{i}"}, "geometry": g}
+        for i, g in enumerate(geometries, 1)
+    ]
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    rows, lines, broken = read(open_feed(path, Wanted(("ref",))))
+    assert [row["ref"] for row in rows] == ["A1", "A3", "A4"]
+    assert lines == [1, 3, 4]
+    assert [(b.line, b.column, b.reason) for b in broken] == [
+        (2, "geometry", "bad_coordinate"), (5, "geometry", "bad_coordinate"),
+    ]  # fmt: skip
+    out = capfd.readouterr()
+    assert out.out + out.err == ""
