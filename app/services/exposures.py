@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ AREA = "area_km2"
 REJECT_COLUMNS = ("line", "column", "value", "reason", "text")
 _MEASURE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _BATCH = 65536
+EARLIEST = date(1949, 1, 1)
 
 
 @dataclass
@@ -86,6 +87,7 @@ def import_file(
     as_of: date | None = None,
     encoding: str = "utf-8",
     rejects: str | Path | None = None,
+    today: date | None = None,
 ) -> ExposureReport:
     """Import a CSV or Parquet file of exposures.
 
@@ -109,17 +111,41 @@ def import_file(
         `utf-8` or `gb18030`.
     rejects : str or Path, optional
         CSV file for what is refused: line, column, value, reason, text.
+    today : date, optional
+        The present; default: that of the clock. Values of days more than one day later, and of
+        days before 1949, are refused.
 
     Raises
     ------
     NotFound, Invalid
         The file or the pack cannot be used; nothing was written.
     """
-    path = Path(path)
+    try:
+        frame, lines, columns, broken = _read(
+            Path(path), rejects, dict(measures or {}), code=code, as_of=as_of, encoding=encoding
+        )
+    except Invalid as error:
+        # readers speak of the mapping of a feed; there is none here
+        said = re.sub(r"declare `encoding: (\S+)`", r"say `--encoding \1`", str(error))
+        raise Invalid(said) from error
+    long = _lengthen(frame, lines, columns, as_of)
+    return _store(engine, long, broken, pack=pack, source=source, rejects=rejects, today=today)
+
+
+def _read(
+    path: Path,
+    rejects: str | Path | None,
+    measures: dict[str, str],
+    *,
+    code: str | None,
+    as_of: date | None,
+    encoding: str,
+) -> tuple[pd.DataFrame, npt.NDArray[np.int64], Columns, list[Broken]]:
+    """Rows of a file as given, their lines (n,), where things stand, and unreadable rows."""
     if rejects is not None and Path(rejects).resolve() == path.resolve():
         raise Invalid(f"the reject file {rejects} would overwrite the file itself")
     there = column_names(path, Wanted((), encoding=encoding))
-    columns = _find_columns(path.name, there, dict(measures or {}), code)
+    columns = _find_columns(path.name, there, measures, code)
     if columns.as_of is None and as_of is None:
         raise Invalid(
             f"{path.name} has no column as_of: say which day the values describe (--as-of)"
@@ -134,8 +160,7 @@ def import_file(
         pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns.names())
     )
     numbers = np.concatenate(lines) if lines else np.zeros(0, dtype=np.int64)
-    long = _lengthen(frame, numbers, columns, as_of)
-    return _store(engine, long, broken, pack=pack, source=source, rejects=rejects)
+    return frame, numbers, columns, broken
 
 
 def import_frame(
@@ -146,6 +171,7 @@ def import_frame(
     source: str = "",
     as_of: date | None = None,
     rejects: str | Path | None = None,
+    today: date | None = None,
 ) -> ExposureReport:
     """Import a table in memory with columns code, measure, value and perhaps as_of.
 
@@ -157,7 +183,7 @@ def import_frame(
         raise Invalid("the table has no column as_of: say which day the values describe")
     lines = np.arange(1, len(frame) + 1, dtype=np.int64)
     long = _lengthen(frame, lines, columns, as_of)
-    return _store(engine, long, [], pack=pack, source=source, rejects=rejects)
+    return _store(engine, long, [], pack=pack, source=source, rejects=rejects, today=today)
 
 
 def _find_columns(
@@ -272,7 +298,7 @@ def _plain(column: pd.Series[Any]) -> pd.Series[Any]:
     return text.where(text.notna() & (text != ""), None)
 
 
-def _check(long: pd.DataFrame, pack: _Pack) -> tuple[pd.DataFrame, list[Broken]]:
+def _check(long: pd.DataFrame, pack: _Pack, today: date) -> tuple[pd.DataFrame, list[Broken]]:
     """Good values (code, measure, as_of, value) and broken ones."""
     work = _Checker(long)
     _check_codes(work, pack)
@@ -293,6 +319,10 @@ def _check(long: pd.DataFrame, pack: _Pack) -> tuple[pd.DataFrame, list[Broken]]
         errors="coerce",
     )
     work.refuse(day.isna(), "as_of", "bad_date", "is no day like 2020-11-01")
+    latest = today + timedelta(days=1)
+    work.refuse(day > pd.Timestamp(latest), "as_of", "future_date",
+                f"is a day to come; the latest is {latest}")  # fmt: skip
+    work.refuse(day < pd.Timestamp(EARLIEST), "as_of", "early_date", f"is before {EARLIEST}")
     long["as_of"] = day.dt.strftime("%Y-%m-%d")
     left = long[~work.bad]
     again = np.zeros(len(long), dtype=bool)
@@ -346,10 +376,11 @@ def _store(
     pack: str,
     source: str,
     rejects: str | Path | None,
+    today: date | None,
 ) -> ExposureReport:
     with engine.connect() as connection:
         known = _load_pack(connection, pack)
-    good, refused = _check(long, known)
+    good, refused = _check(long, known, today or datetime.now(UTC).date())
     refused = sorted([*broken, *refused], key=lambda b: b.line)
     report = ExposureReport(len(good) + len(refused), rejected=len(refused))
     report.reasons.update(b.reason for b in refused)

@@ -332,3 +332,37 @@ def test_exit_codes(
     path.write_text("CODE,POPU\n330102,5\n", encoding="utf-8")
     assert runner.invoke(command, [*words, "--as-of", "2020-11-01"]).exit_code == 0
     assert isinstance(runner.invoke(command, words).exception, Invalid)
+
+
+def test_days_that_cannot_be_are_refused(engine: sa.Engine, pack: str) -> None:
+    days = ["2020-11-01", "2025-01-02", "2025-01-03", "2100-01-01", "1948-12-31", "1949-01-01"]
+    table = pd.DataFrame(
+        {"code": "330102001001001", "measure": "resident", "value": 1.0, "as_of": days}
+    )
+    report = import_frame(engine, table, pack=pack, today=date(2025, 1, 1))
+    assert counts(report) == (3, 0, 0, 3)
+    assert [(b.line, b.column, b.value, b.reason) for b in report.examples] == [
+        (3, "as_of", "2025-01-03", "future_date"),
+        (4, "as_of", "2100-01-01", "future_date"),
+        (5, "as_of", "1948-12-31", "early_date"),
+    ]
+
+
+def test_a_file_in_gb18030_is_told_the_option_of_here(
+    engine: sa.Engine, pack: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("code,measure,value,备注\n330102,resident,1,甲\n".encode("gb18030"))
+    with pytest.raises(Invalid, match="it would fit gb18030: say `--encoding gb18030`"):
+        import_file(engine, path, pack=pack, as_of=DAY)
+
+
+def test_a_file_of_an_old_mac_and_one_without_rows(
+    engine: sa.Engine, pack: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"code,measure,value\r330102,resident,1\r330105,resident,2\r")
+    assert counts(import_file(engine, path, pack=pack, as_of=DAY)) == (2, 0, 0, 0)
+    path.write_bytes(b"code,measure,value\n")
+    with pytest.raises(Invalid, match=r"a\.csv has no rows"):
+        import_file(engine, path, pack=pack, as_of=DAY)
