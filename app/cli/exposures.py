@@ -69,7 +69,7 @@ def import_command(
     """
     from app import settings
     from app.database import open_engine
-    from app.services.exposures import import_file
+    from app.services.exposures import import_file, scene_measures
 
     chosen = settings.load()
     engine = open_engine(chosen)
@@ -85,6 +85,8 @@ def import_command(
             encoding="gb18030" if encoding == "gbk" else encoding,
             rejects=rejects,
         )
+        with engine.connect() as connection:
+            known = scene_measures(connection, pack)
     finally:
         engine.dispose()
     click.echo(
@@ -97,6 +99,9 @@ def import_command(
         click.echo(
             f"note      {report.succeeded:,} value(s) of units that ended go to their successors"
         )
+    unused = [measure for measure in report.totals if measure not in known]
+    if unused:
+        click.echo(f"note      no scene uses {', '.join(unused)}; they know {', '.join(known)}")
     for reason, count in report.reasons.most_common():
         click.echo(f"rejected  {count:,} × {reason}")
     for broken in report.examples:

@@ -19,7 +19,13 @@ from app.cli.exposures import command
 from app.database import transaction
 from app.errors import Invalid, NotFound
 from app.services.boundaries import import_units
-from app.services.exposures import ExposureReport, exposure_table, import_file, import_frame
+from app.services.exposures import (
+    ExposureReport,
+    exposure_table,
+    import_file,
+    import_frame,
+    scene_measures,
+)
 from app.services.succession import Step, Succession
 from geo.codes import CodeLayout
 
@@ -332,6 +338,36 @@ def test_exit_codes(
     path.write_text("CODE,POPU\n330102,5\n", encoding="utf-8")
     assert runner.invoke(command, [*words, "--as-of", "2020-11-01"]).exit_code == 0
     assert isinstance(runner.invoke(command, words).exception, Invalid)
+
+
+def test_a_measure_no_scene_uses_is_told(
+    db_url: str, engine: sa.Engine, pack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WUSETU_DATABASE_URL", db_url)
+    path = tmp_path / "w.csv"
+    path.write_text("code,measure,value\n330102,residents,5\n330105,resident,6\n")
+    words = ["import", str(path), "--pack", "toy", "--as-of", "2020-11-01"]
+    result = CliRunner().invoke(command, words)
+    assert result.exit_code == 0
+    (note,) = [line for line in result.output.splitlines() if line.startswith("note")]
+    said, _, known = note.partition("; they know ")
+    assert said == "note      no scene uses residents"
+    assert "resident" in known.split(", ")
+    path.write_text("code,measure,value\n330102,resident,5\n")
+    assert "note" not in CliRunner().invoke(command, words).output
+    # the newest run may have a scene of its own
+    with transaction(engine) as connection:
+        version = connection.scalar(sa.text("select max(id) from boundary_version"))
+        connection.execute(
+            sa.text(
+                "insert into run (pack, boundary_version_id, scene, scene_body, status, time_zone, "
+                "kinds, measures) values ('toy', :v, 'own', '{\"measures\": {\"residents\": {}}}', "
+                "'published', 'Asia/Shanghai', '{}', '{}')"
+            ),
+            {"v": version},
+        )
+        assert "residents" in scene_measures(connection, "toy")
+        assert "residents" not in scene_measures(connection, "other")
 
 
 def test_days_that_cannot_be_are_refused(engine: sa.Engine, pack: str) -> None:
