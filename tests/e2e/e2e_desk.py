@@ -66,6 +66,16 @@ class Desk:
         assert found is not None, f"{code} is not on the map"
         return found
 
+    def expect_unit(self, code: str, **wanted: object) -> None:
+        """Wait until the unit is on the map as `wanted`: the state of a feature is set later."""
+        self.page.wait_for_function(
+            f"([code, wanted]) => {{ const found = ({UNIT})(code);"
+            " return found !== null"
+            " && Object.entries(wanted).every(([key, value]) => found[key] === value) }",
+            arg=[code, wanted],
+            timeout=PATIENCE_MS,
+        )
+
     def click_unit(self, code: str, times: int = 1) -> None:
         place = self.unit(code)
         self.page.locator(".map-box").first.click(

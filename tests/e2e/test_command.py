@@ -41,7 +41,7 @@ def test_drilling_from_city_to_grid_and_back(desk: Desk) -> None:
     desk.click_unit(HOT)
     desk.expect_state(unit=HOT, scope=None)
     desk.settle()
-    assert desk.unit(HOT)["selected"]
+    desk.expect_unit(HOT, selected=True)
     desk.click_unit(HOT)
     # then its district is entered, the town stays selected, villages are shown
     desk.expect_state(scope=COUNTY, unit=HOT)
@@ -188,7 +188,7 @@ def test_search_by_keyboard_by_name_and_by_code(desk: Desk) -> None:
     desk.expect_state(unit=HOT, scope=COUNTY, level="town")
     expect(desk.title()).to_have_text(HOT_NAME)
     desk.settle()
-    assert desk.unit(HOT)["selected"]
+    desk.expect_unit(HOT, selected=True)
     hits = desk.search(COUNTIES[0])
     expect(hits.first).to_contain_text("滨江区")
     desk.page.keyboard.press("Escape")

@@ -455,7 +455,8 @@ def test_full_disk(small_disk: Path, make: Make, monkeypatch: pytest.MonkeyPatch
     engine.dispose()
     ballast = fill(small_disk, 2**20)
     for pid in one._members():
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it may have gone since it was listed
+            os.kill(pid, signal.SIGKILL)
     until(lambda: not one._members())
     with pytest.raises(ClusterError, match=r"the disk is full: 1 MB free in .*wusetu-disk"):
         one.start()

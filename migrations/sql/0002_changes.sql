@@ -1,0 +1,2 @@
+-- Changes of events since a snapshot, and the snapshots of the aggregation engine.
+select 1;

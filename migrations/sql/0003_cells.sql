@@ -1,0 +1,2 @@
+-- Assessed H3 cells of a run.
+select 1;
