@@ -17,9 +17,12 @@ from starlette.middleware.gzip import GZipMiddleware
 from app.api import assessments, exports, handlers, meta, pages, runs, tiles, units
 from app.api.dependencies import known_parameters
 from app.api.envelope import Envelope
+from app.api.fast_values import FastValues
 from app.database import make_engine, resolve_url
 from app.services.caches import Caches
+from app.services.kept import Kept
 from app.services.manifest import VERSION
+from app.services.run_watch import RunWatch
 from app.settings import Settings, load
 
 DESCRIPTION = """A five-colour risk map: exposure-adjusted, small-count-safe, and able to say why.
@@ -38,9 +41,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     url = await run_in_threadpool(resolve_url, settings)
     app.state.engine = make_engine(url, settings.database)
     app.state.caches = Caches()
+    watch = RunWatch(url, app.state.kept)
+    watch.start()
     try:
         yield
     finally:
+        await run_in_threadpool(watch.stop)
         app.state.engine.dispose()
 
 
@@ -64,12 +70,14 @@ def create_app(settings: Settings) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     app.state.settings = settings
+    app.state.kept = Kept()
     handlers.install(app)
     for part in (meta, runs, assessments, exports, units, tiles):
         app.include_router(part.router)
     pages.install(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)
-    tiles.install(app)  # outside of compression: tiles are stored compressed
+    app.add_middleware(FastValues)  # outside of compression: values are kept compressed
+    tiles.install(app)  # so are tiles
     app.add_middleware(Envelope)
     return app
 

@@ -31,6 +31,7 @@ from app.services import ranking as ranking_service
 from app.services import runs as runs_service
 from app.services import summary as summary_service
 from app.services import values as values_service
+from app.services.kept import Answer, Kept
 from app.services.runs import Layer
 
 router = APIRouter(prefix="/api/runs/{run}", tags=["assessment"])
@@ -65,7 +66,9 @@ def values(
 ) -> Response:
     """Answer what the map needs to colour itself when the kind or the period changes."""
     etag = f'W/"{run}-{level}-{kind}-{period}-{ord}"'
-    headers = {"ETag": etag, "Cache-Control": PRIVATE}
+    headers = {"ETag": etag, "Cache-Control": PRIVATE, "Vary": "Accept-Encoding"}
+    kept: Kept = request.app.state.kept
+    generation = kept.generation  # before the transaction begins
     with store.read() as connection:
         if not_modified(request, etag):
             # a run that was pruned is not found even for those who still hold its values
@@ -74,7 +77,7 @@ def values(
         body, squeezed = values_service.compressed(
             connection, store.caches, run, Layer(level, kind, period, ord)
         )
-    headers["Vary"] = "Accept-Encoding"
+    kept.keep(request.scope["path"], Answer(etag.encode(), body, squeezed), generation)
     if accepts_gzip(request.headers.get("accept-encoding", "").encode("latin-1")):
         body, headers["Content-Encoding"] = squeezed, "gzip"
     return Response(body, media_type="application/octet-stream", headers=headers)

@@ -130,12 +130,17 @@ Phrase = Annotated[
 
 
 def not_modified(request: Request, etag: str) -> bool:
-    """Whether the client already has what `etag` names (weak comparison, RFC 9110 13.1.2)."""
-    given = request.headers.get("if-none-match", "")
-    bare = etag.removeprefix("W/")
-    return given.strip() == "*" or bare in {
-        part.strip().removeprefix("W/") for part in given.split(",")
-    }
+    """Whether the client already has what `etag` names."""
+    given = ",".join(request.headers.getlist("if-none-match"))
+    return bool(given) and names_tag(given.encode("latin-1"), etag.encode())
+
+
+def names_tag(header: bytes, etag: bytes) -> bool:
+    """Whether `If-None-Match` names the tag (weak comparison, RFC 9110 13.1.2)."""
+    bare = etag.removeprefix(b"W/")
+    return header.strip() == b"*" or any(
+        part.strip().removeprefix(b"W/") == bare for part in header.split(b",")
+    )
 
 
 def accepts_gzip(header: bytes) -> bool:

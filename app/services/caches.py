@@ -2,7 +2,8 @@
 
 One `Caches` belongs to one engine (the application, a command, a test), so that two databases can
 never see each other's rows. Everything is keyed by run or boundary version, and both are immutable;
-whether a run still exists is asked of the database each time. Threads may share it.
+whether a run still exists is asked of the database each time. Threads may share it. Finished answers
+that are given without asking are in `kept`, guarded by `run_watch`.
 """
 
 from __future__ import annotations

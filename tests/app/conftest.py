@@ -11,8 +11,9 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -185,6 +186,14 @@ def _wkt(box: tuple[float, ...]) -> str:
 
 def _point(box: tuple[float, ...]) -> str:
     return f"SRID=4326;POINT({(box[0] + box[2]) / 2} {(box[1] + box[3]) / 2})"
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for something that happens in its own time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
 
 
 def _line(*values: object) -> str:
