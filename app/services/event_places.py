@@ -1,4 +1,4 @@
-"""The locating rule: code beats point beats address. Imports `geo.codes`, `geo.crs`, `geo.locate`.
+"""The locating rule: code beats point beats address. Imports `geo.codes`, `geo.crs`, `geo.binning`.
 
 A code is cut to the finest unit that is there; a unit that ended and went as a whole to another
 stands for that one. A point lies in the leaf unit that covers it. Both
@@ -21,7 +21,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 import sqlalchemy as sa
-from shapely import STRtree
 
 from app.services.addresses import AddressResolver
 from app.services.boundaries import (
@@ -34,8 +33,8 @@ from app.services.event_files import Broken
 from app.services.event_mapping import EventMapping
 from app.services.event_rows import Rows
 from geo import crs
+from geo.binning import ADDED, ADDRESS, INPUT, Locator, bin_batch
 from geo.codes import CodeLayout
-from geo.locate import LocateIndex
 
 Ids = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
@@ -44,7 +43,6 @@ Floats = npt.NDArray[np.float64]
 #: ids int32 (n,) and shapes (n,) of units that their children do not fill
 OpenParents = tuple[Ids, npt.NDArray[np.object_]]
 
-LOCATED_BY = ("none", "code", "point", "address")
 _HINT_ROWS = 20_000
 _HINT_LEAST = 20
 
@@ -56,8 +54,7 @@ class Place:
     ids count from 1; arrays over units have n + 1 entries, entry 0 stands for none.
 
     successors : code of a unit that ended → id of the one unit that took all of it over
-    ancestors : int32 (n + 1, levels), the unit's own id at its level, 0 where it has none
-    rank : int64 (n + 1,), position of the unit's level, coarse to fine; -1 for none
+    locator : tables of the kernel
     """
 
     version: BoundaryVersion
@@ -65,11 +62,13 @@ class Place:
     names: tuple[str, ...]
     parents: tuple[int | None, ...]
     successors: dict[str, int]
-    rank: npt.NDArray[np.int64]
-    ancestors: Ids
-    index: LocateIndex
-    open_parents: OpenParents
+    locator: Locator
     bounds: crs.Bounds
+
+    @property
+    def rank(self) -> npt.NDArray[np.int64]:
+        """Position of each unit's level, coarse to fine, int64 (n + 1,); -1 for none."""
+        return self.locator.rank
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -112,32 +111,6 @@ class Place:
                 units[found] = ids[at[found]]
         return units
 
-    @cached_property
-    def _tree(self) -> STRtree:
-        return STRtree(self.open_parents[1])
-
-    def units_of_points(self, lon: Floats, lat: Floats) -> Ids:
-        """Finest unit that covers each point (n,), int32; 0 where none does."""
-        units: Ids = self.index.locate(lon, lat)
-        ids = self.open_parents[0]
-        lost = np.flatnonzero(units == 0)
-        if len(ids) and len(lost):
-            points = shapely.points(lon[lost], lat[lost])
-            point, parent = self._tree.query(points, predicate="covered_by")
-            # finest level first, then the lowest id: of several the first one stays
-            order = np.lexsort((ids[parent], -self.rank[ids[parent]]))[::-1]
-            units[lost[point[order]]] = ids[parent[order]]
-        return units
-
-    def agree(self, a: Ids, b: Ids) -> Flags:
-        """Tell whether units (n,) are the same at the finest level both know; none agrees never."""
-        x, y = self.ancestors[a], self.ancestors[b]
-        both = (x > 0) & (y > 0)
-        last = both.shape[1] - 1 - np.argmax(both[:, ::-1], axis=1)
-        rows = np.arange(len(a))
-        same: Flags = both.any(axis=1) & (x[rows, last] == y[rows, last])
-        return same
-
 
 @dataclass(frozen=True)
 class Located:
@@ -171,24 +144,25 @@ def apply_rule(
     code, address : text (n,)
         Canonical codes and addresses, null where not given.
     """
-    n = len(lon)
-    has_point = np.isfinite(lon)
-    point_unit = np.zeros(n, dtype=np.int32)
-    if has_point.any():
-        point_unit[has_point] = place.units_of_points(lon[has_point], lat[has_point])
-    code_unit = place.units_of_codes(code)
-    both = (code_unit > 0) & has_point
-    agree = place.agree(code_unit, point_unit)
-    finer = both & agree & (place.rank[point_unit] > place.rank[code_unit])
-    unit = np.where((code_unit > 0) & ~finer, code_unit, point_unit)
-    by = np.where(unit == 0, 0, np.where((code_unit > 0) & ~finer, 1, 2)).astype(np.int8)
-    left = (unit == 0) & pc.is_valid(address).to_numpy(zero_copy_only=False)
+    batch = pa.RecordBatch.from_arrays(
+        [pa.array(lon), pa.array(lat), pa.array(place.units_of_codes(code))], schema=INPUT
+    )
+    done = bin_batch(batch, place.locator)
+    unit, by, mismatch, both = (done.column(name) for name in ADDED.names)
+    units = unit.to_numpy().copy()
+    deciders = by.to_numpy().astype(np.int8)
+    left = (units == 0) & pc.is_valid(address).to_numpy(zero_copy_only=False)
     if left.any():
         rows = np.flatnonzero(left)
         found = place.addresses.resolve_many(address.take(pa.array(rows)).to_pylist())
-        unit[rows] = found
-        by[rows[unit[rows] > 0]] = 3
-    return Located(unit.astype(np.int32), by, both & ~agree, both)
+        units[rows] = found
+        deciders[rows[units[rows] > 0]] = ADDRESS
+    return Located(
+        units,
+        deciders,
+        mismatch.to_numpy(zero_copy_only=False),
+        both.to_numpy(zero_copy_only=False),
+    )
 
 
 def locate_rows(
@@ -267,7 +241,9 @@ class CrsWatch:
         x, y, codes = (np.concatenate(parts) for parts in zip(*self._parts, strict=True))
 
         def agreeing(name: str) -> Flags:
-            return self.place.agree(codes, self.place.units_of_points(*crs.to_wgs84(x, y, name)))
+            return self.place.locator.agree(
+                codes, self.place.locator.units_of_points(*crs.to_wgs84(x, y, name))
+            )
 
         declared = agreeing(self.mapping.crs)
         wrong = int((~declared).sum())
@@ -333,10 +309,12 @@ def _load_place(connection: sa.Connection, pack: str, cache_folder: Path) -> Pla
         names=tuple(unit.name for unit in units),
         parents=tuple(unit.parent_id for unit in units),
         successors=_successors(connection, pack, [unit.code for unit in units]),
-        rank=rank,
-        ancestors=ancestors,
-        index=leaf_index(connection, version, cache_folder),
-        open_parents=_open_parents(connection, version.id),
+        locator=Locator(
+            leaf_index(connection, version, cache_folder),
+            rank,
+            ancestors,
+            *_open_parents(connection, version.id),
+        ),
         bounds=tuple(bounds),
     )
 

@@ -21,7 +21,8 @@ import pyarrow.csv
 import sqlalchemy as sa
 
 from app.database import raw, transaction
-from app.services.event_places import LOCATED_BY, Place, apply_rule, open_place
+from app.services.event_places import Place, apply_rule, open_place
+from geo.binning import LOCATED_BY
 
 BATCH = 50_000
 

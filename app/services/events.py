@@ -32,7 +32,6 @@ from app.errors import Conflict, Invalid
 from app.services.event_files import Broken, Feed, Wanted, open_feed
 from app.services.event_mapping import EventMapping, load_mapping, parse_mapping
 from app.services.event_places import (
-    LOCATED_BY,
     CrsWatch,
     Located,
     Place,
@@ -40,6 +39,7 @@ from app.services.event_places import (
     open_place,
 )
 from app.services.event_rows import RowChecker, Rows
+from geo.binning import LOCATED_BY
 
 BATCH = 50_000
 REJECT_COLUMNS = ("line", "column", "value", "reason", "text")

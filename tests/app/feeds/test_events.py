@@ -24,10 +24,11 @@ from app.cli.events import command
 from app.database import transaction
 from app.errors import Conflict, Invalid, NotFound
 from app.services.boundaries import import_units
-from app.services.event_places import LOCATED_BY, Place, apply_rule, open_place
+from app.services.event_places import Place, apply_rule, open_place
 from app.services.event_relocate import feeds, relocate
 from app.services.events import Progress, import_file
 from geo import crs
+from geo.binning import LOCATED_BY
 from geo.codes import CodeLayout
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
