@@ -171,8 +171,20 @@ class Cluster(Home):
         """Whether the server accepts connections now."""
         return self._ask() is None
 
-    def others(self) -> int:
-        """Count the client connections besides our own questions; 0 when it does not run."""
+    def others(self, patience: float = 0) -> int:
+        """Count the client connections besides our own questions; 0 when it does not run.
+
+        Parameters
+        ----------
+        patience
+            Seconds to wait for connections that are just being closed to be gone.
+        """
+        until = time.monotonic() + patience
+        while (found := self._others()) and time.monotonic() < until:
+            time.sleep(0.05)
+        return found
+
+    def _others(self) -> int:
         try:
             connection = self._connect("postgres")
         except psycopg2.OperationalError:
@@ -369,8 +381,8 @@ class Cluster(Home):
         They do so only while busy. What they do is lost already (recovery discards it), and a new
         server must not start beside them.
         """
-        for number in (signal.SIGQUIT, signal.SIGKILL):
-            until = time.monotonic() + 3
+        for number, seconds in ((signal.SIGQUIT, 3), (signal.SIGKILL, 30)):
+            until = time.monotonic() + seconds
             while members and time.monotonic() < until:
                 for one in members:
                     with contextlib.suppress(ProcessLookupError):

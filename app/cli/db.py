@@ -56,7 +56,7 @@ def start(schema: bool) -> None:
 def stop(if_unused: bool) -> None:
     """Stop the private cluster."""
     cluster = _private()
-    if if_unused and (others := cluster.others()):
+    if if_unused and (others := cluster.others(patience=3)):
         click.echo(f"PostgreSQL is left running: {others} connection(s) use it")
         return
     cluster.stop()

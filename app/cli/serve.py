@@ -84,7 +84,7 @@ def _database(settings: settings_module.Settings, migrate: bool) -> Iterator[Non
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
             # Connections of an import in another terminal are not cut.
-            if others := cluster.others():
+            if others := cluster.others(patience=3):
                 click.echo(f"PostgreSQL is left running: {others} connection(s) use it", err=True)
             else:
                 cluster.stop()

@@ -126,12 +126,12 @@ def test_a_statement_that_takes_too_long(db_url: str, bare: bool) -> None:
     def slow(store: StoreDep) -> None:
         with store.read() as connection:
             if bare:  # as COPY does it, past the engine's own error classes
-                raw(connection).cursor().execute("select pg_sleep(5)")
+                raw(connection).cursor().execute("select pg_sleep(60)")
             else:
-                connection.execute(sa.text("select pg_sleep(5)"))
+                connection.execute(sa.text("select pg_sleep(60)"))
 
     # routes added after the front end's catch-all are still before it for addresses under /api
-    app.state.settings.database.statement_timeout_ms = 100
+    app.state.settings.database.statement_timeout_ms = 500
     with TestClient(app) as client:
         body = _error(client.get("/api/slow"), 503, "unavailable")
     assert "too long" in body.message

@@ -367,7 +367,7 @@ def test_killed_or_cancelled_in_the_middle_nothing_changes(
     assert child.stdout
     assert child.stdout.readline().startswith("grid")
     child.send_signal(number)
-    code = child.wait(20)
+    code = child.wait(120)
     assert _rows(engine) == 0
     left = [status for _, status in _statuses(engine)]
     if number == signal.SIGINT:
@@ -375,7 +375,7 @@ def test_killed_or_cancelled_in_the_middle_nothing_changes(
     else:
         assert (code, left) == (-9, ["running"])
     # the lock died with the process, and the next one cleans up
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while True:
         try:
             run = assess(engine, "small", finest="town", zone="Asia/Shanghai", wait=False)
@@ -404,11 +404,11 @@ def test_a_second_assess_says_so_or_waits(engine: sa.Engine, small: Small) -> No
             )
         )
         other.start()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 120
         while not stages and time.monotonic() < deadline:
             time.sleep(0.02)
         assert stages == ["waiting for another assess of this pack"]
-    other.join(30)
+    other.join(300)
     assert len(runs) == 1
 
 

@@ -75,7 +75,7 @@ def test_commands_say_that_the_server_is_not_there(command: list[str], tmp_path:
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert found.returncode == 2

@@ -85,7 +85,7 @@ def server(browser: Browser, small_map: Settings) -> Iterator[str]:
     one = uvicorn.Server(config)
     thread = threading.Thread(target=one.run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not one.started:
         assert thread.is_alive(), "the server does not start"
         assert time.monotonic() < deadline, "the server does not start in time"
@@ -93,7 +93,7 @@ def server(browser: Browser, small_map: Settings) -> Iterator[str]:
     port = one.servers[0].sockets[0].getsockname()[1]
     yield f"http://127.0.0.1:{port}"
     one.should_exit = True
-    thread.join(timeout=20)
+    thread.join(timeout=60)
 
 
 Opener = Callable[..., Watched]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from e2e_page import PATIENCE_MS, Watched
 from playwright.sync_api import Locator, expect
@@ -25,10 +26,13 @@ UNIT = """code => {
   return null;
 }"""
 
-#: The map has all its tiles, all its colours, and stands still.
+#: The map has all its tiles, shows the scope of the link in the colours asked for, and stands still.
 SETTLED = """() => {
-  const map = document.querySelector('.map-box')?.map;
+  const box = document.querySelector('.map-box');
+  const map = box?.map;
   if (!map || !map.loaded() || map.isMoving()) return false;
+  const scope = new URLSearchParams(location.hash.slice(1)).get('scope') ?? '';
+  if (box.dataset.painted !== box.dataset.asked || box.dataset.scope !== scope) return false;
   const fills = map.queryRenderedFeatures({layers: ['fill']});
   return fills.length > 0 && fills.every(one => one.state.c !== undefined);
 }"""
@@ -52,13 +56,15 @@ class Desk:
 
     def state(self) -> dict[str, str]:
         """What the link says."""
-        return {k: v[0] for k, v in parse_qs(urlsplit(self.page.url).fragment).items()}
+        fragment = self.page.evaluate("() => location.hash.slice(1)")
+        return {k: v[0] for k, v in parse_qs(fragment).items()}
 
     def expect_state(self, **wanted: str | None) -> None:
         for key, value in wanted.items():
             self.page.wait_for_function(
                 "([key, value]) => new URLSearchParams(location.hash.slice(1)).get(key) === value",
                 arg=[key, value],
+                timeout=PATIENCE_MS,
             )
 
     def unit(self, code: str) -> dict[str, Any]:
@@ -99,6 +105,25 @@ class Desk:
             for row in rows.all()
         }
 
+    def expect_units(self, total: int) -> None:
+        """Wait until the legend counts `total` units: its answer comes apart from the map's."""
+        self.page.wait_for_function(
+            """total => [...document.querySelectorAll('.legend li .n')]
+              .reduce((sum, one) => sum + Number(one.textContent.replaceAll(',', '')), 0) === total""",
+            arg=total,
+            timeout=PATIENCE_MS,
+        )
+
+    def expect_fills(self, condition: str, arg: object = None) -> None:
+        """Wait until `condition` (JavaScript of `fills`, rendered, and `arg`) holds."""
+        self.page.wait_for_function(
+            "arg => { const map = document.querySelector('.map-box').map;"
+            " const fills = map.queryRenderedFeatures({layers: ['fill']});"
+            f" return fills.length > 0 && ({condition}) }}",
+            arg=arg,
+            timeout=PATIENCE_MS,
+        )
+
     @property
     def panel(self) -> Locator:
         return self.page.locator(".panel")
@@ -107,10 +132,12 @@ class Desk:
         return self.panel.locator("h2").first
 
     def theta(self) -> float:
+        expect(self.panel.get_by_test_id("theta")).to_have_text(re.compile(r"\d"))
         return float(self.panel.get_by_test_id("theta").inner_text())
 
     def waterfall(self) -> list[float]:
         """The printed numbers of the waterfall, from 1.00 to the relative risk."""
+        expect(self.panel.locator(".waterfall .value").first).to_be_visible()
         texts = self.panel.locator(".waterfall .value").all_text_contents()
         return [float(text.replace("−", "-").replace("+", "")) for text in texts]
 

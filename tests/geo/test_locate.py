@@ -215,7 +215,7 @@ def test_a_million_points_against_twenty_thousand_polygons() -> None:
     start = time.process_time()
     found = index.locate(x, y)
     # about a quarter of a second of the processor
-    assert time.process_time() - start < 3
+    assert time.process_time() - start < 10
     assert (found > 0).all()
     some = slice(0, 20_000)
     tree = shapely.STRtree(shapes)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,16 +49,24 @@ def listing(folder: Path) -> dict[str, tuple[int, int, int]]:
     }
 
 
-def until(condition: Callable[[], object], seconds: float = 10) -> None:
+def until(condition: Callable[[], object], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.02)
 
 
+def kill(cluster: Cluster) -> None:
+    """Kill every process of a cluster, and wait until they are gone."""
+    for pid in cluster._members():
+        with contextlib.suppress(ProcessLookupError):  # it may have gone since it was listed
+            os.kill(pid, signal.SIGKILL)
+    until(lambda: not cluster._members())
+
+
 START = """
 import sys; from pathlib import Path; from app.cluster import Cluster
-cluster = Cluster(Path(sys.argv[1])); sys.stdin.readline()
+cluster = Cluster(Path(sys.argv[1])); print("ready", flush=True); sys.stdin.readline()
 new = cluster.start(); cluster.create_database("both"); cluster._connect("both").close()
 print(new)
 """
@@ -76,15 +84,13 @@ def test_life(make: Make) -> None:
     engine = sa.create_engine(one.url("postgres"))
     with engine.connect() as connection:
         assert connection.exec_driver_sql("select 1").scalar() == 1
-        assert one.others() == 1
+        until(lambda: one.others() == 1)
     engine.dispose()
     one.stop()
     one.stop()
     assert not one.running()
     assert not one._members()
-    begun = time.monotonic()
-    one.start()
-    assert time.monotonic() - begun < 5
+    assert one.start() is True
 
 
 def test_started_twice_at_once_both_end_up_connected(place: Path, make: Make) -> None:
@@ -96,11 +102,12 @@ def test_started_twice_at_once_both_end_up_connected(place: Path, make: Make) ->
         )
         for _ in range(2)
     ]  # fmt: skip
-    time.sleep(1)  # both are past their imports and wait for the word
+    for process in both:  # both are past their imports and wait for the word
+        assert process.stdout.readline() == "ready\n"
     for process in both:
         process.stdin.write("\n")
         process.stdin.flush()
-    said = [process.communicate(timeout=60) for process in both]
+    said = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert sorted(out.strip() for out, _ in said) == ["False", "True"]
     assert len({one._recorded(), make()._recorded()}) == 1
@@ -114,7 +121,7 @@ def test_killed_and_started_again_with_a_busy_backend_left(make: Make) -> None:
     orphan = busy.get_backend_pid()
     with busy.cursor() as cursor:
         cursor.execute("set client_min_messages = error")
-        sender = multiprocessing.get_context("fork").Process(target=_loop, args=(busy,))
+    sender = threading.Thread(target=_loop, args=(busy,), daemon=True)
     sender.start()
     until(lambda: query(one, f"select state = 'active' from pg_stat_activity where pid = {orphan}"))
     os.kill(postmaster(one), signal.SIGKILL)
@@ -125,8 +132,8 @@ def test_killed_and_started_again_with_a_busy_backend_left(make: Make) -> None:
     assert one.start() is True
     assert query(one, "select seven from kept") == 7
     assert orphan not in one._members()
-    sender.kill()
-    sender.join()
+    sender.join(60)
+    assert not sender.is_alive()
 
 
 def _loop(connection: psycopg2.extensions.connection) -> None:
@@ -139,12 +146,10 @@ def test_reboot_gave_the_pid_to_somebody_else(place: Path, make: Make, impostor:
     one = make()
     one.start()
     query(one, "create table kept as select 7 as seven")
-    for pid in one._members():
-        os.kill(pid, signal.SIGKILL)
-    until(lambda: not one._members())
+    kill(one)
     if impostor == "sleep":
         other = subprocess.Popen(
-            ["sleep", "60"], cwd="/", user=one.user.pw_uid if one.user else None
+            ["sleep", "3600"], cwd="/", user=one.user.pw_uid if one.user else None
         )
         pid = other.pid
     else:
@@ -193,7 +198,7 @@ def test_a_stopped_process_is_reported_and_never_shot(
             one.start()
     finally:
         os.kill(pid, signal.SIGCONT)
-    assert one.running()
+    until(one.running)
     assert postmaster(one) == pid
 
 
@@ -206,21 +211,24 @@ def test_stop_after_a_kill_is_quiet(make: Make) -> None:
     assert one.start() is True
 
 
-def test_interrupted_initdb_is_made_anew(make: Make) -> None:
-    one = make()
-    process = subprocess.Popen(
-        [sys.executable, "-c", START, str(one.root)],
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        text=True, start_new_session=True,
-    )  # fmt: skip
-    process.stdin.write("\n")
-    process.stdin.flush()
-    until(lambda: any(one.root.glob("pg.making-*/base")))
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stdin.close()
-    assert any(one.root.glob("pg.making-*"))
-    assert not one.data.exists()
+def test_interrupted_initdb_is_made_anew(place: Path, make: Make) -> None:
+    for attempt in range(10):  # a busy machine may notice the start only when all is done
+        one = make(place / str(attempt))
+        process = subprocess.Popen(
+            [sys.executable, "-c", START, str(one.root)],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            text=True, start_new_session=True,
+        )  # fmt: skip
+        process.stdin.write("\n")
+        process.stdin.flush()
+        until(lambda one=one: one.data.exists() or any(one.root.glob("pg.making-*/base")))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdin.close()
+        if any(one.root.glob("pg.making-*")) and not one.data.exists():
+            break
+    else:
+        pytest.fail("initdb was never caught at work")
     assert one.start() is True
     assert not any(one.root.glob("pg.making-*"))
 
@@ -327,8 +335,12 @@ def test_the_log_is_kept_and_quoted(make: Make) -> None:
 def test_root_hands_over_to_a_user_without_rights(make: Make) -> None:
     one = make()
     one.start()
+    owners = set()
     for pid in one._members():
-        assert Path("/proc", str(pid)).stat().st_uid == one.user.pw_uid != 0
+        with contextlib.suppress(FileNotFoundError):  # it may have gone since it was listed
+            owners.add(Path("/proc", str(pid)).stat().st_uid)
+    assert owners == {one.user.pw_uid}
+    assert one.user.pw_uid != 0
 
 
 @as_root
@@ -347,18 +359,28 @@ def test_a_home_closed_to_others_moves_the_cluster(place: Path, make: Make) -> N
     assert query(again, "select seven from kept") == 7
 
 
-def _start_as(uid: int, root: Path, answer: multiprocessing.connection.Connection) -> None:
-    if uid != os.geteuid():
-        os.setgroups([])
-        os.setgid(uid)
-        os.setuid(uid)
-    try:
-        Cluster(root).start()
-        answer.send("started")
-    except ClusterError as error:
-        answer.send(error.message)
-    except BaseException as error:
-        answer.send(repr(error))
+# A process of its own: this one has threads, and a fork of it could hang in one of their locks.
+START_AS = """
+import os, sys; from pathlib import Path
+from app.cluster import Cluster; from app.errors import ClusterError
+uid = int(sys.argv[1])
+if uid != os.geteuid():
+    os.setgroups([]); os.setgid(uid); os.setuid(uid)
+try:
+    Cluster(Path(sys.argv[2])).start()
+    print("started")
+except ClusterError as error:
+    print(error.message)
+"""
+
+
+def start_as(uid: int, root: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", START_AS, str(uid), str(root)], check=False,
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 @pytest.mark.parametrize("what", ["the folder", "a running cluster", "a stopped cluster"])
@@ -376,13 +398,7 @@ def test_without_permission_the_folder_and_the_way_out_are_named(
         one.start()
         if what == "a stopped cluster":
             one.stop()
-    context = multiprocessing.get_context("fork")
-    here, there = context.Pipe()
-    uid = 65534 if os.geteuid() == 0 else os.geteuid()
-    process = context.Process(target=_start_as, args=(uid, root, there))
-    process.start()
-    message = here.recv()
-    process.join()
+    message = start_as(65534 if os.geteuid() == 0 else os.geteuid(), root)
     assert str(root) in message
     assert "Permission denied" in message
     assert "WUSETU_DATA_DIR" in message
@@ -393,12 +409,7 @@ def test_root_continues_the_cluster_of_a_plain_user(place: Path, make: Make) -> 
     root = place / "theirs"
     root.mkdir()
     os.chown(root, 65534, 65534)
-    context = multiprocessing.get_context("fork")
-    here, there = context.Pipe()
-    process = context.Process(target=_start_as, args=(65534, root, there))
-    process.start()
-    assert here.recv() == "started"
-    process.join()
+    assert start_as(65534, root) == "started"
     one = make(root)
     assert one.user.pw_uid == 65534
     assert one.start() is False
@@ -453,11 +464,8 @@ def test_full_disk(small_disk: Path, make: Make, monkeypatch: pytest.MonkeyPatch
     ):
         connection.exec_driver_sql(much)
     engine.dispose()
+    kill(one)  # before the disk is filled: while it lives it writes
     ballast = fill(small_disk, 2**20)
-    for pid in one._members():
-        with contextlib.suppress(ProcessLookupError):  # it may have gone since it was listed
-            os.kill(pid, signal.SIGKILL)
-    until(lambda: not one._members())
     with pytest.raises(ClusterError, match=r"the disk is full: 1 MB free in .*wusetu-disk"):
         one.start()
     ballast.unlink()

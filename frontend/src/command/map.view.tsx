@@ -12,7 +12,7 @@ import {
 import workerAddress from "maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url";
 import { createEffect, createMemo, createSignal, on, onCleanup, onMount } from "solid-js";
 import { createAnswer } from "../api/answer";
-import type { Failure, Question } from "../api/client";
+import { addresses, type Failure, type Question } from "../api/client";
 import type { LevelInfo, MapInfo } from "../api/models";
 import { fetchValues, keptValues, type Values } from "../api/values";
 import { valueIndex } from "../state/levels";
@@ -96,7 +96,10 @@ export function MapView(props: MapProps) {
 
   const values = createAnswer(
     () => ({ question: props.question, n: props.level.count }),
-    (asked, signal) => fetchValues(asked.question, asked.n, signal),
+    async (asked, signal) => ({
+      ...(await fetchValues(asked.question, asked.n, signal)),
+      of: addresses.values(asked.question),
+    }),
   );
   createEffect(() => props.onFailure?.(values.failure()));
 
@@ -250,7 +253,16 @@ export function MapView(props: MapProps) {
   createEffect(() => {
     if (!ready() || !values.fresh()) return;
     const now = values.data();
-    if (now && now.colour.length === props.level.count) paint(props.level, now, before());
+    if (now && now.colour.length === props.level.count) {
+      paint(props.level, now, before());
+      box.dataset.painted = now.of;
+    }
+  });
+
+  // What is asked for, beside what is painted: whoever waits for the map can tell.
+  createEffect(() => {
+    box.dataset.asked = addresses.values(props.question);
+    box.dataset.scope = props.scope;
   });
 
   createEffect(() => {
