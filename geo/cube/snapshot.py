@@ -1,0 +1,121 @@
+"""The snapshot of all events at one moment. May import numpy and the files beside this one.
+
+Promises: a pure function of the multiset of rows and the spec: order, parts and history leave no
+trace in its bytes. Never changed once made; safe to share between threads and processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from geo.cube import store
+from geo.cube.columns import Columns, Spec
+from geo.cube.store import SnapshotError
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All events, arranged for counting. Made by `build`, `load` or `merge`."""
+
+    spec: Spec
+    arrays: dict[str, npt.NDArray[Any]] = field(repr=False)
+    digest: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.arrays["lon"])
+
+    @classmethod
+    def build(cls, columns: Columns | Iterable[Columns], spec: Spec) -> Snapshot:
+        """Arrange rows.
+
+        Parameters
+        ----------
+        columns : Columns or iterable of Columns
+            Rows in any order and any number of parts: parts add up.
+        spec : Spec
+            Kinds and time zone.
+
+        Raises
+        ------
+        SnapshotError
+            A kind that is no position in `spec.kinds`.
+
+        """
+        rows = columns if isinstance(columns, Columns) else Columns.concat(columns)
+        if len(rows) and rows.kind.max() >= len(spec.kinds):
+            raise SnapshotError(f"kind {rows.kind.max()} is none of {len(spec.kinds)} kinds")
+        order = np.lexsort([getattr(rows, f.name) for f in fields(Columns)])
+        rows = rows.take(order)
+        return cls(spec, {f.name: getattr(rows, f.name) for f in fields(Columns)})
+
+    def columns(self) -> Columns:
+        """All rows, in an order of their own; times exact, points bit by bit (-0.0 as 0.0)."""
+        return Columns(**self.arrays)
+
+    def merge(self, added: Columns, removed: Columns) -> Snapshot:
+        """Snapshot with rows added and taken away, byte for byte the `build` of the same multiset.
+
+        Raises
+        ------
+        SnapshotError
+            A row to be removed that is not there (in the snapshot or among the added).
+
+        """
+        return Snapshot.build(_without(Columns.concat([self.columns(), added]), removed), self.spec)
+
+    def save(self, folder: Path) -> str:
+        """Write to `folder` (which must not exist), whole or not at all; give back the digest.
+
+        The digest is the sha256 of the manifest, which holds the sha256 of every file: equal rows
+        and specs have equal digests.
+        """
+        about = {
+            "kinds": list(self.spec.kinds),
+            "time_zone": self.spec.time_zone,
+            "rows": len(self),
+        }
+        return store.write(folder, self.arrays, about)
+
+    @classmethod
+    def load(cls, folder: Path, verify: bool = True, mmap: bool = True) -> Snapshot:
+        """Open what `save` wrote; `verify` reads every file and compares digests.
+
+        Raises
+        ------
+        SnapshotError
+            Missing, torn, damaged, or of another format.
+
+        """
+        arrays, about, digest = store.read(folder, verify, mmap)
+        return cls(Spec(tuple(about["kinds"]), about["time_zone"]), arrays, digest)
+
+
+def _without(rows: Columns, removed: Columns) -> Columns:
+    """Rows less those of `removed`, each taken once."""
+    if not len(removed):
+        return rows
+    both = Columns.concat([rows, removed])
+    key = np.rec.fromarrays(
+        [
+            np.nan_to_num(both.lon + 0.0, nan=999.0), np.nan_to_num(both.lat + 0.0, nan=999.0),
+            both.time, both.kind, both.unit, both.located,
+        ]
+    )  # fmt: skip
+    _, group = np.unique(key, return_inverse=True)
+    n = len(rows)
+    need = np.bincount(group[n:], minlength=group.max() + 1)
+    order = np.argsort(group[:n], kind="stable")
+    sorted_group = group[:n][order]
+    start = np.searchsorted(sorted_group, sorted_group)
+    drop = np.arange(n) - start < need[sorted_group]
+    if drop.sum() != len(removed):
+        raise SnapshotError(f"{len(removed) - int(drop.sum())} rows to be removed are not there")
+    keep = np.ones(n, dtype=np.bool_)
+    keep[order[drop]] = False
+    return rows.take(keep)

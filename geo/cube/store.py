@@ -1,0 +1,112 @@
+"""Snapshots on disk: one file per array and a manifest, whole or not at all. May import numpy.
+
+Promises: a folder that stands under its name is complete: every file was written, flushed to the
+disk and digested before the folder got its name. The same rows under the same spec give the same
+bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+class SnapshotError(ValueError):
+    """A snapshot that is missing, torn, damaged or of another format; or rows it does not hold."""
+
+
+def write(folder: Path, arrays: Mapping[str, npt.NDArray[Any]], about: Mapping[str, Any]) -> str:
+    """Write a folder that must not exist yet; give back the digest of its manifest.
+
+    Raises
+    ------
+    FileExistsError
+        Something stands there already: a snapshot is never changed.
+
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.exists():
+        raise FileExistsError(f"{folder} exists; a snapshot is never changed")
+    new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        digests = {}
+        for name, array in arrays.items():
+            path = new / f"{name}.npy"
+            with path.open("wb") as stream:
+                np.save(stream, array)
+                stream.flush()
+                os.fsync(stream.fileno())
+            digests[name] = file_digest(path)
+        text = json.dumps({"format": FORMAT, **about, "sha256": digests}, indent=1, sort_keys=True)
+        with (new / MANIFEST).open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        new.chmod(0o755)
+        _sync(new)
+        os.rename(new, folder)
+        _sync(folder.parent)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read(
+    folder: Path, verify: bool, mmap: bool
+) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any], str]:
+    """Arrays, manifest and its digest of what `write` wrote.
+
+    Raises
+    ------
+    SnapshotError
+        Names the file and what is wrong with it.
+
+    """
+    folder = Path(folder)
+    try:
+        text = (folder / MANIFEST).read_bytes()
+        about: dict[str, Any] = json.loads(text)
+        if about["format"] != FORMAT:
+            raise SnapshotError(f"{folder} has format {about['format']}, not {FORMAT}")
+        arrays = {}
+        for name, digest in about["sha256"].items():
+            path = folder / f"{name}.npy"
+            if verify and file_digest(path) != digest:
+                raise SnapshotError(f"{path} is damaged: its digest differs")
+            array = np.load(path, mmap_mode="r" if mmap else None)
+            arrays[name] = np.asarray(array)  # a plain view: compiled code takes no memmap
+    except FileNotFoundError as error:
+        raise SnapshotError(f"{error.filename} is missing") from error
+    except (OSError, KeyError, TypeError, AttributeError, ValueError, EOFError) as error:
+        if isinstance(error, SnapshotError):
+            raise
+        raise SnapshotError(f"{folder} cannot be read: {error}") from error
+    return arrays, about, hashlib.sha256(text).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
