@@ -1,4 +1,4 @@
-"""Command `wusetu exposures`: import residents, firms, dwellings and other measures."""
+"""Command `wusetu exposures`: import residents, firms, dwellings and other measures, or a raster."""
 
 from __future__ import annotations
 
@@ -110,3 +110,97 @@ def import_command(
     if report.rejected:
         click.echo(f"rejects   {rejects or '(--rejects FILE keeps all of them)'}")
         sys.exit(SOME_REJECTED)
+
+
+@command.command("raster")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--pack", required=True, help="Series of boundaries; its newest version is used.")
+@click.option("--measure", required=True, help="What the amounts are: resident, dwellings, …")
+@click.option(
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d"]),
+    required=True,
+    help="Day the values describe.",
+)
+@click.option("--source", default="", help="Where the values come from (default: the file's name).")
+@click.option("--band", type=int, help="Band, from 1; needed where there are several.")
+@click.option("--crs", help="CRS of a file that does not say it, for example EPSG:4326.")
+@click.option("--nodata", type=float, help="Value that means: none (beside the file's own).")
+@click.option("--zero", is_flag=True, help="Pixels without a value hold 0 (default: unknown).")
+@click.option(
+    "--least",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Part of a unit's area the raster must know for the unit to get a value.",
+)
+@click.option("--dry-run", is_flag=True, help="Sum and report, store nothing.")
+def raster_command(
+    *,
+    file: Path,
+    pack: str,
+    measure: str,
+    as_of: datetime,
+    source: str,
+    band: int | None,
+    crs: str | None,
+    nodata: float | None,
+    zero: bool,
+    least: float,
+    dry_run: bool,
+) -> None:
+    """Sum a GeoTIFF of amounts per pixel over the units, by exact area weights.
+
+    Exit code 0: stored (or, with --dry-run, could be); 2: refused, nothing was written.
+    """
+    from app import settings
+    from app.cli.assess import progress_bar
+    from app.database import open_engine
+    from app.services.raster_exposures import import_raster
+
+    engine = open_engine(settings.load())
+    try:
+        with progress_bar() as show:
+            report = import_raster(
+                engine,
+                file,
+                pack=pack,
+                measure=measure,
+                as_of=as_of.date(),
+                source=source,
+                band=band,
+                crs=crs,
+                nodata=nodata,
+                zero=zero,
+                least=least,
+                dry_run=dry_run,
+                progress=lambda part: show("raster", int(part * 1000), 1000),
+            )
+    finally:
+        engine.dispose()
+    share = (lambda x: x / report.total) if report.total else (lambda _: 0.0)
+    click.echo(f"raster    band {report.band}, {report.crs}, {report.pixels:,} pixels under units")
+    click.echo(f"total     {report.total:,.10g} in these pixels")
+    click.echo(f"assigned  {report.assigned:,.10g} ({share(report.assigned):.2%})")
+    click.echo(f"outside   {report.outside:,.10g} ({report.outside_share:.2%}) lies in no unit")
+    if report.left_out:
+        click.echo(
+            f"left out  {report.left_out:,.10g} ({share(report.left_out):.2%}) lies in units of "
+            "which less is known than --least"
+        )
+    if report.shared:
+        click.echo(f"shared    {report.shared:,.10g} lies in several units and was divided")
+    click.echo(
+        f"units     {report.leaves:,} of the finest have a value, {report.missing:,} have none; "
+        f"{report.units:,} of all levels"
+    )
+    if report.partly:
+        click.echo(f"partly    {len(report.partly):,} units are known in part:")
+        for one in report.partly[:5]:
+            click.echo(f"  {one.code} {one.name}: {one.known:.1%}")
+    if dry_run:
+        click.echo("nothing was stored (--dry-run)")
+        return
+    click.echo(
+        f"values    {report.new:,} new, {report.updated:,} updated, {report.unchanged:,} unchanged"
+    )

@@ -197,7 +197,7 @@ def _find_columns(
         raise Invalid(f"{where} has no column 'code': name it (--code); {listed}")
     as_of = by_name.get("as_of")
     for measure in measures:
-        _check_measure(measure)
+        check_measure(measure)
     if measures:
         columns = Columns(code, as_of=as_of, measures=measures)
     else:
@@ -213,7 +213,14 @@ def _find_columns(
     return columns
 
 
-def _check_measure(measure: str) -> None:
+def check_measure(measure: str) -> None:
+    """Do nothing when values of `measure` can be stored.
+
+    Raises
+    ------
+    Invalid
+        It is computed, or no name.
+    """
     if measure == AREA:
         raise Invalid(f"{AREA} is computed from the boundaries and never imported")
     if not _MEASURE.fullmatch(measure):
