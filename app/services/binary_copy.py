@@ -8,7 +8,7 @@ Format: PostgreSQL documentation, COPY, "Binary Format"; arrays as in `array_sen
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -131,25 +131,92 @@ def read_columns(data: bytes, types: Sequence[str]) -> list[npt.NDArray[Any]]:
     ValueError
         The data is no binary COPY of such columns.
     """
-    wanted = f"a binary COPY of {len(types)} columns {' '.join(types)}"
-    if not data.startswith(HEADER[:11]) or not data.endswith(TRAILER):
-        raise ValueError(f"not {wanted}")
-    fields = [
-        field
-        for number, kind in enumerate(types)
-        for field in ((f"l{number}", ">i4"), (f"v{number}", kind))
-    ]
-    record_type = np.dtype([("columns", ">i2"), *fields])
-    body = data[len(HEADER) : -len(TRAILER)]
-    if len(body) % record_type.itemsize:
-        raise ValueError(f"not {wanted}")
-    record = np.frombuffer(body, record_type)
-    right = record["columns"] == len(types)
-    for number, kind in enumerate(types):
-        right &= record[f"l{number}"] == np.dtype(kind).itemsize
-    if not right.all():
-        raise ValueError(f"not {wanted}")
-    return [
-        record[f"v{number}"].astype(np.dtype(kind).newbyteorder("="))
-        for number, kind in enumerate(types)
-    ]
+    blocks: list[list[npt.NDArray[Any]]] = []
+    stream = ColumnStream(types, blocks.append)
+    stream.write(data)
+    stream.finish()
+    if not blocks:
+        return [np.zeros(0, np.dtype(kind).newbyteorder("=")) for kind in types]
+    return [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
+
+
+class ColumnStream:
+    """File a binary COPY of number columns without nulls is written to, read as it comes.
+
+    Parameters
+    ----------
+    types : numpy types of the columns as they are sent (`>i2`, `>i4`, `>i8`, `>f8`)
+    convert : called with each block, a list of arrays (rows,) in native byte order
+    block : least bytes that are parsed at once
+
+    Raises
+    ------
+    ValueError
+        By `write` or `finish`: the data is no binary COPY of such columns.
+    """
+
+    def __init__(
+        self,
+        types: Sequence[str],
+        convert: Callable[[list[npt.NDArray[Any]]], None],
+        block: int = 1 << 22,
+    ) -> None:
+        self.types = tuple(types)
+        self._convert = convert
+        self._block = block
+        fields = [
+            field
+            for number, kind in enumerate(types)
+            for field in ((f"l{number}", ">i4"), (f"v{number}", kind))
+        ]
+        self._record = np.dtype([("columns", ">i2"), *fields])
+        self._waiting = bytearray()
+        self._begun = False
+
+    def write(self, data: bytes) -> int:
+        """Take the next bytes."""
+        self._waiting += data
+        if len(self._waiting) >= self._block:
+            self._parse(len(self._waiting) - len(TRAILER))
+        return len(data)
+
+    def finish(self) -> None:
+        """Parse what is left.
+
+        Raises
+        ------
+        ValueError
+            The data is no binary COPY of such columns.
+        """
+        if not self._waiting.endswith(TRAILER):
+            raise ValueError(self._wrong())
+        self._parse(len(self._waiting) - len(TRAILER))
+        if bytes(self._waiting) != TRAILER:
+            raise ValueError(self._wrong())
+
+    def _wrong(self) -> str:
+        return f"not a binary COPY of {len(self.types)} columns {' '.join(self.types)}"
+
+    def _parse(self, end: int) -> None:
+        start = 0
+        if not self._begun:
+            if not self._waiting.startswith(HEADER[:11]):
+                raise ValueError(self._wrong())
+            self._begun = True
+            start = len(HEADER)
+        count = max(0, end - start) // self._record.itemsize
+        if count:
+            record = np.frombuffer(bytes(self._waiting[: start + count * self._record.itemsize]),
+                                   self._record, offset=start)  # fmt: skip
+            right = record["columns"] == len(self.types)
+            for number, kind in enumerate(self.types):
+                right &= record[f"l{number}"] == np.dtype(kind).itemsize
+            if not right.all():
+                raise ValueError(self._wrong())
+            self._convert(
+                [
+                    record[f"v{number}"].astype(np.dtype(kind).newbyteorder("="))
+                    for number, kind in enumerate(self.types)
+                ]
+            )
+        del self._waiting[: start + count * self._record.itemsize]

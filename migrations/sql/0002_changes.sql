@@ -63,6 +63,7 @@ create table cube_snapshot (
   id int generated always as identity primary key,
   pack text not null,
   boundary_version_id int not null references boundary_version on delete cascade,
+  time_zone text not null,
   taken pg_snapshot not null,
   server bigint not null,
   digest text not null,
@@ -76,6 +77,7 @@ create table cube_snapshot (
 create index cube_snapshot_newest on cube_snapshot (pack, boundary_version_id, id desc);
 comment on table cube_snapshot is 'published snapshots of the events of a pack: <data folder>/snapshots/<digest>; the highest id of a boundary version is the newest';
 comment on column cube_snapshot.boundary_version_id is 'its unit ids are those of this version';
+comment on column cube_snapshot.time_zone is 'its days, weeks and months are local ones of this zone';
 comment on column cube_snapshot.taken is 'what the snapshot sees; the rest is its delta';
 comment on column cube_snapshot.server is 'system identifier of the server that counted the transactions of taken';
 comment on column cube_snapshot.digest is 'sha256 of its manifest, and the name of its folder';
