@@ -10,6 +10,8 @@ class WusetuError(Exception):
 
     code = "error"
     status = 400
+    #: Seconds after which asking again makes sense, for the header `Retry-After`.
+    retry_after: int | None = None
 
     def __init__(self, message: str, detail: Any = None) -> None:
         super().__init__(message)
@@ -43,6 +45,31 @@ class Unavailable(WusetuError):
 
     code = "unavailable"
     status = 503
+
+
+class LoginNeeded(WusetuError):
+    """Nobody is logged in, or not any more."""
+
+    code = "login_needed"
+    status = 401
+
+
+class Forbidden(WusetuError):
+    """Whoever asks may not do this."""
+
+    code = "forbidden"
+    status = 403
+
+
+class TooMany(WusetuError):
+    """Too many tries; `retry_after` says in how many seconds to come back."""
+
+    code = "too_many"
+    status = 429
+
+    def __init__(self, message: str, retry_after: int, detail: Any = None) -> None:
+        super().__init__(message, detail)
+        self.retry_after = retry_after
 
 
 class ClusterError(WusetuError):

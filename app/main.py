@@ -19,10 +19,12 @@ from app.api.dependencies import known_parameters
 from app.api.envelope import Envelope
 from app.api.fast_values import FastValues
 from app.database import make_engine, resolve_url
+from app.security.doorkeeper import Doorkeeper
+from app.services.accounts_doors import Doors
 from app.services.caches import Caches
 from app.services.kept import Kept
 from app.services.manifest import VERSION
-from app.services.run_watch import RunWatch
+from app.services.run_watch import ACCOUNTS, RUNS, RunWatch
 from app.settings import Settings, load
 
 DESCRIPTION = """A five-colour risk map: exposure-adjusted, small-count-safe, and able to say why.
@@ -41,7 +43,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     url = await run_in_threadpool(resolve_url, settings)
     app.state.engine = make_engine(url, settings.database)
     app.state.caches = Caches()
-    watch = RunWatch(url, app.state.kept)
+    app.state.doors.open(app.state.engine)
+    watch = RunWatch(url, {RUNS: app.state.kept, ACCOUNTS: app.state.doors.known})
     watch.start()
     try:
         yield
@@ -71,6 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.kept = Kept()
+    app.state.doors = Doors(settings.accounts)
     handlers.install(app)
     for part in (meta, runs, assessments, exports, units, tiles):
         app.include_router(part.router)
@@ -78,6 +82,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)
     app.add_middleware(FastValues)  # outside of compression: values are kept compressed
     tiles.install(app)  # so are tiles
+    app.add_middleware(Doorkeeper)  # nothing but the envelope stands before it
     app.add_middleware(Envelope)
     return app
 

@@ -7,10 +7,12 @@ line and the tests.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -37,6 +39,82 @@ class ServerSettings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="Address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on")
+    names: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Further host names people may use for this server, separated by commas",
+    )
+
+    @field_validator("names", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip().lower() for part in value.split(",") if part.strip())
+        return value
+
+
+class AccountSettings(BaseSettings):
+    """How people and programs prove who they are (`WUSETU_ACCOUNTS_…`)."""
+
+    model_config = SettingsConfigDict(env_prefix="WUSETU_ACCOUNTS_")
+
+    public_url: str | None = Field(
+        default=None,
+        description="Address people type, for example https://map.example; "
+        "needed to listen on more than this machine",
+    )
+    idle_minutes: int = Field(
+        default=60, ge=1, le=10_080, description="A session unused for so long is over"
+    )
+    session_hours: int = Field(
+        default=12, ge=1, le=8_784, description="A session is over after so long in any case"
+    )
+    password_length: int = Field(
+        default=12, ge=8, le=64, description="Fewest characters of a new password"
+    )
+    password_days: int = Field(
+        default=180, ge=0, description="A password must be changed after so long; 0: never"
+    )
+    lock_after: int = Field(
+        default=5, ge=1, le=100, description="Failed tries in a row until a name is locked"
+    )
+    lock_seconds: int = Field(
+        default=30, ge=1, le=3_600, description="First time a name is locked; doubles each try"
+    )
+    lock_longest_seconds: int = Field(
+        default=900, ge=1, le=86_400, description="Longest time a name is locked"
+    )
+    link_hours: int = Field(
+        default=24, ge=1, le=168, description="A one-time link is good for so long"
+    )
+    token_days: int = Field(
+        default=366, ge=1, le=3_660, description="Longest life of a program's token"
+    )
+    grace_minutes: int = Field(
+        default=15,
+        ge=0,
+        le=1_440,
+        description="Known sessions may go on reading for so long while the database is silent",
+    )
+    oidc_file: Path | None = Field(
+        default=None, description="YAML file with the OpenID Connect providers and their groups"
+    )
+
+    @field_validator("public_url")
+    @classmethod
+    def _bare_address(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        parts = urlsplit(value)
+        if (
+            parts.scheme not in {"http", "https"}
+            or not parts.hostname
+            or parts.username
+            or parts.path.strip("/")
+            or parts.query
+            or parts.fragment
+        ):
+            raise ValueError("give scheme, host and port alone, for example https://map.example")
+        return f"{parts.scheme}://{parts.netloc}".lower()
 
 
 class Settings(BaseSettings):
@@ -50,6 +128,11 @@ class Settings(BaseSettings):
     time_zone: str = Field(default="Asia/Shanghai", description="Calendar of the periods")
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     server: ServerSettings = Field(default_factory=ServerSettings)
+    access: Literal["single", "accounts"] = Field(
+        default="single",
+        description="single: whoever is at this machine, loopback only; accounts: everyone logs in",
+    )
+    accounts: AccountSettings = Field(default_factory=AccountSettings)
 
     @field_validator("time_zone")
     @classmethod

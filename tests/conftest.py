@@ -32,6 +32,7 @@ _DATA_DIR.chmod(0o755)  # the cluster's user must get through
 if (_deb := settings.load().data_dir / "deb").is_dir():
     (_DATA_DIR / "deb").symlink_to(_deb.resolve())  # programs unpacked without root
 os.environ["WUSETU_DATA_DIR"] = str(_DATA_DIR)
+os.environ["WUSETU_SERVER_NAMES"] = "testserver,map.example"  # hosts the tests say
 
 
 @atexit.register

@@ -46,7 +46,10 @@ def domain_error(request: Request, error: Exception) -> Response:
         detail=error.detail,
         request_id=request_id(request.scope),
     )
-    return error_answer(error.status, body)
+    answer = error_answer(error.status, body)
+    if error.retry_after is not None:
+        answer.headers["Retry-After"] = str(error.retry_after)
+    return answer
 
 
 def invalid_request(request: Request, error: Exception) -> Response:

@@ -64,3 +64,7 @@ class Kept:
             self.generation += 1
             self.live = live
             self._answers.clear()
+
+    def announced(self, payload: str) -> None:  # noqa: ARG002
+        """Forget everything: a run went."""
+        self.renew(live=self.live)
