@@ -143,6 +143,93 @@ def fit_log_alpha(o: Floats, e: Floats, low: float, high: float) -> float:
 
 
 @compiled
+def memory(  # noqa: PLR0917 - numba calls it positionally
+    o: float,
+    e: float,
+    s: float,
+    x: float,
+    alpha: float,
+    w: float,
+    log_gamma_w: float,
+    log_w: float,
+    q: float,
+    odds: float,
+    memory_max: float,
+) -> tuple[float, float]:
+    """Return k of steps 1 and 2, and the odds that the unit left its past behind.
+
+    `s`, `x` and `alpha` are those of the period before, `w` is the strength after a reset.
+    """
+    k = min(memory_max, 1.0 / (1.0 + q * max(1.0, s, x)))
+    # o ln e and lnΓ(o+1) stand in both marginals and cancel, so e = 0 is no case
+    a = alpha + k * s
+    b = alpha + k * x
+    fresh = log_gamma(w + o) - log_gamma_w + w * log_w - (w + o) * math.log(w + e)
+    kept = log_gamma(a + o) - log_gamma(a) + a * math.log(b)
+    kept -= (a + o) * math.log(b + e)
+    # beyond e^700 the memory is gone to the last digit anyway
+    ratio = odds * math.exp(min(700.0, fresh - kept))
+    return k / (1.0 + ratio), ratio
+
+
+@compiled
+def replay(
+    observed: Floats,
+    expected: Floats,
+    alpha: Floats,
+    q: float,
+    odds: float,
+    reset_alpha: float,
+    memory_max: float,
+    log_high: float,
+) -> tuple[Floats, Floats, Floats, npt.NDArray[np.uint8]]:
+    """Steps 1–3 of METHODS 3 with the strengths of the prior already known.
+
+    What `recurse` says of one unit depends on the others only through `alpha`; with it the unit's
+    own history is enough.
+
+    Parameters
+    ----------
+    observed, expected : (T, n) float64, nan in `expected` = no data
+    alpha : (T,) float64
+
+    Returns
+    -------
+    s, x, k : (T, n) float64, nan without data
+    flags : (T, n) uint8, bit 1 only
+    """
+    periods, n = observed.shape
+    s_all = np.full((periods, n), np.nan)
+    x_all = np.full((periods, n), np.nan)
+    k_all = np.full((periods, n), np.nan)
+    flags = np.zeros((periods, n), np.uint8)
+    for i in range(n):
+        s = 0.0
+        x = 0.0
+        before = math.exp(log_high)
+        for t in range(periods):
+            o = observed[t, i]
+            e = expected[t, i]
+            if math.isnan(e):
+                continue
+            w = min(before, reset_alpha)
+            k = 0.0
+            if x > 0.0 or s > 0.0:
+                k, ratio = memory(
+                    o, e, s, x, before, w, log_gamma(w), math.log(w), q, odds, memory_max
+                )
+                if ratio > 1.0:
+                    flags[t, i] |= DROPPED
+            s = k * s + o
+            x = k * x + e
+            s_all[t, i] = s
+            x_all[t, i] = x
+            k_all[t, i] = k
+            before = alpha[t]
+    return s_all, x_all, k_all, flags
+
+
+@compiled
 def recurse(  # noqa: PLR0912, PLR0915, PLR0917 - one loop: numba calls it positionally
     observed: Floats,
     expected: Floats,
@@ -208,16 +295,9 @@ def recurse(  # noqa: PLR0912, PLR0915, PLR0917 - one loop: numba calls it posit
             e = expected[t, i]
             k = 0.0
             if x[i] > 0.0 or s[i] > 0.0:
-                k = min(memory_max, 1.0 / (1.0 + q * max(1.0, s[i], x[i])))
-                # o ln e and lnΓ(o+1) stand in both marginals and cancel, so e = 0 is no case
-                a = alpha + k * s[i]
-                b = alpha + k * x[i]
-                fresh = log_gamma(w + o) - log_gamma_w + w * log_w - (w + o) * math.log(w + e)
-                kept = log_gamma(a + o) - log_gamma(a) + a * math.log(b)
-                kept -= (a + o) * math.log(b + e)
-                # beyond e^700 the memory is gone to the last digit anyway
-                ratio = odds * math.exp(min(700.0, fresh - kept))
-                k /= 1.0 + ratio
+                k, ratio = memory(
+                    o, e, s[i], x[i], alpha, w, log_gamma_w, log_w, q, odds, memory_max
+                )
                 if ratio > 1.0:
                     flags[t, i] |= DROPPED
             s[i] = k * s[i] + o

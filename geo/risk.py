@@ -54,6 +54,7 @@ __all__ = [
     "filter_panel",
     "posterior",
     "relative_risk",
+    "replay",
     "single",
     "unit_alpha",
 ]
@@ -376,6 +377,54 @@ def filter_panel(
         base.rate,
         result.dispersion,
         flags,
+    )
+
+
+def replay(
+    observed: npt.ArrayLike,
+    expected: npt.ArrayLike,
+    alpha: npt.ArrayLike,
+    parameters: DebParameters | None = None,
+) -> tuple[Floats, Floats, Floats, Bytes]:
+    """What the filter knew of single units, from their own counts and the α it fitted.
+
+    A unit's history meets the others' only in α, so the answer is that of `filter_expected` on
+    the whole panel, to the last digit.
+
+    Parameters
+    ----------
+    observed, expected : (T, n) float64
+        From the first period on; `expected` nan in the whole column = no data.
+    alpha : (T,) float64
+        `DebResult.alpha` of the panel.
+
+    Returns
+    -------
+    s, x, k : (T, n) float64
+    flags : (T, n) uint8, bit `DROPPED` only
+
+    Raises
+    ------
+    ValueError
+        On shapes that do not fit.
+    """
+    p = parameters or DebParameters()
+    counts = _panel("observed", observed)
+    e = np.ascontiguousarray(expected, dtype=np.float64)
+    strength = np.ascontiguousarray(alpha, dtype=np.float64)
+    if e.shape != counts.shape or strength.shape != counts.shape[:1]:
+        raise ValueError(
+            f"observed {counts.shape}, expected {e.shape} and alpha {strength.shape} do not fit"
+        )
+    return deb.replay(
+        counts,
+        e,
+        strength,
+        p.q,
+        p.epsilon / (1 - p.epsilon),
+        p.reset_alpha,
+        p.memory_max,
+        p.log_alpha_high,
     )
 
 

@@ -8,7 +8,7 @@ dead one had announced (its row with status `running`). One assess per pack at a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,11 +23,15 @@ from pydantic import ValidationError
 from app.api.models import Period
 from app.database import transaction, translated_errors
 from app.errors import Conflict, Invalid, WusetuError
+from app.services import cells_assess, cells_count
 from app.services.boundaries import newest_version
+from app.services.cells_count import read_points
+from app.services.cells_grid import leaf_ids
 from app.services.counts import EventCounts, Ints, count_events, level_counts, period_sums
 from app.services.exposures import exposure_table
 from app.services.periods import Span, month_bounds, spans
 from app.services.publish import Writer
+from app.services.runs import read_facts
 from app.services.scenes import DEFAULT, OVERALL, Scene, load_scene, scene_names
 from app.services.tracks import Floats
 from app.services.units import UnitTable, read_units
@@ -268,6 +272,7 @@ def assess(
     scene: Scene | str | Path | None = None,
     *,
     finest: str | None = None,
+    cells: Sequence[int] | None = None,
     zone: str | None = None,
     wait: bool = True,
     progress: Progress = silent,
@@ -278,6 +283,7 @@ def assess(
     ----------
     scene : a scene, its name, a YAML file; None: that of the pack's newest run, else the default
     finest : finest level to assess; None: all levels present
+    cells : H3 resolutions to assess too; None: those of at most `cells_assess.WITH_RUN` cells
     zone : calendar of the periods where the scene names none; None: the setting
     wait : whether to wait for another assess of the same pack
     progress : called with the stage, what is done and what there is to do
@@ -306,10 +312,19 @@ def assess(
             # one snapshot: events that arrive meanwhile are in all numbers of the run or in none
             connection.exec_driver_sql("set transaction isolation level repeatable read")
             inputs = read_inputs(connection, pack, scene, finest, local)
+            points = read_points(connection, pack, inputs.kinds, inputs.zone, inputs.counts)
+        grids = cells_assess.grids(engine, inputs.table, cells) if len(points) else []
         run = _announce(engine, inputs)
         try:
             with transaction(engine) as connection:
                 _write(connection, run, inputs, progress)
+                if len(points):
+                    leaves = leaf_ids(inputs.table)
+                    cells_assess.store_leaves(connection, run, leaves, inputs.exposures[:, leaves])
+                    cells_count.store(connection, run, points)
+                for grid in grids:
+                    facts = read_facts(connection, run)
+                    cells_assess.publish(connection, facts, inputs.table, grid, progress)
                 _publish(connection, run, inputs)
         except BaseException as error:
             _give_up(engine, run, error)

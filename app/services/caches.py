@@ -52,6 +52,7 @@ class Caches:
     """The caches of one engine."""
 
     def __init__(self) -> None:
+        from app.services.cells_grid import Places
         from app.services.ranking import RankedArea
         from app.services.runs import RunFacts
         from app.services.units import UnitTable
@@ -61,4 +62,6 @@ class Caches:
         self.ranks: Lru[RankedArea] = Lru(128)
         # 0.6 MB per level, kind and period type of a city of 15,000 grids; two dozen of them
         self.payloads: Lru[tuple[bytes, bytes]] = Lru(512)
+        # 12 bytes per cell: 17 MB for a city at resolution 10
+        self.cells: Lru[Places] = Lru(16)
         self.bounds: Lru[tuple[float, float, float, float]] = Lru(64)

@@ -111,10 +111,11 @@ def run_facts(connection: sa.Connection, caches: Caches, run: int) -> RunFacts:
     ).scalar_one_or_none()
     if status != "published":
         raise NotFound(f"no published run {run}")
-    return caches.runs.get(run, lambda: _read(connection, run))
+    return caches.runs.get(run, lambda: read_facts(connection, run))
 
 
-def _read(connection: sa.Connection, run: int) -> RunFacts:
+def read_facts(connection: sa.Connection, run: int) -> RunFacts:
+    """Facts of a run whose rows are all in, published or about to be."""
     row = connection.execute(
         sa.text(
             "select run.*, (select array_agg(distinct level) from packed_values "
