@@ -68,6 +68,7 @@ create table cube_snapshot (
   server bigint not null,
   digest text not null,
   events bigint not null,
+  elsewhere bigint not null,
   bytes bigint not null,
   newest timestamptz,
   made_by text not null check (made_by in ('build', 'compact')),
@@ -81,6 +82,8 @@ comment on column cube_snapshot.time_zone is 'its days, weeks and months are loc
 comment on column cube_snapshot.taken is 'what the snapshot sees; the rest is its delta';
 comment on column cube_snapshot.server is 'system identifier of the server that counted the transactions of taken';
 comment on column cube_snapshot.digest is 'sha256 of its manifest, and the name of its folder';
+comment on column cube_snapshot.elsewhere is 'events located in another boundary version: in it by their points, in none of its units';
+comment on column cube_snapshot.bytes is 'size of all its files';
 comment on column cube_snapshot.newest is 'time of the newest event in it; null: it is empty';
 comment on column cube_snapshot.read_at is 'when its events were read';
 
