@@ -133,9 +133,15 @@ begin
 end
 $$;
 comment on function announce_account is 'tells listeners of channel wusetu_account to forget what they know';
-create trigger account_announced after update of name, role, prefixes, zones, disabled_at or delete or truncate on account
+create trigger account_announced after update of name, role, prefixes, zones, disabled_at or delete on account
+  for each row execute function announce_account();
+create trigger session_announced after update of digest, account_id, expires_at or delete on account_session
+  for each row execute function announce_account();
+create trigger token_announced after update of digest, account_id, scopes, expires_at, revoked_at or delete on account_token
+  for each row execute function announce_account();
+create trigger accounts_truncated after truncate on account
   for each statement execute function announce_account();
-create trigger session_announced after update of digest, account_id, expires_at or delete or truncate on account_session
+create trigger sessions_truncated after truncate on account_session
   for each statement execute function announce_account();
-create trigger token_announced after update of digest, account_id, scopes, expires_at, revoked_at or delete or truncate on account_token
+create trigger tokens_truncated after truncate on account_token
   for each statement execute function announce_account();
