@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import h3
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from geo.cube import count
+from geo.cube.build import TILES_PER_DEGREE, loose, placed, unplaced
+from geo.cube.calendar import calendar
 from geo.cube.columns import Delta
-from geo.cube.question import Answer, Question
+from geo.cube.cover import MARGIN, Cover, cover
+from geo.cube.question import Answer, Cells, Question, UnitRanges
 from geo.cube.snapshot import Snapshot
-from geo.cube.tally import Tally
+from geo.cube.tally import Tally, inside
+
+Array = npt.NDArray[Any]
+_NOTHING = np.zeros(0, dtype=np.int64)
+_ALL = np.zeros(0, dtype=np.bool_)
 
 
 def ask(snapshot: Snapshot, question: Question, delta: Delta | None = None) -> Answer:
@@ -29,8 +44,182 @@ def ask(snapshot: Snapshot, question: Question, delta: Delta | None = None) -> A
 
     """
     tally = Tally(snapshot.spec, question)
-    tally.add(snapshot.columns())
+    kinds = question.mask(snapshot.spec.kinds)
+    arrays = snapshot.arrays
+    if len(arrays["lon"]):
+        _Count(tally, arrays, kinds).area()
+    tally.add(loose(arrays))
+    ranges = question.area if isinstance(question.area, UnitRanges) else question.beside
+    for first, stop in ranges.ranges if ranges else ():
+        unit = arrays["unplaced_unit"]
+        low, high = np.searchsorted(unit, [first, min(stop, 1 << 31)])
+        tally.add(unplaced(arrays, slice(int(low), int(high))))
     if delta is not None:
         tally.add(delta.added)
         tally.add(delta.removed, -1)
     return tally.answer()
+
+
+class _Count:
+    """One question over the arranged events."""
+
+    def __init__(
+        self, tally: Tally, arrays: dict[str, Array], kinds: npt.NDArray[np.bool_]
+    ) -> None:
+        self.tally, self.arrays, self.kinds = tally, arrays, kinds
+        question = tally.question
+        asked = question.breakdowns
+        self.base, edge = int(arrays["base"][0]), arrays["step_edge"]
+        self.start = max(question.start, int(edge[0]))
+        self.end = min(question.end, int(edge[-1]))
+        self.hours = question.hours_of_week if question.hours_of_week is not None else _ALL
+        self.daily = tally.wants_day
+        self.by_kind = tally.kind if "kind" in asked else _NOTHING
+        self.by_hour = tally.hour if "hour_of_week" in asked else _NOTHING
+        self.by_day = np.zeros(len(arrays["day_edge"]) - 1 if self.daily else 0, np.int64)
+        self.by_entry = np.zeros(len(arrays["dict_unit"]) if "unit" in asked else 0, np.int64)
+        steps_are_days = len(edge) == len(arrays["day_edge"])
+        # what the cube cannot say needs a look at the events
+        self.look = (
+            bool(len(self.hours) + len(self.by_hour) + len(self.by_entry))
+            or (self.daily and not steps_are_days)
+        )  # fmt: skip
+
+    def area(self) -> None:
+        """Count what the question's area holds."""
+        if self.start >= self.end:
+            return
+        area = self.tally.question.area
+        if isinstance(area, UnitRanges):
+            self._units(area)
+        elif isinstance(area, Cells):
+            self._cells(area)
+        else:
+            self._cover(cover(area, self.arrays), test=True)
+        self._finish()
+
+    def _cover(self, found: Cover, test: bool) -> None:
+        self._blocks(found.blocks)
+        self._spans(found.spans)
+        a, question = self.arrays, self.tally.question
+        # positions are needed for what is not counted on the way
+        keep = not test or self.look or self.daily
+        total, at, kind = count.rim(
+            found.rim, a["tile_runs"], a["tile_id"], a["block_key"], a["run_start"], a["run_kind"],
+            a["time"], a["lon"], a["lat"], self.kinds, self.start - self.base, self.end - self.base,
+            test, keep, found.stretch, found.piece_from, found.piece_edge, found.x, found.y,
+            _NOTHING if keep else self.by_kind,
+        )  # fmt: skip
+        if not keep:
+            self.tally.total += total
+            return
+        rows = placed(a, at, kind)
+        if question.hours_of_week is not None and len(rows):
+            hour = self._clock().hour_of_week(rows.time)
+            rows = rows.take(question.hours_of_week[hour])
+        if not test and len(rows):
+            rows = rows.take(inside(question.area, rows.lon, rows.lat))
+        self.tally.count(rows)
+
+    def _units(self, area: UnitRanges) -> None:
+        """By recorded unit: blocks whose every unit counts are whole, others are looked through."""
+        a = self.arrays
+        ok = area.holds(a["dict_unit"])
+        start = a["dict_start"][:-1].astype(np.int64)
+        held = np.add.reduceat(ok, start, dtype=np.int64)
+        full = held == np.diff(a["dict_start"].astype(np.int64))
+        self._blocks(np.flatnonzero(full))
+        self._spans(self._tiles(np.flatnonzero((held > 0) & ~full)), ok)
+
+    def _cells(self, area: Cells) -> None:
+        """Cells as polygons: their tiles are sure away from the edges, the rest is asked of h3."""
+        rings = [
+            np.array(h3.cell_to_boundary(h3.int_to_str(i)))[:, ::-1] for i in area.ids.tolist()
+        ]
+        widest = max(float(np.ptp(ring[:, 0])) for ring in rings)
+        highest = max(float(abs(ring[:, 1]).max()) for ring in rings)
+        if widest > 90 or highest > 85:
+            # around a pole or across the antimeridian a ring of longitudes is no polygon
+            everything = self._tiles(np.arange(len(self.arrays["block_key"])))
+            self._cover(_rim_only(everything), test=False)
+            return
+        # an edge is a great circle, drawn here straight: they differ by less than this, in degrees
+        longest = max(float(abs(np.diff(ring, axis=0)).max()) for ring in rings)
+        apart = np.radians(longest) * longest / 8 / max(np.cos(np.radians(highest)), 0.05)
+        shape = shapely.union_all([shapely.Polygon(ring) for ring in rings])
+        margin = MARGIN + TILES_PER_DEGREE * apart + 0.001
+        self._cover(cover(shape, self.arrays, margin), test=False)
+
+    def _blocks(self, blocks: Array) -> None:
+        if not len(blocks):
+            return
+        a = self.arrays
+        row = a["cube_row"][blocks]
+        looked = blocks if self.look else blocks[row < 0]
+        self._spans(self._tiles(looked))
+        row = row[:0] if self.look else row[row >= 0]
+        if not len(row):
+            return
+        edge = a["step_edge"]
+        cube = (a["cube"], a["part_start"], a["part_low"], a["part_high"], self.kinds)
+        counts = np.zeros((2, len(self.kinds)), np.int64)
+        at = np.searchsorted(edge, [self.start, self.end], side="right") - 1
+        for n, moment in enumerate((self.start, self.end)):
+            count.before(counts[n], row, *cube, int(at[n]), moment - int(edge[at[n]]))
+        found = counts[1] - counts[0]
+        self.tally.total += int(found.sum())
+        if len(self.by_kind):
+            self.by_kind += found
+        if self.daily:
+            # before the start, before each midnight between, before the end
+            first, last = int(at[0]) + 1, int(np.searchsorted(edge, self.end))
+            between = np.zeros(max(last - first, 0), np.int64)
+            count.by_step(between, row, a["cube"], self.kinds, first)
+            every = np.concatenate([counts[:1].sum(axis=1), between, counts[1:].sum(axis=1)])
+            self.by_day[first - 1 : first + len(between)] += np.diff(every)
+
+    def _tiles(self, blocks: Array) -> Array:
+        """Spans that hold all tiles of blocks."""
+        tiles = self.arrays["block_tiles"].astype(np.int64)
+        return np.column_stack([tiles[blocks], tiles[blocks + 1], blocks, np.zeros_like(blocks)])
+
+    def _spans(self, span: Array, code_ok: Array = _ALL) -> None:
+        if not len(span):
+            return
+        a = self.arrays
+        days = self._clock()
+        low, high = self.start - self.base, self.end - self.base
+        self.tally.total += count.spans(
+            len(span), span, a["tile_runs"], a["run_start"], a["run_kind"], a["time"], a["code"],
+            a["dict_start"], self.kinds, max(low, 0), high, low <= 0 and self.end >= a["step_edge"][-1],
+            code_ok, self.hours, self.base, days.since, days.offset, a["day_edge"],
+            self.by_kind, self.by_day, self.by_hour, self.by_entry,
+        )  # fmt: skip
+
+    def _clock(self) -> Any:
+        edge = self.arrays["step_edge"]
+        return calendar(self.tally.spec.time_zone, int(edge[0]), int(edge[-1]))
+
+    def _finish(self) -> None:
+        a = self.arrays
+        if self.daily:
+            first = calendar(
+                self.tally.spec.time_zone, int(a["day_edge"][0]), int(a["day_edge"][-1])
+            )
+            day = first.day(a["day_edge"][:-1])
+            some = self.by_day != 0
+            self.tally.days.append((day[some], self.by_day[some]))
+        if len(self.by_entry):
+            unit = a["dict_unit"].astype(np.int64)
+            some = self.by_entry != 0
+            self.tally.units.append((unit[some], self.by_entry[some]))
+
+
+def _rim_only(span: Array) -> Cover:
+    """Everything is to be tested."""
+    one = np.zeros((1, 3), np.int64)
+    small = np.zeros(0, np.int32)
+    none = np.zeros(0)
+    return Cover(
+        np.zeros(0, np.int64), np.zeros((0, 4), np.int64), span, one, small, small, none, none
+    )

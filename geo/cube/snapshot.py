@@ -7,7 +7,7 @@ trace in its bytes. Never changed once made; safe to share between threads and p
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from geo.cube import store
+from geo.cube.build import arrange
+from geo.cube.build import columns as all_columns
 from geo.cube.columns import Columns, Spec
 from geo.cube.store import SnapshotError
 
@@ -28,7 +30,7 @@ class Snapshot:
     digest: str | None = None
 
     def __len__(self) -> int:
-        return len(self.arrays["lon"])
+        return sum(len(self.arrays[name]) for name in ("lon", "loose_lon", "unplaced_unit"))
 
     @classmethod
     def build(cls, columns: Columns | Iterable[Columns], spec: Spec) -> Snapshot:
@@ -44,19 +46,15 @@ class Snapshot:
         Raises
         ------
         SnapshotError
-            A kind that is no position in `spec.kinds`.
+            A kind that is no position in `spec.kinds`; 2^32 rows or more.
 
         """
         rows = columns if isinstance(columns, Columns) else Columns.concat(columns)
-        if len(rows) and rows.kind.max() >= len(spec.kinds):
-            raise SnapshotError(f"kind {rows.kind.max()} is none of {len(spec.kinds)} kinds")
-        order = np.lexsort([getattr(rows, f.name) for f in fields(Columns)])
-        rows = rows.take(order)
-        return cls(spec, {f.name: getattr(rows, f.name) for f in fields(Columns)})
+        return cls(spec, arrange(rows, spec))
 
     def columns(self) -> Columns:
         """All rows, in an order of their own; times exact, points bit by bit (-0.0 as 0.0)."""
-        return Columns(**self.arrays)
+        return all_columns(self.arrays)
 
     def merge(self, added: Columns, removed: Columns) -> Snapshot:
         """Snapshot with rows added and taken away, byte for byte the `build` of the same multiset.
@@ -68,6 +66,11 @@ class Snapshot:
 
         """
         return Snapshot.build(_without(Columns.concat([self.columns(), added]), removed), self.spec)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays, in files or in memory."""
+        return sum(array.nbytes for array in self.arrays.values())
 
     def save(self, folder: Path) -> str:
         """Write to `folder` (which must not exist), whole or not at all; give back the digest.

@@ -1,0 +1,289 @@
+"""From rows to the arranged arrays of a snapshot, and back. May import numpy.
+
+Promises: a pure function of the multiset of rows and the spec; equal rows give equal bytes. Points
+are kept bit by bit (-0.0 as 0.0), times to the second.
+
+Arrangement. The globe is cut into tiles of .002 degrees and blocks of 16 x 16 tiles. Events with a
+point stand in the order (block, tile, kind, time, rest); a run is what has the same tile and kind:
+
+======================================  =========================================================
+lon, lat float64, time uint32 (n,)      the point; seconds since `base`
+code uint16 or uint32 (n,)              position in the block's list of (unit, located)
+block_key int32 (B,)                    row * BLOCK_COLUMNS + column, ascending
+block_tiles uint32 (B + 1,)             first tile of each block
+tile_id uint8, tile_runs uint32         16 * row + column inside the block; first run of each tile
+run_kind uint8, run_start uint32        kind; first event of each run
+dict_start, dict_unit, dict_located     the block's list of (unit, located)
+cube_row int32 (B,)                     position in the cube, -1: so few events that a look is quicker
+cube uint32 (S + 1, C, K)               events of a block and kind before each step of time
+step_edge int64 (S + 1,)                starts of the steps: 1, 2, 4 ... 128 local days
+day_edge int64 (D + 1,)                 starts of the local days
+part_start uint32 (C * K + 1,)          per block of the cube and kind, in the order of time:
+part_low uint16, part_high uint8        seconds since the start of the step (low 16 bits, the rest)
+======================================  =========================================================
+
+Rows without a point (`unplaced_*`) and the few far outside the usual time (`loose_*`: one wrong
+year must not stretch the cube) stand apart, sorted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from geo.cube.calendar import DAY, calendar
+from geo.cube.columns import Columns, Spec
+from geo.cube.store import SnapshotError
+
+Array = npt.NDArray[Any]
+Ints = npt.NDArray[np.int64]
+
+TILES_PER_DEGREE = 500
+SIDE = 16
+BLOCK_COLUMNS = 11_264  # 360 degrees hold 11,251 blocks
+#: numbers in the cube at most, as long as steps of 128 days allow; 4 bytes each
+CUBE_MOST = 1 << 25
+_SMALL = 256  # events of a block below which it is counted by looking
+_LONGEST = 128  # days of a step: its seconds fit in 24 bits
+_REACH = 20_000  # days on either side of the middle event: 32 bits of seconds
+_STRAY = 4_096  # of so many events one at either end may be left out to keep the days few
+_CHUNK = 1 << 22
+
+_LOOSE = tuple(f.name for f in fields(Columns))
+_UNPLACED = ("time", "kind", "unit", "located")
+
+
+def arrange(rows: Columns, spec: Spec) -> dict[str, Array]:
+    """Arrange rows; the names are those of the table above.
+
+    Raises
+    ------
+    SnapshotError
+        A kind that is no position in `spec.kinds`; more than 4 billion rows.
+
+    """
+    kinds = len(spec.kinds)
+    if len(rows) and rows.kind.max() >= kinds:
+        raise SnapshotError(f"kind {rows.kind.max()} is none of {kinds} kinds")
+    if len(rows) >= 1 << 32:
+        raise SnapshotError(f"{len(rows)} rows in one snapshot: want fewer than 2^32")
+    point = ~np.isnan(rows.lon)
+    apart = rows.take(~point)
+    order = np.lexsort((apart.located, apart.time, apart.kind, apart.unit))
+    out = {f"unplaced_{name}": getattr(apart, name)[order] for name in _UNPLACED}
+    placed = rows if point.all() else rows.take(point)
+    usual = _usual(placed, spec)
+    loose = placed.take(~usual)
+    # -0.0 and 0.0 are one place: one of them in the file
+    loose = Columns(**{**vars(loose), "lon": loose.lon + 0.0, "lat": loose.lat + 0.0})
+    order = np.lexsort([getattr(loose, name) for name in _LOOSE])
+    out |= {f"loose_{name}": getattr(loose, name)[order] for name in _LOOSE}
+    if len(loose):
+        placed = placed.take(usual)
+    out |= _index(placed, spec)
+    for array in out.values():
+        array.flags.writeable = False  # as a mapped file is: one compiled version serves both
+    return out
+
+
+def columns(arrays: dict[str, Array]) -> Columns:
+    """All rows of the arrays, in the order of the arrays."""
+    return Columns.concat([placed(arrays), loose(arrays), unplaced(arrays)])
+
+
+def placed(arrays: dict[str, Array], at: Ints | None = None, kind: Array | None = None) -> Columns:
+    """Rows of the arrangement; with `at` and `kind` those at given positions."""
+    blocks = arrays["block_tiles"]
+    starts = arrays["run_start"][arrays["tile_runs"][blocks]]
+    if at is None:
+        kind = np.repeat(arrays["run_kind"], np.diff(arrays["run_start"]))
+        block = np.repeat(np.arange(len(blocks) - 1), np.diff(starts))
+        where: Any = slice(None)
+    else:
+        block = np.searchsorted(starts, at, side="right") - 1
+        where = at
+    entry = arrays["dict_start"][block] + arrays["code"][where]
+    return Columns.trusted(
+        lon=arrays["lon"][where],
+        lat=arrays["lat"][where],
+        time=arrays["time"][where] + arrays["base"][0],
+        kind=kind,
+        unit=arrays["dict_unit"][entry],
+        located=arrays["dict_located"][entry],
+    )
+
+
+def loose(arrays: dict[str, Array]) -> Columns:
+    """Rows with a point far outside the usual time."""
+    return Columns.trusted(**{name: arrays[f"loose_{name}"] for name in _LOOSE})
+
+
+def unplaced(arrays: dict[str, Array], part: slice = slice(None)) -> Columns:
+    """Rows without a point, by unit."""
+    found = {name: arrays[f"unplaced_{name}"][part] for name in _UNPLACED}
+    nowhere = np.full(len(found["time"]), np.nan)
+    return Columns.trusted(lon=nowhere, lat=nowhere, **found)
+
+
+# from here on: helpers ---------------------------------------------------------------------------
+def _usual(rows: Columns, spec: Spec) -> npt.NDArray[np.bool_]:
+    """Rows whose time is no stray."""
+    n = len(rows)
+    if not n:
+        return np.ones(0, dtype=np.bool_)
+    middle = int(np.partition(rows.time, n // 2)[n // 2])
+    ok = abs(rows.time - middle) < _REACH * DAY
+    counts = np.unique(_blocks(rows)[0], return_counts=True)[1]
+    cells = int((counts >= _SMALL).sum()) * len(spec.kinds)
+    if n >= _STRAY and cells * int(np.ptp(rows.time[ok]) // DAY + 3) > CUBE_MOST:
+        spare = n // _STRAY
+        ends = np.partition(rows.time, (spare, n - 1 - spare))
+        # by whole days, so that equal times stay together
+        low, high = ends[spare] // DAY * DAY, (ends[n - 1 - spare] // DAY + 1) * DAY
+        ok &= (rows.time >= low) & (rows.time < high)
+    return ok
+
+
+def _blocks(rows: Columns) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+    """Block key and tile inside the block of every row."""
+    key = np.empty(len(rows), dtype=np.int32)
+    tile = np.empty(len(rows), dtype=np.uint8)
+    for first in range(0, len(rows), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        # all coordinates here are positive: cutting off is rounding down
+        x = ((rows.lon[part] + 180.0) * TILES_PER_DEGREE).astype(np.int32)
+        y = ((rows.lat[part] + 90.0) * TILES_PER_DEGREE).astype(np.int32)
+        key[part] = (y // SIDE) * BLOCK_COLUMNS + x // SIDE
+        tile[part] = (y % SIDE) * SIDE + x % SIDE
+    return key, tile
+
+
+def _order(rows: Columns, base: int) -> tuple[Ints, Ints, npt.NDArray[np.int32]]:
+    """Order of the rows, the sorted keys (block rank, tile, kind), and the block keys."""
+    block, tile = _blocks(rows)
+    block_key = np.unique(block)
+    rank = np.searchsorted(block_key, block).astype(np.int64)
+    del block
+    place = (rank << 16) | (tile.astype(np.int64) << 8) | rows.kind
+    del rank, tile
+    bits = int(np.ptp(rows.time)).bit_length() if len(rows) else 0
+    if len(block_key).bit_length() + 16 + bits < 64:
+        key = (place << bits) | (rows.time - base)
+        order = np.argsort(key)
+        key = key[order]
+        same = key[1:] == key[:-1]
+    else:
+        order = np.lexsort([rows.time, place])
+        key = place[order]
+        time = rows.time[order]
+        same = (key[1:] == key[:-1]) & (time[1:] == time[:-1])
+    del key
+    if same.any():
+        # rows alike in place, kind and time: the rest decides, so that no order is left to chance
+        tied = np.append(False, same) | np.append(same, False)
+        group = np.cumsum(~np.append(False, same))[tied]
+        at = order[tied]
+        rest = (rows.located[at], rows.unit[at], rows.lat[at] + 0.0, rows.lon[at] + 0.0, group)
+        order[tied] = at[np.lexsort(rest)]
+    return order, place[order], block_key
+
+
+def _index(rows: Columns, spec: Spec) -> dict[str, Array]:
+    n = len(rows)
+    base = int(rows.time.min()) if n else 0
+    order, place, block_key = _order(rows, base)
+    time = (rows.time - base).astype(np.uint32)[order]
+    out: dict[str, Array] = {"base": np.array([base]), "block_key": block_key}
+    out["lon"], out["lat"], out["time"] = rows.lon[order] + 0.0, rows.lat[order] + 0.0, time
+    run = np.flatnonzero(np.diff(place, prepend=-1))
+    tile_of_run = place[run] >> 8
+    tile = np.flatnonzero(np.diff(tile_of_run, prepend=-1))
+    block_of_tile = tile_of_run[tile] >> 8
+    out["run_kind"] = (place[run] & 255).astype(np.uint8)
+    out["run_start"] = np.append(run, n).astype(np.uint32)
+    out["tile_id"] = (tile_of_run[tile] & 255).astype(np.uint8)
+    out["tile_runs"] = np.append(tile, len(run)).astype(np.uint32)
+    first = np.searchsorted(block_of_tile, np.arange(len(block_key) + 1))
+    out["block_tiles"] = first.astype(np.uint32)
+    rank = place >> 16
+    out |= _dictionary(rank, rows.unit[order], rows.located[order], len(block_key))
+    kind = (place & 255).astype(np.uint8)
+    del place, order
+    out |= _cube(rank, kind, time, base, len(block_key), spec)
+    return out
+
+
+def _dictionary(
+    rank: Ints, unit: npt.NDArray[np.int32], located: npt.NDArray[np.uint8], blocks: int
+) -> dict[str, Array]:
+    tag = (rank << 40) | (unit.astype(np.int64) << 8) | located
+    order = np.argsort(tag)
+    tag = tag[order]
+    new = np.diff(tag, prepend=-1) != 0
+    entry = tag[new]
+    start = np.searchsorted(entry >> 40, np.arange(blocks + 1))
+    most = int(np.diff(start).max()) if blocks else 0
+    code = np.empty(len(tag), dtype=np.uint16 if most <= 1 << 16 else np.uint32)
+    code[order] = np.cumsum(new) - 1 - start[tag >> 40]
+    return {
+        "code": code,
+        "dict_start": start.astype(np.uint32),
+        "dict_unit": ((entry >> 8) & 0x7FFFFFFF).astype(np.int32),
+        "dict_located": (entry & 255).astype(np.uint8),
+    }
+
+
+def _cube(  # noqa: PLR0917 columns of one table
+    rank: Ints,
+    kind: npt.NDArray[np.uint8],
+    time: npt.NDArray[np.uint32],
+    base: int,
+    blocks: int,
+    spec: Spec,
+) -> dict[str, Array]:
+    kinds = len(spec.kinds)
+    counts = np.bincount(rank, minlength=blocks)
+    row = np.full(blocks, -1, dtype=np.int32)
+    row[counts >= _SMALL] = np.arange((counts >= _SMALL).sum())
+    held = int((counts >= _SMALL).sum())
+    last = base + (int(time.max()) if len(time) else 0)
+    days = calendar(spec.time_zone, base, last)
+    low = int(np.searchsorted(days.edges, base, side="right")) - 1
+    high = int(np.searchsorted(days.edges, last, side="right"))
+    day_edge = days.edges[low : high + 1].copy()
+    step = 1
+    while step < _LONGEST and held * kinds * (-(-(len(day_edge) - 1) // step) + 1) > CUBE_MOST:
+        step *= 2
+    step_edge = day_edge[::step]
+    if step_edge[-1] != day_edge[-1]:
+        step_edge = np.append(step_edge, day_edge[-1])
+    steps = len(step_edge) - 1
+    there = row[rank] >= 0
+    flat = row[rank[there]].astype(np.int64) * kinds + kind[there]
+    key = np.sort((flat << 32) | time[there])
+    flat, second = key >> 32, (key & 0xFFFFFFFF) + base
+    del key, there
+    cube = np.zeros((steps + 1) * held * kinds, dtype=np.uint32)
+    low16, high8 = np.empty(len(flat), np.uint16), np.empty(len(flat), np.uint8)
+    for first in range(0, len(flat), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        at = np.searchsorted(step_edge, second[part], side="right") - 1
+        since = second[part] - step_edge[at]
+        low16[part], high8[part] = since & 0xFFFF, since >> 16
+        place = np.sort((at + 1) * (held * kinds) + flat[part])
+        new = np.flatnonzero(np.diff(place, prepend=-1))
+        cube[place[new]] += np.diff(new, append=len(place)).astype(np.uint32)
+    shaped = cube.reshape(steps + 1, held, kinds)
+    np.cumsum(shaped, axis=0, dtype=np.uint32, out=shaped)
+    return {
+        "cube": shaped,
+        "cube_row": row,
+        "step_edge": step_edge.copy(),
+        "day_edge": day_edge,
+        "part_start": np.searchsorted(flat, np.arange(held * kinds + 1)).astype(np.uint32),
+        "part_low": low16,
+        "part_high": high8,
+    }
