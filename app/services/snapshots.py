@@ -240,7 +240,7 @@ def _build(
     event_changes.adopt(engine)
     with engine.connect() as connection:
         version = newest_version(connection, pack)
-        extra = _allowed_kinds(connection, pack)
+        extra = allowed_kinds(connection, pack)
         guess = connection.scalar(
             sa.text("select reltuples::bigint from pg_class where oid = 'event'::regclass")
         )
@@ -262,8 +262,8 @@ def _build(
         {
             "pack": pack, "version": version.id, "zone": zone, "made_by": "build",
             "taken": everything.moment.taken, "server": everything.moment.server,
-            "read_at": everything.moment.at, "newest": _newest(rows),
-            "elsewhere": int(np.count_nonzero(rows.located == _ELSEWHERE)),
+            "read_at": everything.moment.at, "newest": newest(rows),
+            "elsewhere": elsewhere(rows),
         },
     )  # fmt: skip
 
@@ -289,6 +289,9 @@ def _compact(
             connection, pack, version.id,
             since=base.taken, taken=moment.taken, kinds=snapshot.spec.kinds,
         )  # fmt: skip
+        last = max(filter(None, (base.newest, newest(changes.added))), default=None)
+        if len(changes.removed):
+            last = newest_stored(connection, pack)
     if not len(changes):
         return None
     if changes.kinds != snapshot.spec.kinds or len(changes) > base.events:
@@ -299,23 +302,18 @@ def _compact(
     except SnapshotError:
         # it does not hold what the database says it held: the database is right
         return _build(engine, data_dir, pack, zone, progress)
-    newest = _newest_stored(engine, pack) if len(changes.removed) else None
-    elsewhere = [
-        int(np.count_nonzero(rows.located == _ELSEWHERE))
-        for rows in (changes.added, changes.removed)
-    ]
     return _publish(
         engine, data_dir, merged, progress,
         {
             "pack": pack, "version": version.id, "zone": zone, "made_by": "compact",
             "taken": moment.taken, "server": moment.server, "read_at": moment.at,
-            "newest": newest or max(filter(None, (base.newest, _newest(changes.added))), default=None),
-            "elsewhere": base.elsewhere + elsewhere[0] - elsewhere[1],
+            "newest": last,
+            "elsewhere": base.elsewhere + elsewhere(changes.added) - elsewhere(changes.removed),
         },
     )  # fmt: skip
 
 
-def _allowed_kinds(connection: sa.Connection, pack: str) -> tuple[str, ...]:
+def allowed_kinds(connection: sa.Connection, pack: str) -> tuple[str, ...]:
     """Kinds the feeds of a pack may bring, so that asking for one without events is no error."""
     found: set[str] = set()
     for body in connection.scalars(
@@ -328,19 +326,25 @@ def _allowed_kinds(connection: sa.Connection, pack: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _newest(rows: Columns) -> datetime | None:
+def newest(rows: Columns) -> datetime | None:
+    """Time of the newest row, to the second; None: there is no row."""
     return datetime.fromtimestamp(int(rows.time.max()), UTC) if len(rows) else None
 
 
-def _newest_stored(engine: sa.Engine, pack: str) -> datetime | None:
-    with engine.connect() as connection:
-        found: datetime | None = connection.scalar(
-            sa.text(
-                "select date_trunc('second', max(e.occurred_at)) from event e "
-                "join event_source s on s.id = e.source_id and s.pack = :pack"
-            ),
-            {"pack": pack},
-        )
+def elsewhere(rows: Columns) -> int:
+    """Events that were located in another boundary version."""
+    return int(np.count_nonzero(rows.located == _ELSEWHERE))
+
+
+def newest_stored(connection: sa.Connection, pack: str) -> datetime | None:
+    """Time of the newest event of a pack as it is stored, to the second."""
+    found: datetime | None = connection.scalar(
+        sa.text(
+            "select date_trunc('second', max(e.occurred_at)) from event e "
+            "join event_source s on s.id = e.source_id and s.pack = :pack"
+        ),
+        {"pack": pack},
+    )
     return found
 
 
