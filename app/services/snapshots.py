@@ -125,15 +125,21 @@ def trouble(data_dir: Path, one: Published) -> str | None:
     return None if size == one.bytes else f"{folder} has {size} bytes, not {one.bytes}"
 
 
-def why_renew(connection: sa.Connection, data_dir: Path, pack: str, zone: str) -> str | None:
-    """Reason for making a new snapshot of a pack; None: the present one will do."""
+def why_renew(
+    connection: sa.Connection, data_dir: Path, pack: str, zone: str, delta_rows: int = DELTA_ROWS
+) -> str | None:
+    """Reason for making a new snapshot of a pack; None: the present one will do.
+
+    One is made where there is none for the newest boundaries, where its files are visibly wrong,
+    and when `delta_rows` rows or 0.5 % of the events changed, whichever is more.
+    """
     version = newest_version(connection, pack)
     there = published(connection, pack, version.id, zone)
     if not there:
         return "there is no snapshot yet"
     if (wrong := trouble(data_dir, there[0])) is not None:
         return wrong
-    limit = max(DELTA_ROWS, int(there[0].events * DELTA_SHARE))
+    limit = max(delta_rows, int(there[0].events * DELTA_SHARE))
     changed = event_changes.count_changes(connection, pack, there[0].taken, limit)
     return f"{changed:,} changed events or more" if changed >= limit else None
 
@@ -183,9 +189,15 @@ def compact(
 
 
 def renew(
-    engine: sa.Engine, data_dir: Path, pack: str, zone: str, progress: Progress = silent,
-    *, wait: bool = True,
-) -> Published | None:  # fmt: skip
+    engine: sa.Engine,
+    data_dir: Path,
+    pack: str,
+    zone: str,
+    progress: Progress = silent,
+    *,
+    delta_rows: int = DELTA_ROWS,
+    wait: bool = True,
+) -> Published | None:
     """`compact` when there is a reason to (see `why_renew`), else nothing.
 
     Parameters
@@ -193,14 +205,17 @@ def renew(
     wait : bool
         False: leave it to the process that is making snapshots at the moment, if there is one.
     """
-    with engine.connect() as connection:
-        if why_renew(connection, data_dir, pack, zone) is None:
-            return None
+
+    def reason() -> str | None:
+        with engine.connect() as connection:
+            return why_renew(connection, data_dir, pack, zone, delta_rows)
+
+    if reason() is None:
+        return None
     try:
         with making(engine, progress, wait=wait):
-            with engine.connect() as connection:  # another one may just have done it
-                if why_renew(connection, data_dir, pack, zone) is None:
-                    return None
+            if reason() is None:  # another one has just done it
+                return None
             return _compact(engine, data_dir, pack, zone, progress)
     except Busy:
         return None
