@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
@@ -15,16 +16,19 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware.gzip import GZipMiddleware
 
 from app.api import assessments, exports, handlers, meta, pages, runs, tiles, units
-from app.api.dependencies import known_parameters
+from app.api import areas as areas_api
+from app.api.dependencies import Store, known_parameters
 from app.api.envelope import Envelope
 from app.api.fast_values import FastValues
 from app.database import make_engine, resolve_url
 from app.security.doorkeeper import Doorkeeper
 from app.services.accounts_doors import Doors
+from app.services.areas import Areas, warm
 from app.services.caches import Caches
 from app.services.kept import Kept
 from app.services.manifest import VERSION
 from app.services.run_watch import ACCOUNTS, RUNS, RunWatch
+from app.services.snapshot_keeper import Keeper
 from app.settings import Settings, load
 
 DESCRIPTION = """A five-colour risk map: exposure-adjusted, small-count-safe, and able to say why.
@@ -43,6 +47,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     url = await run_in_threadpool(resolve_url, settings)
     app.state.engine = make_engine(url, settings.database)
     app.state.caches = Caches()
+    store = Store(app.state.engine, app.state.caches, settings.database.statement_timeout_ms)
+    app.state.areas = Areas(store.read, app.state.caches, settings.data_dir, settings.time_zone)
+    keeper = Keeper(app.state.engine, url, settings, partial(warm, app.state.areas))
+    keeper.start()
     app.state.doors.open(app.state.engine)
     watch = RunWatch(url, {RUNS: app.state.kept, ACCOUNTS: app.state.doors.known})
     watch.start()
@@ -50,6 +58,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         await run_in_threadpool(watch.stop)
+        await run_in_threadpool(keeper.stop)
         app.state.engine.dispose()
 
 
@@ -79,6 +88,7 @@ def create_app(settings: Settings) -> FastAPI:
     for part in (meta, runs, assessments, exports, units, tiles):
         app.include_router(part.router)
     pages.install(app)
+    app.include_router(areas_api.router)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)
     app.add_middleware(FastValues)  # outside of compression: values are kept compressed
     tiles.install(app)  # so are tiles

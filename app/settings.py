@@ -117,6 +117,25 @@ class AccountSettings(BaseSettings):
         return f"{parts.scheme}://{parts.netloc}".lower()
 
 
+class CubeSettings(BaseSettings):
+    """How the snapshots for counting areas are kept (`WUSETU_CUBE_…`)."""
+
+    model_config = SettingsConfigDict(env_prefix="WUSETU_CUBE_")
+
+    check_seconds: float = Field(
+        default=15,
+        ge=0,
+        le=86_400,
+        description="Pause between two looks of the server at what changed; 0: it never looks",
+    )
+    delta_rows: int = Field(
+        default=20_000,
+        ge=1,
+        le=10_000_000,
+        description="Changed rows (or 0.5 % of the events, whichever is more) until a new snapshot",
+    )
+
+
 class Settings(BaseSettings):
     """Everything (`WUSETU_…`)."""
 
@@ -128,6 +147,7 @@ class Settings(BaseSettings):
     time_zone: str = Field(default="Asia/Shanghai", description="Calendar of the periods")
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     server: ServerSettings = Field(default_factory=ServerSettings)
+    cube: CubeSettings = Field(default_factory=CubeSettings)
     access: Literal["single", "accounts"] = Field(
         default="single",
         description="single: whoever is at this machine, loopback only; accounts: everyone logs in",

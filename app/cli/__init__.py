@@ -12,6 +12,7 @@ from app.errors import WusetuError
 COMMANDS = {
     "assess": "app.cli.assess",
     "boundaries": "app.cli.boundaries",
+    "cube": "app.cli.cube",
     "db": "app.cli.db",
     "events": "app.cli.events",
     "export": "app.cli.export",
