@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.gzip import GZipMiddleware
 
-from app.api import assessments, exports, handlers, meta, pages, runs, tiles, units
+from app.api import assessments, cells, exports, handlers, meta, pages, runs, tiles, units
 from app.api import areas as areas_api
 from app.api.dependencies import Store, known_parameters
 from app.api.envelope import Envelope
@@ -85,7 +85,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.kept = Kept()
     app.state.doors = Doors(settings.accounts)
     handlers.install(app)
-    for part in (meta, runs, assessments, exports, units, tiles):
+    for part in (meta, runs, assessments, cells, exports, units, tiles):
         app.include_router(part.router)
     pages.install(app)
     app.include_router(areas_api.router)

@@ -1,6 +1,6 @@
 """H3 cells: keys of points, the cells of a map, and what of each unit lies in which cell.
 
-May import numpy, numba, pyarrow, shapely and h3ronpy. Pure. The cell of a point is always computed
+May import numpy, pyarrow, shapely, h3ronpy and, to compile, `geo.deb`. Pure. The cell of a point is always computed
 from the point at the wanted resolution: a parent cell is another one for 6.4 % of points, because
 children do not fill their parents exactly.
 
@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import h3ronpy
-import h3ronpy.vector
-import numba
+import h3ronpy  # type: ignore[import-untyped]
+import h3ronpy.vector  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import shapely
+
+from geo.deb import compiled
 
 RESOLUTIONS = (6, 7, 8, 9, 10)
 """Resolutions that are assessed: cells of about 36, 5.2, .74, .11 and .015 km²."""
@@ -297,7 +298,7 @@ def _areas(
     return area, total
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _convex(corners: Floats, start: Ints) -> npt.NDArray[np.bool_]:
     """Whether each cell turns left at all of its corners."""
     found = np.ones(start.size - 1, np.bool_)
@@ -315,8 +316,8 @@ def _convex(corners: Floats, start: Ints) -> npt.NDArray[np.bool_]:
     return found
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _clip_all(
+@compiled
+def _clip_all(  # noqa: PLR0917 - numba calls it positionally
     xy: Floats,
     ring_start: Ints,
     exterior: npt.NDArray[np.bool_],

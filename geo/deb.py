@@ -173,7 +173,7 @@ def memory(  # noqa: PLR0917 - numba calls it positionally
 
 
 @compiled
-def replay(
+def replay(  # noqa: PLR0917 - numba calls it positionally
     observed: Floats,
     expected: Floats,
     alpha: Floats,
@@ -183,7 +183,7 @@ def replay(
     memory_max: float,
     log_high: float,
 ) -> tuple[Floats, Floats, Floats, npt.NDArray[np.uint8]]:
-    """Steps 1–3 of METHODS 3 with the strengths of the prior already known.
+    """Run steps 1–3 of METHODS 3 with the strengths of the prior already known.
 
     What `recurse` says of one unit depends on the others only through `alpha`; with it the unit's
     own history is enough.

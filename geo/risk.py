@@ -386,7 +386,7 @@ def replay(
     alpha: npt.ArrayLike,
     parameters: DebParameters | None = None,
 ) -> tuple[Floats, Floats, Floats, Bytes]:
-    """What the filter knew of single units, from their own counts and the α it fitted.
+    """Work out again what the filter knew of single units, from their own counts and the α it fitted.
 
     A unit's history meets the others' only in α, so the answer is that of `filter_expected` on
     the whole panel, to the last digit.

@@ -95,8 +95,14 @@ def polygon_commands(geoms: Geoms, origin: Int) -> list[bytes]:
     if not len(rings.xy):
         return [b""] * len(geoms)
     local = rings.xy - np.repeat(origin[rings.feature], rings.length, axis=0)
-    shifted = Rings(local, rings.length, rings.polygon, rings.hole, rings.feature, rings.n)
-    return _commands(shifted.cleaned().oriented())
+    return ring_commands(
+        Rings(local, rings.length, rings.polygon, rings.hole, rings.feature, rings.n)
+    )
+
+
+def ring_commands(rings: Rings) -> list[bytes]:
+    """Geometry field of each polygon feature, from rings in units of their tile."""
+    return _commands(rings.cleaned().oriented())
 
 
 def _commands(rings: Rings) -> list[bytes]:

@@ -80,6 +80,21 @@ class LevelInfo(Model):
     )
 
 
+class CellInfo(Model):
+    """H3 cells of one resolution, assessed."""
+
+    res: int = Field(description="H3 resolution")
+    count: int = Field(description="Cells on the map; feature ids run from 1")
+    tiles: str = Field(description="Address template {z}/{x}/{y} of the geometry tiles; immutable")
+    min_zoom: int = Field(description="First zoom at which this resolution is shown")
+    max_zoom: int = Field(description="Last zoom at which this resolution is shown")
+    tiles_min_zoom: int
+    tiles_max_zoom: int = Field(description="Tiles are enlarged beyond")
+    inside: int = Field(description="Events with a point in one of these cells")
+    outside: int = Field(description="Events with a point in a cell off the map")
+    no_point: int = Field(description="Events without a point; with the other two all of the run")
+
+
 class ColourRuleInfo(Model):
     """The rule behind the colours, thresholds as in the scene."""
 
@@ -103,6 +118,7 @@ class MapInfo(Model):
     time_zone: str
     bounds: tuple[float, float, float, float] = Field(description="West south east north, degrees")
     levels: list[LevelInfo]
+    cells: list[CellInfo] = Field(description="Resolutions of H3 cells, coarse first; may be none")
     kinds: list[KindInfo]
     measures: list[MeasureInfo]
     periods: dict[Period, list[PeriodInfo]]
@@ -298,6 +314,47 @@ class Summary(Model):
     class_trend: list[dict[Colour, int]] = Field(description="Class counts per period, in order")
     located: dict[str, Any]
     grid_share: float | None
+
+
+class CellChunk(Model):
+    """Cells whose values travel together."""
+
+    chunk: str = Field(description="Name: H3 index of their common ancestor, hexadecimal")
+    first_id: int = Field(description="Feature id of the first; ids are contiguous")
+    count: int
+    bounds: tuple[float, float, float, float] = Field(description="West south east north")
+
+
+class CellCounts(Model):
+    """Cells of each class; a cell belongs to the unit that holds most of it."""
+
+    run: int
+    res: int
+    kind: str
+    period: Period
+    start: date
+    within: str | None
+    counts: list[ClassCount]
+
+
+class CellPart(Model):
+    """A leaf unit's part in a cell."""
+
+    unit: UnitBrief
+    share_of_unit: float = Field(description="Part of the unit's area in the cell, 0–1")
+    km2: float
+
+
+class CellWhy(Model):
+    """Why a cell has its colour."""
+
+    cell: str = Field(description="H3 index, hexadecimal")
+    res: int
+    centre: tuple[float, float] = Field(description="Longitude, latitude")
+    area_km2: float
+    inside: float = Field(description="Part of the cell inside the map, 0–1")
+    parts: list[CellPart] = Field(description="Units its exposure comes from, largest part first")
+    why: Why = Field(description="As of a unit; `unit` is the cell, its code the H3 index")
 
 
 class SearchHit(Model):

@@ -56,6 +56,7 @@ class Caches:
         from app.services.ranking import RankedArea
         from app.services.runs import RunFacts
         from app.services.units import UnitTable
+        from tiles.cells import CellLayer
 
         self.runs: Lru[RunFacts] = Lru(64)
         self.units: Lru[UnitTable] = Lru(8)
@@ -64,4 +65,7 @@ class Caches:
         self.payloads: Lru[tuple[bytes, bytes]] = Lru(512)
         # 12 bytes per cell: 17 MB for a city at resolution 10
         self.cells: Lru[Places] = Lru(16)
+        self.cell_layers: Lru[CellLayer] = Lru(16)
+        # 10 to 40 kB each
+        self.cell_tiles: Lru[bytes] = Lru(512)
         self.bounds: Lru[tuple[float, float, float, float]] = Lru(64)

@@ -104,17 +104,20 @@ def members(panel: Panel, where: Ints) -> Panel:
     return Panel(row[kept], panel.counts.take(kept), panel.shares[:, where], panel.reference[where])
 
 
-def assess_panel(panel: Panel, scene: Scene, bounds: Sequence[int]) -> Iterator[Assessed]:
+def assess_panel(
+    panel: Panel, scene: Scene, kinds: Sequence[str], bounds: Sequence[int]
+) -> Iterator[Assessed]:
     """All kinds, then `overall`, of one reference area (METHODS 2–5).
 
-    Says the same as `assess.assess_area` on dense counts.
+    Says the same as `assess.assess_area` on dense counts. `kinds` is the order of the counts and
+    shares: that of the run, for a scene read back from the database has forgotten its own.
     """
     parameters = risk.DebParameters(**scene.filter.model_dump())
     rule = risk.ColourRule.from_rows(scene.colour_rule.rows(), scene.colour_rule.version)
     n, periods = panel.shares.shape[1], len(bounds)
-    rates = np.empty((len(scene.kinds), periods))
+    rates = np.empty((len(kinds), periods))
     red = np.zeros((periods, n), bool)
-    for at, kind in enumerate(scene.kinds):
+    for at, kind in enumerate(kinds):
         observed = panel.dense(at, bounds, slice(0, n))
         found = risk.filter_panel(observed, panel.shares[at], parameters)
         alpha = risk.unit_alpha(found.alpha, found.flags, parameters)
@@ -122,7 +125,7 @@ def assess_panel(panel: Panel, scene: Scene, bounds: Sequence[int]) -> Iterator[
         red |= colour == risk.RED
         rates[at] = found.rate
         yield Assessed(kind, colour, theta, found.rate, found.alpha, found.flags)
-    harm = [kind.harm for kind in scene.kinds.values()]
+    harm = [scene.kinds[kind].harm for kind in kinds]
     weighed, base = np.empty((periods, n)), np.empty((periods, n))
     for a in range(0, n, BLOCK):
         block = slice(a, min(a + BLOCK, n))
@@ -176,7 +179,7 @@ def kind_weights(facts: RunFacts) -> Floats:
 
 
 def leaf_references(table: UnitTable, leaves: npt.NDArray[np.int32], level: str | None) -> Ints:
-    """Reference area of each leaf: its ancestor of the scene's level, 0 the whole map."""
+    """Find the reference area of each leaf: its ancestor of the scene's level, 0 the whole map."""
     if level is None or level not in table.levels:
         return np.zeros(len(leaves), np.int64)
     column = table.levels.index(level)
@@ -245,7 +248,7 @@ def publish(
         layers: dict[str, tuple[Bytes, Bytes]] = {}
         for area in areas:
             where = np.flatnonzero(panel.reference == area)
-            for found in assess_panel(members(panel, where), facts.scene, bounds):
+            for found in assess_panel(members(panel, where), facts.scene, facts.kinds, bounds):
                 progress(f"cells {grid.res}, {period}", done, total)
                 writer.rate(int(area), period, found, where)
                 if len(areas) == 1:

@@ -6,6 +6,7 @@ themselves, and kept with the run: what is assessed later is assessed from the s
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -132,7 +133,7 @@ def chunked(counts: CellCounts, res: int) -> Iterator[tuple[int, CellCounts]]:
         return
     names = h3.ancestors(counts.cell, max(0, res - h3.CHUNK_STEPS))
     edges = [0, *(np.flatnonzero(np.diff(names)) + 1).tolist(), len(names)]
-    for a, b in zip(edges, edges[1:], strict=False):
+    for a, b in itertools.pairwise(edges):
         yield int(names[a]), counts.take(slice(a, b))
 
 
@@ -157,7 +158,7 @@ def store(connection: sa.Connection, run: int, points: Points) -> None:
 
 
 def load(connection: sa.Connection, run: int, res: int, chunk: int | None = None) -> CellCounts:
-    """Counts of a run at one resolution, of one chunk or all."""
+    """Read the counts of a run at one resolution, of one chunk or all."""
     blobs = connection.execute(
         sa.text(
             "select counts from run_cell_count where run_id = :run and res = :res "

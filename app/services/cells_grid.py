@@ -95,7 +95,7 @@ def expected_cells(connection: sa.Connection, version_id: int, res: int) -> int:
     ).one()
     if row.area is None:
         return 0
-    return round(row.area / h3.area_km2(row.x, row.y, res))
+    return int(row.area / h3.area_km2(row.x, row.y, res))
 
 
 def cut(cells: h3.Cells, res: int) -> tuple[Chunk, ...]:

@@ -17,6 +17,7 @@ from app.api.models import (
     MeasureInfo,
     Words,
 )
+from app.services import cells_lookup
 from app.services.caches import Caches
 from app.services.runs import RunFacts, run_facts
 from app.services.scenes import OVERALL, Title
@@ -37,7 +38,8 @@ OVERALL_TITLE = Words(zh="综合", en="Overall")
 NEWEST = """
 select run.id, run.pack, run.boundary_version_id as version, label, title_zh, title_en, approximate,
   coalesce((select jsonb_object_agg(level, jsonb_build_array(digest, min_zoom, max_zoom))
-            from tile_archive where boundary_version_id = run.boundary_version_id), '{}') as archives
+            from tile_archive where boundary_version_id = run.boundary_version_id), '{}') as archives,
+  (select array_agg(res order by res) from run_cell where run_id = run.id) as cells
 from run join boundary_version on boundary_version.id = run.boundary_version_id
 where run.status = 'published' and run.id = (
   select max(id) from run as other where other.pack = run.pack and other.status = 'published')
@@ -52,7 +54,7 @@ def newest_runs(connection: sa.Connection) -> list[sa.Row[Any]]:
 
 def manifest_etag(rows: list[sa.Row[Any]]) -> str:
     """Weak ETag: changes when a run is published or pruned or an archive is rebuilt."""
-    facts = repr([VERSION, *((row.id, sorted(row.archives.items())) for row in rows)])
+    facts = repr([VERSION, *((row.id, row.cells, sorted(row.archives.items())) for row in rows)])
     return f'W/"{hashlib.sha256(facts.encode()).hexdigest()[:24]}"'
 
 
@@ -130,6 +132,7 @@ def _map(connection: sa.Connection, caches: Caches, row: sa.Row[Any]) -> MapInfo
         time_zone=facts.time_zone,
         bounds=bounds,
         levels=_levels(facts, table, row.archives),
+        cells=cells_lookup.layers(connection, facts.id),
         kinds=_kinds(facts),
         measures=[
             MeasureInfo(

@@ -184,6 +184,126 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/runs/{run}/cells/{res}/chunks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Chunks in which values of cells travel
+         * @description Name, feature ids and bounds of every chunk: what is on the screen is asked for.
+         */
+        get: operations["cellChunks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{run}/cells/{res}/values/{kind}/{period}/{ord}/{chunk}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Colours and relative risks of a chunk of cells, two bytes per cell
+         * @description Answer as for the units of a level; byte `i` belongs to cell `first_id + i` of the chunk.
+         */
+        get: operations["cellValues"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{run}/cells/{res}/counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Cells of each class
+         * @description Legend counts of the whole map or of the cells that belong to a unit.
+         */
+        get: operations["cellCounts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{run}/cells/{cell}/why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Why a cell has its colour
+         * @description Observed, expected, memory, relative risk with interval, and the units it lies in.
+         */
+        get: operations["cellWhy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{run}/cells/{cell}/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All periods of one cell and kind
+         * @description Observed and expected counts, relative risk with interval and colour, in order.
+         */
+        get: operations["cellSeries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/tiles/cells/{digest}/{z}/{x}/{y}.mvt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Cells as a vector tile
+         * @description Shapes only, with `cell` (H3 index) and `code` (the unit it belongs to); immutable.
+         */
+        get: operations["cellTile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/runs/{run}/export.csv": {
         parameters: {
             query?: never;
@@ -368,6 +488,162 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * CellChunk
+         * @description Cells whose values travel together.
+         */
+        CellChunk: {
+            /**
+             * Chunk
+             * @description Name: H3 index of their common ancestor, hexadecimal
+             */
+            chunk: string;
+            /**
+             * First Id
+             * @description Feature id of the first; ids are contiguous
+             */
+            first_id: number;
+            /** Count */
+            count: number;
+            /**
+             * Bounds
+             * @description West south east north
+             */
+            bounds: [
+                number,
+                number,
+                number,
+                number
+            ];
+        };
+        /**
+         * CellCounts
+         * @description Cells of each class; a cell belongs to the unit that holds most of it.
+         */
+        CellCounts: {
+            /** Run */
+            run: number;
+            /** Res */
+            res: number;
+            /** Kind */
+            kind: string;
+            /**
+             * Period
+             * @enum {string}
+             */
+            period: "month" | "quarter" | "year";
+            /**
+             * Start
+             * Format: date
+             */
+            start: string;
+            /** Within */
+            within: string | null;
+            /** Counts */
+            counts: components["schemas"]["ClassCount"][];
+        };
+        /**
+         * CellInfo
+         * @description H3 cells of one resolution, assessed.
+         */
+        CellInfo: {
+            /**
+             * Res
+             * @description H3 resolution
+             */
+            res: number;
+            /**
+             * Count
+             * @description Cells on the map; feature ids run from 1
+             */
+            count: number;
+            /**
+             * Tiles
+             * @description Address template {z}/{x}/{y} of the geometry tiles; immutable
+             */
+            tiles: string;
+            /**
+             * Min Zoom
+             * @description First zoom at which this resolution is shown
+             */
+            min_zoom: number;
+            /**
+             * Max Zoom
+             * @description Last zoom at which this resolution is shown
+             */
+            max_zoom: number;
+            /** Tiles Min Zoom */
+            tiles_min_zoom: number;
+            /**
+             * Tiles Max Zoom
+             * @description Tiles are enlarged beyond
+             */
+            tiles_max_zoom: number;
+            /**
+             * Inside
+             * @description Events with a point in one of these cells
+             */
+            inside: number;
+            /**
+             * Outside
+             * @description Events with a point in a cell off the map
+             */
+            outside: number;
+            /**
+             * No Point
+             * @description Events without a point; with the other two all of the run
+             */
+            no_point: number;
+        };
+        /**
+         * CellPart
+         * @description A leaf unit's part in a cell.
+         */
+        CellPart: {
+            unit: components["schemas"]["UnitBrief"];
+            /**
+             * Share Of Unit
+             * @description Part of the unit's area in the cell, 0–1
+             */
+            share_of_unit: number;
+            /** Km2 */
+            km2: number;
+        };
+        /**
+         * CellWhy
+         * @description Why a cell has its colour.
+         */
+        CellWhy: {
+            /**
+             * Cell
+             * @description H3 index, hexadecimal
+             */
+            cell: string;
+            /** Res */
+            res: number;
+            /**
+             * Centre
+             * @description Longitude, latitude
+             */
+            centre: [
+                number,
+                number
+            ];
+            /** Area Km2 */
+            area_km2: number;
+            /**
+             * Inside
+             * @description Part of the cell inside the map, 0–1
+             */
+            inside: number;
+            /**
+             * Parts
+             * @description Units its exposure comes from, largest part first
+             */
+            parts: components["schemas"]["CellPart"][];
+            /** @description As of a unit; `unit` is the cell, its code the H3 index */
+            why: components["schemas"]["Why"];
+        };
         /**
          * ClassCount
          * @description Units of one colour, and the change from the period before.
@@ -634,6 +910,11 @@ export interface components {
             ];
             /** Levels */
             levels: components["schemas"]["LevelInfo"][];
+            /**
+             * Cells
+             * @description Resolutions of H3 cells, coarse first; may be none
+             */
+            cells: components["schemas"]["CellInfo"][];
             /** Kinds */
             kinds: components["schemas"]["KindInfo"][];
             /** Measures */
@@ -1586,6 +1867,365 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Series"];
                 };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    cellChunks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Run number, see the manifest */
+                run: number;
+                /** @description H3 resolution */
+                res: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CellChunk"][];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    cellValues: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Run number, see the manifest */
+                run: number;
+                /** @description H3 resolution */
+                res: number;
+                /** @description Kind id or `overall` */
+                kind: string;
+                /** @description Period type */
+                period: "month" | "quarter" | "year";
+                /** @description Index of the period in the manifest */
+                ord: number;
+                /** @description Name of a chunk, see `chunks` */
+                chunk: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description `2 n` bytes, `n` the units of the level: `n` bytes colour (0 no data, 1 green, 2 blue, 3 yellow, 4 orange, 5 red), then `n` bytes relative risk (0 no data, else 128 + 16 log2 θ); byte `i` of both belongs to unit `first_id + i` of the manifest */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description The client has it already */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    cellCounts: {
+        parameters: {
+            query?: {
+                /** @description Kind id or `overall` */
+                kind?: string;
+                /** @description Period type */
+                period?: "month" | "quarter" | "year";
+                /** @description Index of the period in the manifest */
+                ord?: number;
+                /** @description Only this unit's descendants; none: the map */
+                within?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Run number, see the manifest */
+                run: number;
+                /** @description H3 resolution */
+                res: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CellCounts"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    cellWhy: {
+        parameters: {
+            query?: {
+                /** @description Kind id or `overall` */
+                kind?: string;
+                /** @description Period type */
+                period?: "month" | "quarter" | "year";
+                /** @description Index of the period in the manifest */
+                ord?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Run number, see the manifest */
+                run: number;
+                /** @description H3 index of a cell, hexadecimal */
+                cell: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CellWhy"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    cellSeries: {
+        parameters: {
+            query?: {
+                /** @description Kind id or `overall` */
+                kind?: string;
+                /** @description Period type */
+                period?: "month" | "quarter" | "year";
+            };
+            header?: never;
+            path: {
+                /** @description Run number, see the manifest */
+                run: number;
+                /** @description H3 index of a cell, hexadecimal */
+                cell: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Series"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    cellTile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description See the manifest */
+                digest: string;
+                /** @description Zoom */
+                z: number;
+                /** @description Column, from the west */
+                x: number;
+                /** @description Row, from the north */
+                y: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Vector tile, layer `cells` */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.mapbox-vector-tile": unknown;
+                };
+            };
+            /** @description No cell is in this tile */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description No such run, unit, level, kind or period */
             404: {

@@ -1,0 +1,569 @@
+"""Questions about the assessed cells of a run: which there are, values, counts, one cell.
+
+Numbers of a single cell are worked out from what the run keeps (counts, exposures of its units,
+what the filter fitted) with the kernel that made its colour; the colour itself is the stored one.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+
+from app.api.models import (
+    COLOURS,
+    CellChunk,
+    CellCounts,
+    CellInfo,
+    CellPart,
+    CellWhy,
+    ClassCount,
+    Contribution,
+    Period,
+    Series,
+    UnitBrief,
+    Why,
+)
+from app.errors import NotFound
+from app.services import cells_assess, cells_grid
+from app.services.caches import Caches
+from app.services.cells_count import load
+from app.services.cells_grid import Places, places
+from app.services.lookup import (
+    estimate,
+    flag_names,
+    number,
+    points,
+    rate_change,
+    same_last_year,
+)
+from app.services.periods import month_bounds
+from app.services.runs import RunFacts, run_facts
+from app.services.scenes import OVERALL
+from app.services.tracks import Track, parameters
+from app.services.units import UnitTable, unit_table
+from geo import cells as h3
+from geo import risk, score
+from tiles import cells as cell_tiles
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CellLayerKey:
+    """One layer of cells: a resolution in one period, seen by one kind (or `overall`)."""
+
+    res: int
+    kind: str
+    period: Period
+    ord: int
+
+
+def tile_address(digest: str) -> str:
+    """Address template of the tiles of a grid."""
+    return f"/tiles/cells/{digest}/{{z}}/{{x}}/{{y}}.mvt"
+
+
+def layers(connection: sa.Connection, run: int) -> list[CellInfo]:
+    """Resolutions a run is assessed at, coarse first; none when no event has a point."""
+    rows = connection.execute(
+        sa.text("select * from run_cell where run_id = :run order by res"), {"run": run}
+    ).all()
+    shown = cell_tiles.ranges([row.res for row in rows])
+    return [
+        CellInfo(
+            res=row.res,
+            count=row.cells,
+            tiles=tile_address(row.digest),
+            min_zoom=shown[row.res].low,
+            max_zoom=shown[row.res].high,
+            tiles_min_zoom=cell_tiles.native(row.res).low,
+            tiles_max_zoom=cell_tiles.native(row.res).high,
+            inside=row.inside,
+            outside=row.outside,
+            no_point=row.no_point,
+        )
+        for row in rows
+    ]
+
+
+def _digest(connection: sa.Connection, facts: RunFacts, res: int) -> str:
+    digest = connection.execute(
+        sa.text("select digest from run_cell where run_id = :run and res = :res"),
+        {"run": facts.id, "res": res},
+    ).scalar_one_or_none()
+    if digest is None:
+        known = connection.execute(
+            sa.text("select res from run_cell where run_id = :run order by res"), {"run": facts.id}
+        ).scalars()
+        there = ", ".join(map(str, known)) or "none"
+        raise NotFound(f"run {facts.id} has no cells of resolution {res}; there are {there}")
+    return str(digest)
+
+
+def chunks(connection: sa.Connection, caches: Caches, run: int, res: int) -> list[CellChunk]:
+    """Chunks of a run's cells with their bounds.
+
+    Raises
+    ------
+    NotFound
+        No such run or resolution.
+    """
+    facts = run_facts(connection, caches, run)
+    grid = places(connection, caches, _digest(connection, facts, res))
+    at = h3.centres(grid.cells)
+    # a cell reaches beyond its centre
+    reach = math.degrees(math.sqrt(h3.area_km2(float(at[0, 0]), float(at[0, 1]), res)) / 6371)
+    found = []
+    for chunk in grid.chunks:
+        part = at[chunk.slice]
+        wide = reach / max(0.1, math.cos(math.radians(float(np.abs(part[:, 1]).max()))))
+        found.append(
+            CellChunk(
+                chunk=f"{chunk.chunk:x}",
+                first_id=chunk.first + 1,
+                count=chunk.n,
+                bounds=(
+                    round(float(part[:, 0].min()) - wide, 5),
+                    round(float(part[:, 1].min()) - reach, 5),
+                    round(float(part[:, 0].max()) + wide, 5),
+                    round(float(part[:, 1].max()) + reach, 5),
+                ),
+            )
+        )
+    return found
+
+
+def values(
+    connection: sa.Connection, caches: Caches, run: int, layer: CellLayerKey, chunk: int
+) -> bytes:
+    """Payload of one chunk, gzip: colours, then relative risks, in the order of its cells.
+
+    Raises
+    ------
+    NotFound
+        No such run, resolution, kind, period or chunk.
+    """
+    facts = run_facts(connection, caches, run)
+    facts.kind(layer.kind)
+    facts.span(layer.period, layer.ord)
+    found = connection.execute(
+        sa.text(
+            "select payload from run_cell_value where run_id = :run and res = :res "
+            "and kind = :kind and period = :period and ord = :ord and chunk = :chunk"
+        ),
+        {"run": run, "chunk": chunk, **vars(layer)},
+    ).scalar_one_or_none()
+    if found is None:
+        _digest(connection, facts, layer.res)
+        raise NotFound(f"run {run} has no cells of resolution {layer.res} in {chunk:x}")
+    return bytes(found)
+
+
+def _colours(
+    connection: sa.Connection, grid: Places, run: int, layer: CellLayerKey
+) -> npt.NDArray[np.uint8]:
+    """Colours of all cells of a layer, (n,)."""
+    colour = np.zeros(len(grid.cells), np.uint8)
+    place = {chunk.chunk: chunk for chunk in grid.chunks}
+    rows = connection.execute(
+        sa.text(
+            "select chunk, payload from run_cell_value where run_id = :run and res = :res "
+            "and kind = :kind and period = :period and ord = :ord"
+        ),
+        {"run": run, **vars(layer)},
+    )
+    for row in rows:
+        chunk = place[row.chunk]
+        colour[chunk.slice] = np.frombuffer(gzip.decompress(row.payload), np.uint8, chunk.n)
+    return colour
+
+
+def counts(
+    connection: sa.Connection,
+    caches: Caches,
+    run: int,
+    layer: CellLayerKey,
+    within: str | None = None,
+) -> CellCounts:
+    """Cells of each class; `within`: those that belong to a unit, by the greatest part.
+
+    Raises
+    ------
+    NotFound
+        No such run, resolution, kind, period or unit.
+    """
+    facts = run_facts(connection, caches, run)
+    facts.kind(layer.kind)
+    span = facts.span(layer.period, layer.ord)
+    grid = places(connection, caches, _digest(connection, facts, layer.res))
+    before: npt.NDArray[np.int64] | None = None
+    earlier = CellLayerKey(layer.res, layer.kind, layer.period, layer.ord - 1)
+    if within is None:
+        rows = connection.execute(
+            sa.text(
+                "select ord, counts from run_cell_class where run_id = :run and res = :res "
+                "and kind = :kind and period = :period and ord between :ord - 1 and :ord"
+            ),
+            {"run": run, **vars(layer)},
+        )
+        by_ord = {row.ord: np.array(row.counts) for row in rows}
+        now, before = by_ord[layer.ord], by_ord.get(layer.ord - 1)
+        code = None
+    else:
+        table = unit_table(connection, caches, facts.version_id)
+        scope = table.find(within)
+        code = table.codes[scope - 1]
+        mine = table.ancestors[grid.owner, table.level_of[scope - 1]] == scope
+        now = np.bincount(_colours(connection, grid, run, layer)[mine], minlength=6)
+        if layer.ord:
+            before = np.bincount(_colours(connection, grid, run, earlier)[mine], minlength=6)
+    return CellCounts(
+        run=run,
+        res=layer.res,
+        kind=layer.kind,
+        period=layer.period,
+        start=span.start,
+        within=code,
+        counts=[
+            ClassCount(
+                colour=colour,
+                count=int(now[i]),
+                change=int(now[i] - before[i]) if before is not None else None,
+            )
+            for i, colour in enumerate(COLOURS)
+        ],
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Cell:
+    """A cell of a run with everything its numbers follow from."""
+
+    facts: RunFacts
+    table: UnitTable
+    res: int
+    cell: int
+    place: int
+    chunk: int
+    within: int
+    over: h3.Overlap
+    leaves: npt.NDArray[np.int32]
+    owner: int
+    reference: int
+    shares: Floats
+    exposures: Floats
+    months: npt.NDArray[np.int64]
+
+    @property
+    def brief(self) -> UnitBrief:
+        """The cell as a unit is described."""
+        name = f"{self.cell:x}"
+        return UnitBrief(
+            id=self.place + 1,
+            code=name,
+            level=f"cell{self.res}",
+            name=name,
+            name_en=None,
+            parent=self.table.codes[self.owner - 1],
+        )
+
+
+def find(connection: sa.Connection, caches: Caches, run: int, cell: int) -> _Cell:
+    """Read what the numbers of a cell follow from.
+
+    Raises
+    ------
+    NotFound
+        No such run, or the cell is none of its cells.
+    """
+    facts = run_facts(connection, caches, run)
+    res = cell >> 52 & 15
+    digest = _digest(connection, facts, res)
+    grid = places(connection, caches, digest)
+    place = int(np.searchsorted(grid.cells, np.uint64(cell)))
+    if place == len(grid.cells) or int(grid.cells[place]) != cell:
+        raise NotFound(f"cell {cell:x} is not on the map of run {run}")
+    table = unit_table(connection, caches, facts.version_id)
+    home = next(one for one in grid.chunks if one.first <= place < one.first + one.n)
+    part = cells_grid.read(connection, table, res, home.chunk)
+    over = part.over
+    at = place - home.first
+    a, b = int(over.start[at]), int(over.start[at + 1])
+    one = h3.Overlap(
+        res, over.cells[at : at + 1], np.array([0, b - a]), over.unit[a:b], over.weight[a:b],
+        over.km2[a:b],
+    )  # fmt: skip
+    exposures = cells_assess.read_leaf_exposures(connection, run, len(facts.measures))
+    unit_reference = cells_assess.leaf_references(table, part.leaves, facts.scene.reference_level)
+    reference = one.owner(unit_reference)
+    shares = h3.reference_shares(
+        one, exposures, cells_assess.kind_weights(facts), unit_reference, reference
+    )
+    counted = load(connection, run, res, home.chunk)
+    mine = counted.take(counted.cell == np.uint64(cell))
+    months = np.zeros((len(facts.kinds), _months(facts)), np.int64)
+    np.add.at(months, (mine.kind, mine.month), mine.events)
+    return _Cell(
+        facts, table, res, cell, place, home.chunk, at, one, part.leaves,
+        int(grid.owner[place]), int(reference[0]), shares,
+        np.array([one.spread(row)[0] for row in exposures]), months,
+    )  # fmt: skip
+
+
+def _months(facts: RunFacts) -> int:
+    spans = next(iter(facts.periods.values()))
+    return spans[-1].covered_end - spans[0].covered_start
+
+
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """What was fitted to the cells: (T,) each, with the stored flags of one cell."""
+
+    rate: Floats
+    alpha: Floats
+    flags: npt.NDArray[np.uint8]
+
+
+def _fits(connection: sa.Connection, one: _Cell, period: Period) -> dict[str, _Fit]:
+    rows = connection.execute(
+        sa.text(
+            "select kind, rate, alpha, short, marks from run_cell_rate where run_id = :run "
+            "and res = :res and reference_id = :area and period = :period"
+        ),
+        {"run": one.facts.id, "res": one.res, "area": one.reference, "period": period},
+    )
+    found = {}
+    for row in rows:
+        flags = np.where(row.short, risk.SHORT, 0).astype(np.uint8)
+        marks = np.frombuffer(row.marks, "<i4").reshape(-1, 3)
+        for t, _, bits in marks[marks[:, 1] == one.place]:
+            flags[t] |= bits
+        found[row.kind] = _Fit(np.array(row.rate, float), np.array(row.alpha, float), flags)
+    return found
+
+
+def _tracks(
+    connection: sa.Connection, one: _Cell, period: Period, kind: str
+) -> tuple[dict[str, Track], dict[str, Floats]]:
+    """Tracks of a kind (of all kinds for `overall`) and the strength of their priors, (T,)."""
+    facts = one.facts
+    rule = risk.ColourRule.from_rows(
+        facts.scene.colour_rule.rows(), facts.scene.colour_rule.version
+    )
+    bounds = month_bounds(facts.periods[period], cells_assess.first_month(facts))
+    observed = np.add.reduceat(one.months, bounds, axis=1)
+    fits = _fits(connection, one, period)
+    tracks: dict[str, Track] = {}
+    alphas: dict[str, Floats] = {}
+
+    def track(name: str, o: Floats, e: Floats, plain: tuple[Floats, Floats], lift: Floats) -> None:
+        fit = fits[name]
+        s, x, k, flags = risk.replay(o[:, None], e[:, None], fit.alpha, parameters(facts))
+        flags = np.where(np.isnan(x[:, 0]), 0, flags[:, 0] | fit.flags).astype(np.uint8)
+        alpha = risk.unit_alpha(fit.alpha, flags, parameters(facts))
+        colour, _ = risk.colour_panel(alpha, s[:, 0], x[:, 0], rule)
+        raised = (lift > 0) & (colour != risk.NONE) & (colour < risk.ORANGE)
+        colour[raised] = risk.ORANGE
+        tracks[name] = Track(
+            plain[0].astype(np.int32), plain[1], s[:, 0], x[:, 0], k[:, 0],
+            colour.astype(np.int32),
+            (flags | np.where(raised, risk.VETO, 0)).astype(np.int32),
+        )  # fmt: skip
+        alphas[name] = alpha
+
+    names = facts.kinds if kind == OVERALL else (kind,)
+    none = np.zeros(observed.shape[1])
+    for name in names:
+        at = facts.kinds.index(name)
+        e = cells_assess.expected_of(one.shares[at : at + 1], fits[name].rate[None])[0, :, 0]
+        o = observed[at].astype(float)
+        track(name, o, e, (o, e), none)
+    if kind == OVERALL:
+        expected = np.stack([tracks[name].expected for name in names])[:, :, None]
+        counted = observed[:, :, None].astype(float)
+        harm = [facts.scene.kinds[name].harm for name in names]
+        both = score.effective(counted, expected, harm)
+        missing = np.isnan(expected[:, :, 0])
+        plain = np.where(missing.all(axis=0), np.nan, np.nansum(expected[:, :, 0], axis=0))
+        red = np.stack([tracks[name].colour == risk.RED for name in names]).any(axis=0)
+        base = both.expected[:, 0]
+        weighed = np.where(np.isnan(base), 0.0, both.observed[:, 0])
+        track(OVERALL, weighed, base, (observed.sum(axis=0), plain), red.astype(float))
+    _keep_published(connection, one, period, tracks)
+    return tracks, alphas
+
+
+def _keep_published(
+    connection: sa.Connection, one: _Cell, period: Period, tracks: dict[str, Track]
+) -> None:
+    """Put the stored colours into tracks: what was published stays as it was seen."""
+    rows = connection.execute(
+        sa.text(
+            "select kind, ord, payload from run_cell_value where run_id = :run and res = :res "
+            "and kind = any(:kinds) and period = :period and chunk = :chunk"
+        ),
+        {
+            "run": one.facts.id,
+            "res": one.res,
+            "kinds": list(tracks),
+            "period": period,
+            "chunk": one.chunk,
+        },
+    )
+    for row in rows:
+        tracks[row.kind].colour[row.ord] = gzip.decompress(row.payload)[one.within]
+
+
+def why(
+    connection: sa.Connection,
+    caches: Caches,
+    run: int,
+    cell: int,
+    *,
+    kind: str = OVERALL,
+    period: Period = "month",
+    ord_: int = 0,
+) -> CellWhy:
+    """Why a cell has its colour, in the words of a unit's `Why`.
+
+    Raises
+    ------
+    NotFound
+        No such run, kind or period, or the cell is none of the run's.
+    """
+    facts = run_facts(connection, caches, run)
+    facts.kind(kind)
+    span = facts.span(period, ord_)
+    one = find(connection, caches, run, cell)
+    tracks, alphas = _tracks(connection, one, period, kind)
+    track, alpha = tracks[kind], float(alphas[kind][ord_])
+    s, x = float(track.s[ord_]), float(track.x[ord_])
+    fresh_o, fresh_e = float(track.fresh_observed[ord_]), float(track.fresh_expected[ord_])
+    known = not math.isnan(x)
+    expected, observed = number(track.expected[ord_]), int(track.observed[ord_])
+    found = estimate(alpha, s, x)
+    flags = int(track.flags[ord_])
+    previous, last_year = _changes(facts, period, ord_, track) if known else (None, None)
+    unit = one.table.brief
+    answer = Why(
+        run=run,
+        unit=one.brief,
+        kind=kind,
+        period=period,
+        start=span.start,
+        colour=COLOURS[track.colour[ord_]],
+        previous_colour=COLOURS[track.colour[ord_ - 1]] if ord_ else None,
+        observed=observed,
+        expected=expected,
+        estimate=found,
+        single=estimate(alpha, fresh_o, fresh_e),
+        single_ratio=observed / expected if known and expected else None,
+        alpha=alpha if known else None,
+        remembered_observed=s - fresh_o if known else None,
+        remembered_expected=x - fresh_e if known else None,
+        memory_share=(x - fresh_e) / x if known and x > 0 else None,
+        history_dropped=bool(flags & risk.DROPPED),
+        flags=flag_names(flags),
+        veto_kinds=[
+            name
+            for name in facts.kinds
+            if kind == OVERALL and flags & risk.VETO and tracks[name].colour[ord_] == risk.RED
+        ],
+        share=number(one.shares[facts.kinds.index(kind), 0]) if kind != OVERALL else None,
+        reference=unit(one.reference) if one.reference else None,
+        complexity=None,
+        exposures={
+            name: number(value) for name, value in zip(facts.measures, one.exposures, strict=True)
+        },
+        contributions=_contributions(facts, tracks, alpha, ord_)
+        if kind == OVERALL and known
+        else [],
+        previous=previous,
+        last_year=last_year,
+        index=float(score.governance_index(found.theta)) if kind == OVERALL and found else None,
+        rule_version=facts.scene.colour_rule.version,
+    )
+    lon, lat = h3.centres(one.over.cells)[0].tolist()
+    whole = h3.area_km2(lon, lat, one.res)
+    order = np.argsort(-one.over.km2, kind="stable")
+    return CellWhy(
+        cell=f"{cell:x}",
+        res=one.res,
+        centre=(lon, lat),
+        area_km2=whole,
+        inside=min(1.0, float(one.over.km2.sum()) / whole),
+        parts=[
+            CellPart(
+                unit=unit(int(one.leaves[one.over.unit[i]])),
+                share_of_unit=float(one.over.weight[i]),
+                km2=float(one.over.km2[i]),
+            )
+            for i in order.tolist()
+        ],
+        why=answer,
+    )
+
+
+def _contributions(
+    facts: RunFacts, tracks: dict[str, Track], alpha: float, ord_: int
+) -> list[Contribution]:
+    kinds = [tracks[name] for name in facts.kinds]
+    found = score.contributions(
+        np.stack([one.observed[:, None] for one in kinds]),
+        np.stack([one.expected[:, None] for one in kinds]),
+        [facts.scene.kinds[name].harm for name in facts.kinds],
+        tracks[OVERALL].k[:, None],
+        alpha,
+        ord=ord_,
+    )[:, 0]
+    return [
+        Contribution(
+            kind=name,
+            value=float(value),
+            observed=int(one.observed[ord_]),
+            expected=number(one.expected[ord_]) or 0.0,
+            colour=COLOURS[one.colour[ord_]],
+        )
+        for name, one, value in zip(facts.kinds, kinds, found, strict=True)
+    ]
+
+
+def _changes(facts: RunFacts, period: Period, ord_: int, track: Track):  # type: ignore[no-untyped-def]
+    spans = facts.periods[period]
+    span = spans[ord_]
+    before = spans[ord_ - 1] if ord_ else None
+    year = same_last_year(spans, span)
+    observed = int(track.observed[ord_])
+    return tuple(
+        rate_change(span, observed, one, int(track.observed[one.ord])) if one else None
+        for one in (before, year)
+    )
+
+
+def series(
+    connection: sa.Connection, caches: Caches, run: int, cell: int, *, kind: str, period: Period
+) -> Series:
+    """All periods of one cell and kind, in order.
+
+    Raises
+    ------
+    NotFound
+        No such run, kind or period type, or the cell is none of the run's.
+    """
+    facts = run_facts(connection, caches, run)
+    facts.kind(kind)
+    facts.span(period, 0)
+    one = find(connection, caches, run, cell)
+    tracks, alphas = _tracks(connection, one, period, kind)
+    return Series(
+        run=run,
+        unit=one.brief,
+        kind=kind,
+        period=period,
+        points=points(facts, period, tracks[kind], alphas[kind]),
+    )
