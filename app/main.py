@@ -15,8 +15,8 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.gzip import GZipMiddleware
 
-from app.api import assessments, cells, exports, handlers, meta, pages, runs, tiles, units
 from app.api import areas as areas_api
+from app.api import assessments, cells, exports, handlers, meta, pages, runs, tiles, units
 from app.api.dependencies import Store, known_parameters
 from app.api.envelope import Envelope
 from app.api.fast_values import FastValues
@@ -87,8 +87,8 @@ def create_app(settings: Settings) -> FastAPI:
     handlers.install(app)
     for part in (meta, runs, assessments, cells, exports, units, tiles):
         app.include_router(part.router)
-    pages.install(app)
     app.include_router(areas_api.router)
+    pages.install(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)
     app.add_middleware(FastValues)  # outside of compression: values are kept compressed
     tiles.install(app)  # so are tiles
