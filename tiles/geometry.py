@@ -28,10 +28,18 @@ AREA_SLACK = 1e-3
 """Children may miss or exceed their parent by this share of its area before it is reported."""
 
 
+MAX_LATITUDE = math.degrees(math.atan(math.sinh(math.pi)))
+"""Where the square world of EPSG:3857 ends, degrees; the poles themselves are infinitely far."""
+
+
 def project(lonlat: Float) -> Float:
-    """EPSG:4326 to EPSG:3857, (n, 2) longitude latitude degrees to (n, 2) x y metres."""
+    """EPSG:4326 to EPSG:3857, (n, 2) longitude latitude degrees to (n, 2) x y metres.
+
+    What lies beyond `MAX_LATITUDE` is drawn on the edge of the world.
+    """
     x = np.radians(lonlat[:, 0]) * RADIUS
-    y = np.log(np.tan(np.pi / 4 + np.radians(lonlat[:, 1]) / 2)) * RADIUS
+    latitude = np.clip(lonlat[:, 1], -MAX_LATITUDE, MAX_LATITUDE)
+    y = np.log(np.tan(np.pi / 4 + np.radians(latitude) / 2)) * RADIUS
     return np.column_stack([x, y])
 
 
@@ -328,11 +336,11 @@ def _on_grid(shapes: Shapes, label: Float, report: Report) -> Shapes:
 
 
 def label_units(label: Float, zoom: int, extent: int) -> Int:
-    """Tile unit `[k, k + 1)` that holds each EPSG:3857 point, int64 (n, 2)."""
+    """Tile unit `[k, k + 1)` of the world that holds each EPSG:3857 point, int64 (n, 2)."""
     size = unit_size(zoom, extent)
     half = lv.WORLD / 2
     found = np.column_stack([(label[:, 0] + half) / size, (half - label[:, 1]) / size])
-    return np.floor(found).astype(np.int64)
+    return np.clip(np.floor(found), 0, extent * 2**zoom - 1).astype(np.int64)
 
 
 def one_unit(x: int, y: int) -> shapely.MultiPolygon:
@@ -349,6 +357,12 @@ def sides(units: Units) -> dict[str, float]:
         of = area[units.level == k]
         found[level] = math.sqrt(float(of.sum()) / len(of)) if len(of) else math.nan
     return found
+
+
+def width(units: Units) -> float:
+    """West to east across all units, EPSG:3857 metres (for `levels.ranges`)."""
+    west, _, east, _ = shapely.total_bounds(units.geoms)
+    return math.radians(east - west) * RADIUS
 
 
 def bounds(units: Units, level: int) -> tuple[float, float, float, float]:

@@ -30,6 +30,9 @@ DETAIL_UNITS = 6.0
 
 MIN_ZOOM, MAX_ZOOM = 4, 13
 
+WORLD_ZOOM = 3
+"""The least zoom of the command view; maps too wide for `MIN_ZOOM` begin here."""
+
 
 @dataclass(frozen=True)
 class ZoomRange:
@@ -76,8 +79,13 @@ def by_size(side_m: float) -> ZoomRange:
     return ZoomRange(min(max(low, MIN_ZOOM), 10), min(max(high, 11), MAX_ZOOM))
 
 
-def ranges(levels: Sequence[str], sides_m: Mapping[str, float]) -> dict[str, ZoomRange]:
+def ranges(
+    levels: Sequence[str], sides_m: Mapping[str, float], width_m: float = 0.0
+) -> dict[str, ZoomRange]:
     """Range of each level, coarse to fine; a finer level never starts or ends before a coarser.
+
+    The coarsest level is there already where the whole map fits on a screen, whatever its name: a
+    country known by its towns alone must not be empty until one zooms in.
 
     Parameters
     ----------
@@ -85,11 +93,16 @@ def ranges(levels: Sequence[str], sides_m: Mapping[str, float]) -> dict[str, Zoo
         Levels of one boundary version, coarse to fine.
     sides_m : mapping
         Typical unit edge per level, EPSG:3857 metres; used where the level has no known range.
+    width_m : float
+        West to east across the map, EPSG:3857 metres; 0: not known.
     """
     result: dict[str, ZoomRange] = {}
-    low, high = MIN_ZOOM, 0
-    for level in levels:
+    whole = MAX_ZOOM if width_m <= 0 else math.floor(math.log2(WORLD / width_m))
+    low, high = WORLD_ZOOM, 0
+    for place, level in enumerate(levels):
         found = KNOWN.get(level) or by_size(sides_m.get(level, math.nan))
+        if place == 0 and whole < found.low:
+            found = ZoomRange(max(whole, WORLD_ZOOM), found.high)
         low, high = max(low, found.low), max(high, found.high)
         result[level] = ZoomRange(low, high)
     return result

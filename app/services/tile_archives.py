@@ -185,7 +185,7 @@ def _write(
     progress: Progress,
     built: Built,
 ) -> None:
-    ranges = levels.ranges(units.levels, geometry.sides(units))
+    ranges = levels.ranges(units.levels, geometry.sides(units), geometry.width(units))
     connection.execute(
         sa.text("delete from tile_geometry where boundary_version_id = :id"), {"id": version_id}
     )

@@ -55,6 +55,46 @@ def test_unnamed_levels_go_by_size_and_order() -> None:
     assert order["large"].high >= order["small"].high
 
 
+def test_the_coarsest_level_is_there_where_the_whole_map_fits() -> None:
+    world = levels.WORLD
+    assert levels.ranges(("town", "grid"), {}, world / 150)["town"] == ZoomRange(5, 11)
+    wide = levels.ranges(("town", "grid"), {}, world / 17)
+    assert (wide["town"].low, wide["grid"].low) == (4, 8)
+    assert levels.ranges(("town",), {}, world)["town"].low == levels.WORLD_ZOOM
+    assert levels.ranges(("city",), {}, world / 150)["city"].low == levels.MIN_ZOOM
+
+
+def test_units_at_the_poles_are_drawn_on_the_edge_of_the_world() -> None:
+    units = units_of(
+        ("town",),
+        [
+            (0, 0, box(-180, 84, 0, 90)),
+            (0, 0, box(0, 86, 180, 90)),
+            (0, 0, box(-180, -90, 180, -80)),
+            (0, 0, box(100, -90, 180, -86)),
+        ],
+    )
+    found, _ = drawn(units, {"town": ZoomRange(3, 5)})
+    for (_, zoom), shapes in found.items():
+        end = shapes.extent * 2**zoom
+        label = geometry.label_units(geometry.project(units.label), zoom, shapes.extent)
+        assert ((label >= 0) & (label < end)).all()
+        x0, y0, x1, y1 = shapely.total_bounds(shapes.geoms)
+        assert min(x0, y0) >= 0
+        assert max(x1, y1) <= end
+        columns = Columns.of(units.ids, {"code": units.codes})
+        tiles = dict(
+            cut.units_and_labels(
+                shapes.geoms, label, (columns, columns), zoom=zoom, extent=shapes.extent
+            )
+        )
+        seen = set()
+        for data in tiles.values():
+            layer = mapbox_vector_tile.decode(gzip.decompress(data))["units"]
+            seen |= {one["properties"]["code"] for one in layer["features"]}
+        assert seen == set(units.codes)
+
+
 def test_project_is_epsg_3857() -> None:
     from pyproj import Transformer
 
