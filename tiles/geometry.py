@@ -88,6 +88,8 @@ class Units:
         Label point, longitude latitude.
     geoms : object (n,)
         Valid Polygon or MultiPolygon, EPSG:4326.
+    names_en : list of str
+        Empty where there is none; an empty list: nowhere.
     """
 
     levels: tuple[str, ...]
@@ -99,6 +101,7 @@ class Units:
     area_km2: Float
     label: Float
     geoms: Geoms
+    names_en: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -14,13 +14,20 @@ from tiles.levels import ZoomRange
 SCHEMA = 1
 """Version of layers and properties; raised when one is renamed, removed or changes its meaning."""
 
+VERSION = f"{SCHEMA}.1.0"
+"""The same with its additions; an archive of another version is made anew."""
+
 UNIT_FIELDS = {
     "code": "Canonical unit code",
     "name": "Name of the unit",
     "level": "Level of the unit",
     "parent": "Code of the next coarser unit; empty at the top",
 }
-LABEL_FIELDS = {**UNIT_FIELDS, "rank": "1 = the largest unit of the level: placed first"}
+LABEL_FIELDS = {
+    **UNIT_FIELDS,
+    "name_en": "English name; empty where there is none",
+    "rank": "1 = the largest unit of the level: placed first",
+}
 COLOURED_FIELDS = {
     "code": "Canonical unit code",
     "name": "Name of the unit",
@@ -34,6 +41,11 @@ CONTEXT_FIELDS = {
     "kind": "province, city or county",
     "name": "Name of the area",
     "code": "Code of the area",
+}
+CONTEXT_LABEL_FIELDS = {
+    **CONTEXT_FIELDS,
+    "name_en": "English name; empty where there is none",
+    "rank": "1 = the largest area of its kind: placed first",
 }
 
 
@@ -69,7 +81,7 @@ def metadata(version: Mapping[str, Any], level: str, zooms: ZoomRange) -> dict[s
     """
     return {
         "name": f"{version['title_zh']} {version['title_en']} · {level}",
-        "version": f"{SCHEMA}.0.0",
+        "version": VERSION,
         "type": "overlay",
         "pack": version["pack"],
         "boundary_version": version["label"],
@@ -106,7 +118,7 @@ def document(
     return {
         "tilejson": "3.0.0",
         "name": name,
-        "version": f"{SCHEMA}.0.0",
+        "version": VERSION,
         "scheme": "xyz",
         "tiles": [tiles],
         "minzoom": zooms.low,

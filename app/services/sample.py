@@ -385,22 +385,14 @@ class Loader:
         return f"{built.tiles:,} tiles, {built.bytes / 1e6:.1f} MB" if built.made else None
 
     def _tiles_there(self) -> bool:
+        from app.services import tile_archives
+
         with self.engine.connect() as connection:
             levels = connection.scalar(
                 sa.text("select levels from boundary_version where id = :v"), {"v": self._version}
             )
-            rows = connection.execute(
-                sa.text(
-                    "select level, digest, bytes from tile_archive where boundary_version_id = :v"
-                ),
-                {"v": self._version},
-            ).all()
-        good = set()
-        for level, digest, size in rows:
-            path = self.folder / "archives" / f"{digest}.pmtiles"
-            if path.is_file() and path.stat().st_size == size:
-                good.add(level)
-        return {*levels, "context"} <= good
+            good = tile_archives.existing(connection, self._version, self.folder / "archives")
+        return {*levels, tile_archives.CONTEXT} <= good.keys()
 
 
 def remove(engine: sa.Engine, pack: Pack) -> None:

@@ -6,6 +6,7 @@ killed build leaves the version as it was and at most nameless files behind.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import time
 from collections.abc import Callable
@@ -68,14 +69,14 @@ def load_units(connection: sa.Connection, version_id: int) -> geometry.Units:
     rows = connection.execute(
         sa.text(
             "select id, coalesce(parent_id, 0), level, code, name, area_km2,"
-            " ST_X(label_point), ST_Y(label_point), ST_AsBinary(geom)"
+            " ST_X(label_point), ST_Y(label_point), ST_AsBinary(geom), coalesce(name_en, '')"
             " from unit where boundary_version_id = :id order by id"
         ),
         {"id": version_id},
     ).fetchall()
     if not rows:
         raise Invalid(f"boundary version {version_id} has no units")
-    ids, parents, level, codes, names, area, x, y, shape = zip(*rows, strict=True)
+    ids, parents, level, codes, names, area, x, y, shape, english = zip(*rows, strict=True)
     place = {name: k for k, name in enumerate(found)}
     return geometry.Units(
         tuple(found),
@@ -87,11 +88,12 @@ def load_units(connection: sa.Connection, version_id: int) -> geometry.Units:
         np.array(area, float),
         np.column_stack([x, y]).astype(float),
         shapely.from_wkb([bytes(s) for s in shape]),
+        list(english),
     )
 
 
 def existing(connection: sa.Connection, version_id: int, folder: Path) -> dict[str, str]:
-    """Level → digest of the archives whose file is there with its whole length."""
+    """Level → digest of the archives whose file is there, whole, and of this version of tiles."""
     rows = connection.execute(
         sa.text("select level, digest, bytes from tile_archive where boundary_version_id = :id"),
         {"id": version_id},
@@ -100,7 +102,9 @@ def existing(connection: sa.Connection, version_id: int, folder: Path) -> dict[s
     for level, digest, size in rows:
         path = archive.path_of(folder, digest)
         if path.is_file() and path.stat().st_size == size:
-            result[level] = digest
+            with contextlib.suppress(archive.ArchiveError), archive.Archive(path) as there:
+                if there.metadata.get("version") == tilejson.VERSION:
+                    result[level] = digest
     return result
 
 
@@ -168,10 +172,13 @@ def build(
                 progress=progress,
                 built=built,
             )
-        if files and _context_differs(files, folder, built):
+        own = _coarsest(connection, version_id) if files else []
+        if files and _context_differs(files, own, folder, built):
             built.made = True
             progress("surroundings", 0, 1)
-            _write_context(connection, files, version_id, folder, built)
+            _write_context(
+                connection, files, own, version_id=version_id, folder=folder, built=built
+            )
     built.seconds = time.monotonic() - begin
     return built
 
@@ -251,7 +258,9 @@ def _columns(units: geometry.Units, level: int) -> tuple[Columns, Columns]:
         "parent": [code_of.get(p, "") for p in units.parents[index].tolist()],
     }
     ids = units.ids[index]
-    return Columns.of(ids, common), Columns.of(ids, {**common, "rank": rank.tolist()})
+    english = [units.names_en[k] for k in index] if units.names_en else [""] * len(index)
+    labels = {**common, "name_en": english, "rank": rank.tolist()}
+    return Columns.of(ids, common), Columns.of(ids, labels)
 
 
 def _copy(
@@ -293,20 +302,39 @@ def _register(
     )  # fmt: skip
 
 
-def _context_differs(files: list[Path], folder: Path, built: Built) -> bool:
-    """Whether the surroundings were never made, or of other files."""
+def _coarsest(connection: sa.Connection, version_id: int) -> list[str]:
+    """Codes of the units without a parent: the surroundings carry no names inside them."""
+    return list(
+        connection.execute(
+            sa.text(
+                "select code from unit where boundary_version_id = :id and parent_id is null"
+                " order by id"
+            ),
+            {"id": version_id},
+        ).scalars()
+    )
+
+
+def _context_differs(files: list[Path], own: list[str], folder: Path, built: Built) -> bool:
+    """Whether the surroundings were never made, or of other files or another map."""
     digest = built.archives.get(CONTEXT)
     if digest is None:
         return True
     with archive.Archive(archive.path_of(folder, digest)) as there:
-        return bool(there.metadata.get("sources") != context.fingerprint(files))
+        return bool(there.metadata.get("sources") != context.fingerprint(files, own))
 
 
 def _write_context(
-    connection: sa.Connection, files: list[Path], version_id: int, folder: Path, built: Built
+    connection: sa.Connection,
+    files: list[Path],
+    own: list[str],
+    *,
+    version_id: int,
+    folder: Path,
+    built: Built,
 ) -> None:
     try:
-        written, bounds = context.build(files, folder)
+        written, bounds = context.build(files, folder, own)
     except context.ContextError as error:
         raise Invalid(str(error)) from error
     connection.execute(

@@ -62,6 +62,7 @@ def awkward() -> Units:
         shapely.area(geoms) * 1e4,
         np.column_stack([shapely.get_x(label), shapely.get_y(label)]),
         geoms,
+        ["West Lake District", "Beishan", "Zhuantang", *[""] * 6],
     )
 
 
@@ -95,14 +96,14 @@ def insert(engine: sa.Engine, units: Units, pack: str, **about: str) -> int:
             "".join(
                 f"{version}\t{units.ids[k]}\t{units.codes[k]}\t{units.levels[units.level[k]]}\t"
                 f"{units.names[k]}\t{units.parents[k] or chr(92) + 'N'}\t{units.area_km2[k]}\t"
-                f"{points[k]}\t{wkb[k]}\n"
+                f"{points[k]}\t{wkb[k]}\t{(units.names_en[k:] or [''])[0] or chr(92) + 'N'}\n"
                 for k in range(len(units.ids))
             )
         )
         with raw(connection).cursor() as cursor:
             cursor.copy_expert(
                 "copy unit (boundary_version_id, id, code, level, name, parent_id, area_km2,"
-                " label_point, geom) from stdin",
+                " label_point, geom, name_en) from stdin",
                 rows,
             )
     return version

@@ -78,6 +78,7 @@ def test_properties(built: tile_archives.Built, folder: Path, units: Units) -> N
         assert seen[i] == {
             "code": units.codes[i - 1],
             "name": units.names[i - 1],
+            "name_en": "",
             "level": "village",
             "parent": "330106001",
             "rank": 1 + int((areas > areas[k]).sum()),

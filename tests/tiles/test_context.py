@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,64 @@ def test_every_area_is_in_every_zoom(surroundings: Path, tmp_path: Path) -> None
     assert seen == dict.fromkeys(range(4, 11), wanted)
 
 
+def names_of(archive: Archive) -> dict[int, list[dict[str, Any]]]:
+    """Zoom → properties of the label points, with the place as `at` (longitude, latitude)."""
+    seen: dict[int, list[dict[str, Any]]] = {}
+    for z, x, y in archive.addresses():
+        tile = mapbox_vector_tile.decode(
+            gzip.decompress(archive.get(z, x, y) or b""),
+            default_options={"y_coord_down": True},
+        )
+        layer = tile.get("context_labels", {"features": [], "extent": 1})
+        for one in layer["features"]:
+            px, py = one["geometry"]["coordinates"]
+            lon = (x + px / layer["extent"]) / 2**z * 360 - 180
+            north = math.pi * (1 - 2 * (y + py / layer["extent"]) / 2**z)
+            at = (lon, math.degrees(math.atan(math.sinh(north))))
+            seen.setdefault(z, []).append({**one["properties"], "at": at})
+    return seen
+
+
+def test_names_stand_around_the_map_and_not_on_it(surroundings: Path, tmp_path: Path) -> None:
+    # given a county of the map itself, another of the same city, and the names of both
+    more = [
+        feature({"kind": "county", "name": "休宁县", "code": "341022"}, 117.0),
+        feature({"kind": "county", "name": "西湖区", "code": "330106"}, 119.0),
+    ]
+    (surroundings / "d.geojson").write_text(json.dumps({"features": more}))
+    (surroundings / "names.csv").write_text(
+        "code,name,name_en\n341021,歙县,She County\n3410,黄山市,Huangshan\n34,安徽省,Anhui\n",
+        encoding="utf-8",
+    )
+    files = context.files(surroundings)
+    written, _ = context.build(files, tmp_path / "out", own=["3301"])
+    with Archive(path_of(tmp_path / "out", written.digest)) as archive:
+        seen = names_of(archive)
+    assert sorted(seen) == list(range(4, 11))
+    for found in seen.values():
+        # then what is the map's own has no name here; the province around it keeps no room for one
+        assert sorted((p["kind"], p["code"], p["name"], p["name_en"]) for p in found) == [
+            ("city", "3410", "黄山市", "Huangshan"),
+            ("county", "341021", "歙县", "She County"),
+            ("county", "341022", "休宁县", ""),
+            ("province", "34", "安徽省", "Anhui"),
+        ]
+    # the city is named in the middle of its counties
+    (city,) = [p for p in seen[10] if p["kind"] == "city"]
+    assert city["at"] == pytest.approx((118.0, 29.5), abs=0.3)
+    # another map or other names are other surroundings
+    one = context.fingerprint(files, ["3301"])
+    assert one != context.fingerprint(files, ["3302"])
+    (surroundings / "names.csv").unlink()
+    assert one != context.fingerprint(files, ["3301"])
+
+
+def test_names_without_their_columns_are_refused(surroundings: Path, tmp_path: Path) -> None:
+    (surroundings / "names.csv").write_text("code,english\n34,Anhui\n")
+    with pytest.raises(context.ContextError, match=r"names\.csv needs code, name, name_en"):
+        context.build(context.files(surroundings), tmp_path / "out")
+
+
 def test_a_build_adds_them_once(
     engine: sa.Engine, version: int, folder: Path, surroundings: Path
 ) -> None:
@@ -104,3 +163,9 @@ def test_the_shipped_surroundings_can_be_read() -> None:
     about, shapes = context.read(paths)
     assert len(about) == len(shapes) > 4
     assert all(name and code for _, name, code in about)
+    # every neighbour of the samples has a name in both languages
+    names = context.labels(about, shapes, context.read_names(paths), ["3301"])
+    assert all(names.name)
+    assert all(names.name_en)
+    assert {"Huzhou", "Shaoxing"} <= set(names.name_en)
+    assert not any(code.startswith("3301") for code in names.code)

@@ -1,6 +1,8 @@
 /** Neutral surroundings: neighbouring counties, cities and provinces without any class. */
-import type { LayerSpecification } from "maplibre-gl";
+import type { LayerSpecification, SymbolLayerSpecification } from "maplibre-gl";
 import type { Theme } from "../style/theme";
+import { nameIn, REGULAR } from "./labels.layer";
+import type { StyleInput } from "./map-style";
 
 const LAYER = "context";
 
@@ -37,4 +39,42 @@ export function contextLayers(theme: Theme, source: string, scale: number): Laye
     line("city", theme.dark ? n.line2 : n.ink4, 1),
     line("province", theme.dark ? "#4A5664" : n.ink3, 1.6, [10, 3, 2, 3]),
   ];
+}
+
+/**
+ * Names around the map, quiet and spaced: provinces from afar, then cities, close up counties. They come
+ * before the map's own names and give way to them.
+ */
+export function contextLabelLayers(input: StyleInput, source: string): SymbolLayerSpecification[] {
+  const { theme, scale } = input;
+  const n = theme.neutral;
+  const name = (
+    kind: string,
+    size: number,
+    minzoom: number,
+    maxzoom: number,
+  ): SymbolLayerSpecification => ({
+    id: `context-label-${kind}`,
+    type: "symbol",
+    source,
+    "source-layer": `${LAYER}_labels`,
+    filter: ["==", ["get", "kind"], kind],
+    minzoom,
+    maxzoom,
+    layout: {
+      "text-field": nameIn(input.lang),
+      "text-font": REGULAR,
+      "text-size": size * scale,
+      "text-letter-spacing": input.lang === "zh" ? 0.22 : 0.06,
+      "text-padding": 10,
+      "text-max-width": 9,
+      "symbol-sort-key": ["coalesce", ["get", "rank"], 0],
+    },
+    paint: {
+      "text-color": n.ink3,
+      "text-halo-color": n.bg,
+      "text-halo-width": 1.2 * scale,
+    },
+  });
+  return [name("province", 14, 3, 6.5), name("county", 11.5, 9.2, 24), name("city", 13, 6, 9.2)];
 }

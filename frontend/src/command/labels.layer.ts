@@ -3,6 +3,7 @@
  * ▲ ▼ of a class change. A name that does not fit is dropped, never shrunk.
  */
 import type { ExpressionSpecification, SymbolLayerSpecification } from "maplibre-gl";
+import type { Lang } from "../state/hash";
 import { inside, withFilter } from "./fills.layer";
 import { LABELS, type StyleInput, sourceOf } from "./map-style";
 
@@ -10,6 +11,14 @@ import { LABELS, type StyleInput, sourceOf } from "./map-style";
 const FAMILIES = ["Inter", "Noto Sans SC", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei"];
 export const BOLD = ["Wusetu Bold", ...FAMILIES];
 export const REGULAR = ["Wusetu Regular", ...FAMILIES];
+
+/** Name in the language of the page. */
+export function nameIn(lang: Lang): ExpressionSpecification {
+  const own: ExpressionSpecification = ["get", "name"];
+  if (lang !== "en") return own;
+  const english: ExpressionSpecification = ["coalesce", ["get", "name_en"], ""];
+  return ["case", ["==", english, ""], own, english];
+}
 
 const SIZES: Record<string, number> = { city: 15, county: 15, town: 13, village: 11, grid: 11 };
 
@@ -83,7 +92,7 @@ export function labelLayers(
           id: `label-${one}`,
           minzoom: one === chain[0] ? 0 : (FROM[one] ?? 9),
           layout: {
-            "text-field": ["get", "name"] as ExpressionSpecification,
+            "text-field": nameIn(input.lang),
             "text-font": bold ? BOLD : REGULAR,
             "text-size":
               sizeOf(one) * (theme.name === "wall" && one === "county" ? 19 / 15 : 1) * scale,
@@ -105,7 +114,7 @@ export function labelLayers(
           ...base(sibling),
           id: "label-outside",
           layout: {
-            "text-field": ["get", "name"] as ExpressionSpecification,
+            "text-field": nameIn(input.lang),
             "text-font": REGULAR,
             "text-size": 13 * scale,
             "text-letter-spacing": 0.22,

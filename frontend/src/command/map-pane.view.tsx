@@ -92,6 +92,7 @@ export function MapPane(props: {
           pattern={view.state.pattern}
           scale={1}
           labels
+          lang={view.state.lang}
           interactive
           question={value()}
           selected={selected()}

@@ -29,6 +29,7 @@ const input = (patch: Partial<StyleInput> = {}): StyleInput => ({
   pattern: false,
   scale: 1,
   labels: true,
+  lang: "zh",
   ...patch,
 });
 
@@ -43,6 +44,7 @@ const ALL = (["light", "night", "wall"] as const).flatMap((name) =>
           level: shown,
           pattern: set === "stepped",
           scale: name === "wall" ? 2 : 1,
+          lang: set === "stepped" ? "en" : "zh",
         }),
       ),
     ),
@@ -74,6 +76,18 @@ describe("map style", () => {
         if ("source" in layer) expect(Object.keys(style.sources)).toContain(layer.source);
       }
     }
+  });
+
+  test("names are in the language of the page, with the own name where there is no other", () => {
+    const text = (lang: "zh" | "en") =>
+      buildStyle(input({ lang })).layers.flatMap((layer) =>
+        layer.type === "symbol" && !layer.id.startsWith("change-")
+          ? [JSON.stringify(layer.layout?.["text-field"])]
+          : [],
+      );
+    expect(new Set(text("zh"))).toEqual(new Set(['["get","name"]']));
+    expect(text("en").length).toBe(text("zh").length);
+    for (const one of text("en")) expect(one).toContain("name_en");
   });
 
   test("outside of the scope there is no class", () => {

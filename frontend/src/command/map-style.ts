@@ -4,10 +4,11 @@
  */
 import type { LayerSpecification, StyleSpecification } from "maplibre-gl";
 import type { MapInfo } from "../api/models";
+import type { Lang } from "../state/hash";
 import { levelIndex } from "../state/levels";
 import type { Theme } from "../style/theme";
 import { borderLayers, markLayers, outsideLayers } from "./borders.layer";
-import { contextLayers } from "./context.layer";
+import { contextLabelLayers, contextLayers } from "./context.layer";
 import { fillLayers } from "./fills.layer";
 import { labelLayers } from "./labels.layer";
 
@@ -24,6 +25,8 @@ export interface StyleInput {
   /** 1 on a desk; on a wall the page is enlarged and the map's pens with it. */
   scale: number;
   labels: boolean;
+  /** Language of the names on the map; a unit without an English name keeps its own. */
+  lang: Lang;
 }
 
 export const UNITS = "units";
@@ -70,7 +73,10 @@ export function buildStyle(input: StyleInput): StyleSpecification {
     ...borderLayers(input, parents),
     ...markLayers(input, parents),
   );
-  if (input.labels) layers.push(...labelLayers(input, parents));
+  if (input.labels) {
+    if (map.context_tiles) layers.push(...contextLabelLayers(input, CONTEXT));
+    layers.push(...labelLayers(input, parents));
+  }
   const drawn = layers.filter((one) => !("source" in one) || String(one.source) in sources);
   return { version: 8, sources, layers: drawn, transition: { duration: 0, delay: 0 } };
 }

@@ -15,6 +15,7 @@ import { createAnswer } from "../api/answer";
 import { addresses, type Failure, type Question } from "../api/client";
 import type { LevelInfo, MapInfo } from "../api/models";
 import { fetchValues, keptValues, type Values } from "../api/values";
+import type { Lang } from "../state/hash";
 import { valueIndex } from "../state/levels";
 import { draw, PIXEL_RATIO, patternOf } from "../style/patterns";
 import type { Theme } from "../style/theme";
@@ -54,6 +55,7 @@ export interface MapProps {
   pattern: boolean;
   scale: number;
   labels: boolean;
+  lang: Lang;
   interactive: boolean;
   question: Omit<Question, "within">;
   /** Unit outlined as selected. */
@@ -92,6 +94,7 @@ export function MapView(props: MapProps) {
     pattern: props.pattern,
     scale: props.scale,
     labels: props.labels,
+    lang: props.lang,
   }));
 
   const values = createAnswer(
@@ -182,6 +185,17 @@ export function MapView(props: MapProps) {
   });
   onCleanup(() => map?.remove());
 
+  /** English names travel with the label points only; empty: none, or another language. */
+  const nameOf = (id: number): string => {
+    if (props.lang !== "en" || !map) return "";
+    const filter: FilterSpecification = ["==", ["id"], id];
+    const [found] = map.querySourceFeatures(sourceOf(props.level.id), {
+      sourceLayer: LABELS,
+      filter,
+    });
+    return String(found?.properties.name_en ?? "");
+  };
+
   const hitOf = (feature: MapGeoJSONFeature, event: MapMouseEvent): Hit => {
     const id = Number(feature.id);
     const now = values.data();
@@ -189,7 +203,7 @@ export function MapView(props: MapProps) {
     return {
       id,
       code: String(feature.properties.code),
-      name: String(feature.properties.name),
+      name: nameOf(id) || String(feature.properties.name),
       level: String(feature.properties.level ?? props.level.id),
       colour: now?.colour[index] ?? 0,
       theta: now?.theta[index] ?? 0,
@@ -244,6 +258,9 @@ export function MapView(props: MapProps) {
       input,
       (now) => {
         map?.setStyle(buildStyle(now), { diff: true, validate: false });
+        // At once: until it is drawn a new layer has no expressions, and a tile that comes from a worker
+        // in between breaks on its feature states.
+        map?.redraw();
       },
       { defer: true },
     ),

@@ -99,6 +99,7 @@ export function WallMap(props: { scale: number }) {
     scopeIndex: model.scopeIndex(),
     pattern: view.state.pattern,
     labels: true,
+    lang: view.state.lang,
     interactive: false,
     question: value(),
     selected: selected(),
