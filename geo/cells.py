@@ -98,8 +98,9 @@ def centres(cell: Cells) -> Floats:
 
 
 def area_km2(lon: float, lat: float, res: int) -> float:
-    """Square kilometres of the cell at a place."""
-    return float(pa.array(h3ronpy.cells_area_km2(pa.array(cells([lon], [lat], res))))[0].as_py())
+    """Square kilometres on the WGS84 ellipsoid of the cell at a place."""
+    corners, _ = outlines(cells([lon], [lat], res))
+    return float(shapely.Polygon(equal_area(corners)).area) * KM2
 
 
 def ancestors(cell: Cells, res: int) -> Cells:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,14 +21,16 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from app.database import raw
+from app.database import raw, transaction
+from app.errors import Invalid
 from app.services import cells_grid
+from app.services.caches import Caches
 from app.services.cells_count import CellCounts, load
 from app.services.cells_grid import Grid
 from app.services.periods import month_bounds
-from app.services.runs import RunFacts
+from app.services.runs import RunFacts, run_facts
 from app.services.scenes import OVERALL, Scene
-from app.services.units import UnitTable
+from app.services.units import UnitTable, read_units
 from geo import cells as h3
 from geo import risk, score
 from tiles.packed import quantise_theta
@@ -362,3 +365,60 @@ def grids(engine: sa.Engine, table: UnitTable, wanted: Sequence[int] | None = No
                 if cells_grid.expected_cells(connection, table.version_id, res) <= WITH_RUN
             ]
     return [cells_grid.ensure(engine, table, res) for res in wanted]
+
+
+def assess_more(
+    engine: sa.Engine, run: int, resolutions: Sequence[int], progress: Progress
+) -> dict[int, int]:
+    """Assess further resolutions of a published run, from the events it was made of.
+
+    Each resolution appears in one transaction; those that are there stay as they are.
+
+    Returns
+    -------
+    dict
+        Resolution → cells, of those newly made.
+
+    Raises
+    ------
+    NotFound
+        There is no such published run.
+    Invalid
+        A resolution that is not assessed, or no event of the run has a point.
+    """
+    unknown = sorted(set(resolutions) - set(h3.RESOLUTIONS))
+    if unknown:
+        known = ", ".join(map(str, h3.RESOLUTIONS))
+        raise Invalid(f"cells of resolution {unknown[0]} are not assessed; there are {known}")
+    with engine.connect() as connection:
+        facts = run_facts(connection, Caches(), run)
+        table = read_units(connection, facts.version_id)
+        there = set(
+            connection.execute(
+                sa.text("select res from run_cell where run_id = :run"), {"run": run}
+            ).scalars()
+        )
+        counted = connection.execute(
+            sa.text("select exists (select from run_leaf where run_id = :run)"), {"run": run}
+        ).scalar_one()
+    if not counted:
+        raise Invalid(
+            f"run {run} has no events with a point, or is older than cells: assess the map again"
+        )
+    made = {}
+    for res in sorted(set(resolutions) - there):
+        progress(f"cells {res}, the map", 0, 1)
+        grid = cells_grid.ensure(engine, table, res)
+        with transaction(engine) as connection:
+            # held until the end, so that a pruning meanwhile waits and finds everything
+            connection.execute(sa.text("select from run where id = :run for share"), {"run": run})
+            publish(connection, run_facts(connection, Caches(), run), table, grid, progress)
+            announce(connection, run)
+        made[res] = len(grid)
+    return made
+
+
+def announce(connection: sa.Connection, run: int) -> None:
+    """Tell listeners that there is more to see of a run."""
+    note = json.dumps({"run": run, "cells": True})
+    connection.execute(sa.text("select pg_notify('wusetu_run', :note)"), {"note": note})
