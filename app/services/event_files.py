@@ -1,6 +1,6 @@
-"""Readers of files of rows: CSV, NDJSON, GeoJSON, Parquet, as a stream of Arrow tables.
+"""Readers of files of rows: CSV, NDJSON, Parquet (GeoJSON: `event_geojson`), as Arrow tables.
 
-Imports pyarrow, pyogrio and shapely; knows nothing of the database. Promises: memory is bounded by
+Imports pyarrow and shapely; knows nothing of the database. Promises: memory is bounded by
 the batch; every row carries its place (physical line of a CSV or NDJSON file, also behind quoted
 newlines; row number of Parquet, feature number of GeoJSON; all from 1); `open_feed` reads the file
 once from end to end before it answers, so what spoils the file as a whole (empty, truncated, wrong
@@ -13,7 +13,6 @@ from __future__ import annotations
 import gzip
 import json
 import re
-import warnings
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,8 +28,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from app.errors import Invalid, NotFound
-from app.services.event_persons import shown
-from app.services.text_records import Piece, check_utf8, pieces, split_fields
+from app.services.text_records import Piece, pieces, split_fields
 
 #: names of the two columns a geometry becomes when the mapping names no point columns
 GEOMETRY = ("geometry (x)", "geometry (y)")
@@ -44,8 +42,6 @@ _SUFFIXES = {
 _SAMPLE_LINES = 1000
 #: an integer that may be beyond 64 bits
 _LONG_INTEGER = re.compile(rb"[:,\[\s]-?\d{19,}")
-#: a GeoJSON file up to this size is read again to tell broken coordinates from none
-_LARGEST_READ_AGAIN = 512 << 20
 
 
 @dataclass(frozen=True)
@@ -132,6 +128,8 @@ def open_feed(path: str | Path, wanted: Wanted) -> Feed:
     Invalid
         The file as a whole cannot be used; the message says where and why.
     """
+    from app.services.event_geojson import GeoJsonFeed  # it is made of what stands here
+
     path = Path(path)
     kinds: dict[str, type[Feed]] = {
         "csv": CsvFeed, "ndjson": JsonFeed, "geojson": GeoJsonFeed, "parquet": ParquetFeed,
@@ -396,98 +394,6 @@ def _json_column(values: list[Any]) -> pa.Array:
     return pa.array(text, pa.string())
 
 
-class GeoJsonFeed(Feed):
-    """A GeoJSON feature collection of points, read by GDAL in batches."""
-
-    def __init__(self, path: Path, wanted: Wanted) -> None:
-        super().__init__(path, wanted)
-        with open_binary(path) as stream:
-            check_utf8(_whole(stream.read, path), path.name)
-        self._where = ("/vsigzip/" if is_gzip(path) else "") + str(path.resolve())
-        if self.point is None:
-            self.point = GEOMETRY
-        import pyogrio
-
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)
-                info = pyogrio.read_info(self._where, force_feature_count=True)
-        except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-            raise Invalid(f"{path.name} is truncated or no GeoJSON: {error}") from error
-        self.rows = int(info["features"])
-        self._fields = list(info["fields"])
-        self._stated: dict[int, str] | None = None
-        self._need(self._fields, wanted.optional)
-
-    def chunks(self, batch: int) -> Iterator[Chunk]:
-        """Hand out the rows in file order, at most `batch` at a time."""
-        import pyogrio
-
-        names = self.wanted.columns
-        there = [name for name in names if name in self._fields]
-        geometry = self.wanted.point is None
-        at = 1
-        with pyogrio.raw.open_arrow(
-            self._where,
-            columns=there,
-            read_geometry=geometry,
-            batch_size=batch,
-            use_pyarrow=True,
-            datetime_as_string=True,
-        ) as (meta, reader):
-            name = meta["geometry_name"] or "wkb_geometry"
-            while (record_batch := _quietly(reader)) is not None:
-                table = pa.Table.from_batches([record_batch])
-                lines = np.arange(at, at + len(table), dtype=np.int64)
-                at += len(table)
-                broken: list[Broken] = []
-                if geometry and table[name].null_count:
-                    table, lines, broken = self._without_broken(table, lines, name)
-                chunk = _with_points(table, lines, name if geometry else None, names)
-                yield Chunk(chunk.table, chunk.lines, [*broken, *chunk.broken])
-
-    def _without_broken(
-        self, table: pa.Table, lines: npt.NDArray[np.int64], name: str
-    ) -> tuple[pa.Table, npt.NDArray[np.int64], list[Broken]]:
-        """Take out the rows without a geometry whose feature does state coordinates."""
-        if self._stated is None:
-            self._stated = self._coordinates()
-        unread = table[name].is_null().to_numpy()
-        wrong = np.array(
-            [bad and line in self._stated for bad, line in zip(unread, lines.tolist(), strict=True)]
-        )
-        broken = [
-            Broken(line, "geometry", self._stated[line], "bad_coordinate",
-                   "is no pair of numbers")
-            for line in lines[wrong].tolist()
-        ]  # fmt: skip
-        return table.filter(pa.array(~wrong)), lines[~wrong], broken
-
-    def _coordinates(self) -> dict[int, str]:
-        """Find what features state as coordinates that are no two numbers, by feature number."""
-        with open_binary(self.path) as stream:
-            data = stream.read(_LARGEST_READ_AGAIN + 1)
-        if len(data) > _LARGEST_READ_AGAIN:
-            return {}
-        try:
-            features = orjson.loads(data)["features"]
-        except (orjson.JSONDecodeError, KeyError, TypeError):
-            return {}
-        if len(features) != self.rows:
-            return {}
-        stated = {}
-        for number, feature in enumerate(features, 1):
-            geometry = feature.get("geometry") if isinstance(feature, dict) else None
-            given = geometry.get("coordinates") if isinstance(geometry, dict) else geometry
-            # no geometry, or an empty point, is an event without a place
-            if given is None or given == []:
-                continue
-            numbers = isinstance(given, list) and len(given) >= 2
-            if not numbers or any(type(v) not in (int, float) for v in given[:2]):
-                stated[number] = shown(orjson.dumps(given).decode("utf-8"))
-        return stated
-
-
 class ParquetFeed(Feed):
     """Parquet; GeoParquet points are used when the mapping names no point columns."""
 
@@ -522,13 +428,6 @@ class ParquetFeed(Feed):
                 lines = np.arange(at, at + len(table), dtype=np.int64)
                 at += len(table)
                 yield _with_points(table, lines, self._geometry, names)
-
-
-def _quietly(reader: Any) -> Any:
-    """Next batch, None at the end; what GDAL says of single features is told as `Broken`."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return next(iter(reader), None)
 
 
 def _with_points(
