@@ -1,6 +1,6 @@
 # Two commands: `make up` and `make test`. What they do is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: up setup test test-py test-e2e test-slow lint fmt bench lock clean help
+.PHONY: up setup test test-py test-e2e test-slow test-spark lint fmt bench lock clean help
 PORT ?=
 export WUSETU_SERVER_PORT := $(or $(PORT),$(WUSETU_SERVER_PORT),8000)
 
@@ -21,6 +21,9 @@ test-e2e: ## the browser tests
 
 test-slow: ## tests longer than a minute
 	@scripts/test.sh slow
+
+test-spark: ## the Spark engine, in an environment of its own (needs Java 17)
+	@scripts/spark.sh
 
 lint: ## ruff, mypy, the front end's checks
 	@scripts/test.sh lint

@@ -42,12 +42,12 @@ kernel_covered() { "$bin/coverage" report --include='geo/*' --fail-under=95; }
 
 case $what in
 lint) lint; suite "front end" scripts/node.sh check ;;
-py) suite pytest recorded tests -m "not slow and not e2e" ;;
+py) suite pytest recorded tests -m "not slow and not e2e and not spark" ;;
 e2e) suite pytest recorded tests -m "e2e and not slow" ;;
-slow) suite pytest recorded tests -m slow ;;
+slow) suite pytest recorded tests -m "slow and not spark" ;;
 all)
   lint
-  suite pytest recorded tests -m "not slow" --cov --cov-report=
+  suite pytest recorded tests -m "not slow and not spark" --cov --cov-report=
   suite "coverage of geo" kernel_covered
   suite "front end" scripts/node.sh check
   suite "compose file" scripts/compose.sh

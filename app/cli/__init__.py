@@ -12,7 +12,9 @@ from app.errors import WusetuError
 COMMANDS = {
     "assess": "app.cli.assess",
     "boundaries": "app.cli.boundaries",
+    "bulk": "app.cli.bulk",
     "cube": "app.cli.cube",
+    "cells": "app.cli.cells",
     "db": "app.cli.db",
     "events": "app.cli.events",
     "export": "app.cli.export",

@@ -9,7 +9,6 @@ spoils a file as a whole is told before anything is written; a broken row goes t
 from __future__ import annotations
 
 import csv
-import io
 import queue
 import threading
 from collections import Counter, deque
@@ -23,11 +22,8 @@ from typing import Any, TextIO, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
 import sqlalchemy as sa
 
-from app.database import raw, transaction
 from app.errors import Conflict, Invalid
 from app.services.event_files import Broken, Feed, Wanted, open_feed
 from app.services.event_mapping import EventMapping, load_mapping, parse_mapping
@@ -39,6 +35,7 @@ from app.services.event_places import (
     open_place,
 )
 from app.services.event_rows import RowChecker, Rows
+from app.services.event_store import EVENTS, EventStore
 from geo.binning import LOCATED_BY
 
 BATCH = 50_000
@@ -138,7 +135,7 @@ def import_file(
         chosen = parse_mapping({**chosen.body(), "source": source})
     with engine.connect() as connection:
         place = open_place(connection, pack, cache_folder)
-        _check_source(connection, pack, chosen)
+        check_source(connection, pack, chosen)
     feed = open_feed(
         path,
         Wanted(
@@ -243,14 +240,14 @@ def _reject_rows(file: TextIO) -> Callable[[list[Broken]], None]:
     writer.writerow(REJECT_COLUMNS)
 
     def write(broken: list[Broken]) -> None:
-        writer.writerows((b.line, b.column, _quiet(b.value), b.reason, b.text) for b in broken)
+        writer.writerows((b.line, b.column, quiet(b.value), b.reason, b.text) for b in broken)
         file.flush()
 
     return write
 
 
-def _quiet(value: str) -> str:
-    """Value that a spreadsheet will not run as a formula."""
+def quiet(value: str) -> str:
+    """Write a value so that a spreadsheet does not run it as a formula."""
     formula = value[:1] in ("=", "+", "@", "\t", "\r") or (
         value[:1] == "-" and not value[1:2].isdigit()
     )
@@ -273,7 +270,14 @@ def _count(
     report.mismatch += int(located.mismatch.sum())
 
 
-def _check_source(connection: sa.Connection, pack: str, mapping: EventMapping) -> None:
+def check_source(connection: sa.Connection, pack: str, mapping: EventMapping) -> None:
+    """Refuse a mapping that says otherwise than its source whether events are real.
+
+    Raises
+    ------
+    Conflict
+        It does.
+    """
     simulated = connection.scalar(
         sa.text("select simulated from event_source where pack = :pack and name = :name"),
         {"pack": pack, "name": mapping.source},
@@ -284,47 +288,6 @@ def _check_source(connection: sa.Connection, pack: str, mapping: EventMapping) -
             f"source {mapping.source!r} of pack {pack!r} holds {there} events and the mapping "
             f"says {here}: give them a source of their own"
         )
-
-
-_SOURCE = sa.text(
-    "insert into event_source (pack, name, simulated, crs, time_zone, mapping) "
-    "values (:pack, :name, :simulated, :crs, :zone, :mapping) "
-    "on conflict (pack, name) do update set crs = excluded.crs, "
-    "time_zone = excluded.time_zone, mapping = excluded.mapping returning id"
-).bindparams(sa.bindparam("mapping", type_=sa.JSON))
-
-_INCOMING = """
-create temporary table if not exists incoming (
-  reference text not null, kind text not null, occurred_at timestamptz not null,
-  located_by text not null, mismatch boolean not null, unit_id int, code text, address text,
-  lon double precision, lat double precision
-) on commit delete rows
-"""
-_COPY = "copy incoming from stdin (format csv)"
-# ordered, so that two imports of one feed at once wait for each other instead of deadlocking
-_MERGE = sa.text("""
-with stored as (
-  insert into event as e (source_id, reference, kind, occurred_at, located_by, mismatch,
-                          boundary_version_id, unit_id, code, address, geom)
-  select :source, reference, kind, occurred_at, located_by, mismatch, :version, unit_id, code,
-         address, st_setsrid(st_makepoint(lon, lat), 4326)
-  from incoming order by reference
-  on conflict (source_id, reference) do update
-    set kind = excluded.kind, occurred_at = excluded.occurred_at,
-        located_by = excluded.located_by, mismatch = excluded.mismatch,
-        boundary_version_id = excluded.boundary_version_id, unit_id = excluded.unit_id,
-        code = excluded.code, address = excluded.address, geom = excluded.geom,
-        imported_at = now()
-    where (e.kind, e.occurred_at, e.located_by, e.mismatch, e.boundary_version_id, e.unit_id,
-           e.code, e.address)
-          is distinct from
-          (excluded.kind, excluded.occurred_at, excluded.located_by, excluded.mismatch,
-           excluded.boundary_version_id, excluded.unit_id, excluded.code, excluded.address)
-       or st_asbinary(e.geom) is distinct from st_asbinary(excluded.geom)
-  returning (xmax = 0) as is_new
-)
-select count(*) filter (where is_new), count(*) filter (where not is_new) from stored
-""")
 
 
 class _Writers:
@@ -338,12 +301,8 @@ class _Writers:
         place: Place,
         report: ImportReport,
     ) -> None:
-        self.engine = engine
-        self.pack = pack
-        self.mapping = mapping
-        self.place = place
         self.report = report
-        self._source: int | None = None
+        self._store = EventStore(engine, pack, mapping, place.version.id)
         self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="events-writer")
         self._pending: deque[tuple[int, Future[tuple[int, int]]]] = deque()
 
@@ -358,8 +317,9 @@ class _Writers:
         """Store a batch, now or soon; raises what an earlier batch raised."""
         if len(rows) == 0:
             return
-        first = self._source is None
-        self._pending.append((len(rows), self._pool.submit(self._store, rows, located)))
+        first = self._store.source is None
+        events = events_table(rows, located)
+        self._pending.append((len(rows), self._pool.submit(self._store.store, events)))
         # the first batch makes the source, which the others need
         self._settle(0 if first else _WRITERS)
 
@@ -375,49 +335,21 @@ class _Writers:
             self.report.updated += updated
             self.report.unchanged += count - new - updated
 
-    def _store(self, rows: Rows, located: Located) -> tuple[int, int]:
-        text = _copy_text(rows, located)
-        with transaction(self.engine) as connection:
-            source = self._source or self._make_source(connection)
-            connection.exec_driver_sql(_INCOMING)
-            with raw(connection).cursor() as cursor:
-                cursor.copy_expert(_COPY, text)
-            new, updated = connection.execute(
-                _MERGE, {"source": source, "version": self.place.version.id}
-            ).one()
-        self._source = source
-        return int(new), int(updated)
 
-    def _make_source(self, connection: sa.Connection) -> int:
-        mapping = self.mapping
-        source: int = connection.execute(
-            _SOURCE,
-            {
-                "pack": self.pack, "name": mapping.source, "simulated": mapping.simulated,
-                "crs": mapping.crs, "zone": mapping.time_zone, "mapping": mapping.body(),
-            },
-        ).scalar_one()  # fmt: skip
-        return source
-
-
-def _copy_text(rows: Rows, located: Located) -> io.BytesIO:
-    """Batch as CSV for COPY: null is nothing, the empty text is ""."""
-    at = pa.array(rows.occurred_at.astype("datetime64[us]"))
-    table = pa.table(
-        {
-            "reference": rows.reference,
-            "kind": rows.kind,
-            "occurred_at": pc.binary_join_element_wise(pc.cast(at, pa.string()), "Z", ""),
-            "located_by": pa.array(LOCATED_BY).take(pa.array(located.by)),
-            "mismatch": pa.array(located.mismatch),
-            "unit": pa.array(located.unit, mask=located.unit == 0),
-            "code": rows.code,
-            "address": rows.address,
-            "lon": pa.array(rows.lon, mask=np.isnan(rows.lon)),
-            "lat": pa.array(rows.lat, mask=np.isnan(rows.lat)),
-        }
+def events_table(rows: Rows, located: Located) -> pa.Table:
+    """Rows as a table of `event_store.EVENTS`."""
+    return pa.table(
+        [
+            rows.reference,
+            rows.kind,
+            pa.array(rows.occurred_at.astype("datetime64[us]")),
+            pa.array(located.by.astype(np.uint8)),
+            pa.array(located.mismatch),
+            pa.array(located.unit),
+            rows.code,
+            rows.address,
+            pa.array(rows.lon),
+            pa.array(rows.lat),
+        ],
+        schema=EVENTS,
     )
-    sink = io.BytesIO()
-    pa.csv.write_csv(table, sink, pa.csv.WriteOptions(include_header=False))
-    sink.seek(0)
-    return sink

@@ -90,6 +90,8 @@ def pieces(
     block: int,
     where: str,
     delimiter: str | None,
+    line: int = 1,
+    offset: int = 0,
 ) -> Iterator[Piece]:
     """Cut a stream of bytes into pieces of whole records.
 
@@ -98,13 +100,16 @@ def pieces(
     read : callable
         `read(n)` gives at most `n` bytes, none at the end.
     encoding : str
-        `utf-8` or `gb18030`; a byte order mark of UTF-8 decides for UTF-8.
+        `utf-8` or `gb18030`; a byte order mark of UTF-8 decides for UTF-8. `bytes` leaves the text
+        as it is, whatever its encoding.
     block : int
         Bytes read at once.
     where : str
         Name of the file in messages.
     delimiter : str or None
         CSV: the delimiter, quotes count. None: every line is a record.
+    line, offset : int
+        Physical line and byte the stream begins at, when it is a part of a file.
 
     Raises
     ------
@@ -112,7 +117,7 @@ def pieces(
         A byte that is not text, a quote that is never closed, a line without an end.
     """
     carry, rest = b"", b""
-    offset, line, first = 0, 1, True
+    first = offset == 0
     returns: bool | None = None  # lines end with a return alone; None: no line end seen yet
     while True:
         data = read(block)
@@ -121,7 +126,8 @@ def pieces(
             if data.startswith((b"\xff\xfe", b"\xfe\xff")):
                 raise Invalid(f"{where} is UTF-16 text, not {encoding}: save it as UTF-8")
             if data.startswith(_BOM):
-                data, encoding, offset = data[3:], "utf-8", 3
+                data, offset = data[3:], 3
+                encoding = encoding if encoding == "bytes" else "utf-8"
         last = not data
         data = rest + data
         returns = _returns(data, last) if returns is None else returns
@@ -194,6 +200,8 @@ def check_utf8(read: Callable[[int], bytes], where: str) -> None:
 
 
 def _utf8(raw: bytes, encoding: str, where: str, offset: int, line: int) -> bytes:
+    if encoding == "bytes":
+        return raw
     try:
         if encoding == "utf-8":
             raw.decode("utf-8")

@@ -1,0 +1,165 @@
+"""Files cut into parts: the same rows with the same places as read in one go."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.errors import Invalid, NotFound
+from app.services.bulk_files import cut, expand, open_part
+from app.services.event_files import Wanted, open_feed
+
+WANTED = Wanted(columns=("ref", "at"))
+Rows = list[tuple[int, str, str]]
+
+
+def in_parts(path: Path, wanted: Wanted, part_rows: int) -> tuple[Rows, list[int]]:
+    source, parts = cut(str(path), wanted, part_rows)
+    found: Rows = []
+    broken = []
+    for part in parts:
+        for chunk in open_part(source, part, wanted).chunks(3):
+            broken += [b.line for b in chunk.broken]
+            found += rows_of(chunk)
+    assert [p.number for p in parts] == list(range(len(parts)))
+    assert all(p.rows <= part_rows for p in parts)
+    return found, broken
+
+
+def rows_of(chunk) -> Rows:
+    columns = [chunk.table[name].to_pylist() for name in ("ref", "at")]
+    return list(zip(chunk.lines.tolist(), *columns, strict=True))
+
+
+def in_one_go(path: Path, wanted: Wanted) -> tuple[Rows, list[int]]:
+    found: Rows = []
+    broken = []
+    for chunk in open_feed(path, wanted).chunks(3):
+        broken += [b.line for b in chunk.broken]
+        found += rows_of(chunk)
+    return found, broken
+
+
+field = st.text(st.sampled_from('ab"\n ,七杭'), max_size=6)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.lists(st.tuples(field, field), min_size=1, max_size=12),
+    st.integers(1, 5),
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from(["utf-8", "utf-8-sig", "gb18030"]),
+    st.booleans(),
+)
+def test_csv_parts_are_the_file(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[tuple[str, str]],
+    part_rows: int,
+    end: str,
+    encoding: str,
+    short: bool,
+) -> None:
+    text = io.StringIO()
+    frame = pd.DataFrame(rows, columns=["ref", "at"])
+    frame.to_csv(text, index=False, lineterminator=end, quoting=1)
+    body = text.getvalue() + ("only one field" if short else "")
+    path = tmp_path_factory.mktemp("csv") / "events.csv"
+    path.write_bytes(body.encode(encoding))
+    wanted = Wanted(WANTED.columns, encoding="gb18030" if encoding == "gb18030" else "utf-8")
+    assert in_parts(path, wanted, part_rows) == in_one_go(path, wanted)
+
+
+@pytest.mark.parametrize("part_rows", [1, 2, 100])
+def test_lines_that_end_with_a_return(tmp_path: Path, part_rows: int) -> None:
+    path = tmp_path / "old.csv"
+    path.write_bytes(b"ref,at\ra,1\rb,2\r\rc,3")
+    assert in_parts(path, WANTED, part_rows) == in_one_go(path, WANTED)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(1, 50))
+def test_parquet_parts_are_the_file(
+    tmp_path_factory: pytest.TempPathFactory, rows: int, group: int, part_rows: int
+) -> None:
+    path = tmp_path_factory.mktemp("parquet") / "events.parquet"
+    table = pa.table({"ref": [f"r{i}" for i in range(rows)], "at": [str(i) for i in range(rows)]})
+    pa.parquet.write_table(table, path, row_group_size=group)
+    assert in_parts(path, WANTED, part_rows) == in_one_go(path, WANTED)
+
+
+def test_row_groups_are_kept_whole(tmp_path: Path) -> None:
+    path = tmp_path / "events.parquet"
+    table = pa.table({"ref": ["a"] * 10, "at": ["b"] * 10})
+    pa.parquet.write_table(table, path, row_group_size=4)
+    _, parts = cut(str(path), WANTED, 5)
+    assert [(p.start, p.stop) for p in parts] == [(0, 4), (4, 8), (8, 10)]
+    _, parts = cut(str(path), WANTED, 3)
+    assert [(p.start, p.stop) for p in parts] == [(0, 3), (3, 4), (4, 7), (7, 10)]
+
+
+def test_urls_and_folders(tmp_path: Path) -> None:
+    for name in ("b.csv", "a.csv", "readme.md"):
+        (tmp_path / name).write_text("ref,at\nx,1\n")
+    there = [str(tmp_path / "a.csv"), str(tmp_path / "b.csv")]
+    assert expand([tmp_path]) == there
+    urls = expand([f"file://{tmp_path}"])
+    assert urls == [f"file://{name}" for name in there]
+    source, parts = cut(urls[0], WANTED, 10)
+    assert rows_of(next(open_part(source, parts[0], WANTED).chunks(10))) == [(2, "x", "1")]
+    with pytest.raises(Invalid, match="given twice"):
+        expand([there[0], there[0]])
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("empty.csv", b"", "is empty"),
+        ("header.csv", b"ref,at\n", "has no rows"),
+        ("other.csv", b"a,b\n1,2\n", "has no column 'ref', 'at'; its columns are 'a', 'b'"),
+        ("twice.csv", b"ref,at,at\n1,2,3\n", "names column 'at' twice"),
+        ("open.csv", b'ref,at\n1,"2\n3,4\n', "line 2: a quote is opened"),
+        ("packed.csv", b"\x1f\x8b\x08\x00", "is gzip"),
+        ("map.geojson", b"{}", "events import"),
+        ("not.parquet", b"no parquet at all", "no Parquet file"),
+        ("cut.parquet", b"PAR1 and nothing more", "no Parquet file"),
+    ],
+)
+def test_what_cannot_be_cut(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(Invalid, match=message):
+        cut(str(tmp_path / name), WANTED, 10)
+
+
+def test_files_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no file"):
+        expand([tmp_path / "none.csv"])
+    with pytest.raises(NotFound, match="holds no"):
+        expand([tmp_path])
+    with pytest.raises(Invalid, match="no address"):
+        expand(["gopher://somewhere/a.csv"])
+
+
+def test_a_file_that_changed_is_not_read_on(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text("ref,at\na,1\n")
+    source, parts = cut(str(path), WANTED, 10)
+    path.write_text("ref,at\na,1\nb,2\n")
+    with pytest.raises(Invalid, match="has changed since the job began"):
+        open_part(source, parts[0], WANTED)
+
+
+def test_bytes_that_are_no_text_are_told_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_bytes(b"ref,at\n" + b"a,1\n" * 5 + b"\xff,2\n" + b"a,1\n" * 5)
+    source, parts = cut(str(path), WANTED, 3)
+    with pytest.raises(Invalid, match="line 7, byte 27"):
+        list(open_part(source, parts[1], WANTED).chunks(10))
+    assert np.sum([p.rows for p in parts]) == 11
