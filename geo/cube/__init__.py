@@ -12,8 +12,8 @@ of tiles that an edge touches, exactly. Promises: the answer equals testing ever
 1
 """
 
-from geo.cube.ask import ask
 from geo.cube.columns import Columns, ColumnsError, Delta, Spec
+from geo.cube.engine import ask
 from geo.cube.question import (
     BREAKDOWNS,
     Answer,

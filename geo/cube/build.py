@@ -11,7 +11,8 @@ lon, lat float64, time uint32 (n,)      the point; seconds since `base`
 code uint16 or uint32 (n,)              position in the block's list of (unit, located)
 block_key int32 (B,)                    row * BLOCK_COLUMNS + column, ascending
 block_tiles uint32 (B + 1,)             first tile of each block
-tile_id uint8, tile_runs uint32         16 * row + column inside the block; first run of each tile
+tile_id uint8                           16 * row + column inside the block
+tile_start, tile_runs uint32 (T + 1,)   first event and first run of each tile
 run_kind uint8, run_start uint32        kind; first event of each run
 dict_start, dict_unit, dict_located     the block's list of (unit, located)
 cube_row int32 (B,)                     position in the cube, -1: so few events that a look is quicker
@@ -205,6 +206,7 @@ def _index(rows: Columns, spec: Spec) -> dict[str, Array]:
     out["run_kind"] = (place[run] & 255).astype(np.uint8)
     out["run_start"] = np.append(run, n).astype(np.uint32)
     out["tile_id"] = (tile_of_run[tile] & 255).astype(np.uint8)
+    out["tile_start"] = np.append(run[tile], n).astype(np.uint32)
     out["tile_runs"] = np.append(tile, len(run)).astype(np.uint32)
     first = np.searchsorted(block_of_tile, np.arange(len(block_key) + 1))
     out["block_tiles"] = first.astype(np.uint32)

@@ -110,6 +110,7 @@ def _first_at(time: Array, low: int, high: int, value: int) -> int:
 def spans(  # noqa: PLR0912, PLR0915 one loop with its variants
     n: int,
     span: Array,
+    tile_start: Array,
     tile_runs: Array,
     run_start: Array,
     run_kind: Array,
@@ -137,7 +138,7 @@ def spans(  # noqa: PLR0912, PLR0915 one loop with its variants
     ----------
     n, span : int, int64 (>= n, 4)
         First tile, stop, block.
-    tile_runs, run_start, run_kind, time, code, dict_start
+    tile_start, tile_runs, run_start, run_kind, time, code, dict_start
         See `geo.cube.build`.
     kinds : bool (K,)
         Kinds that count.
@@ -158,12 +159,11 @@ def spans(  # noqa: PLR0912, PLR0915 one loop with its variants
     clock = len(hours) + len(by_hour) > 0
     every = kinds.all() and not each and len(by_kind) == 0
     for s in range(n):
-        r0, r1 = np.int64(tile_runs[span[s, 0]]), np.int64(tile_runs[span[s, 1]])
-        p0, p1 = np.int64(run_start[r0]), np.int64(run_start[r1])
+        p0, p1 = np.int64(tile_start[span[s, 0]]), np.int64(tile_start[span[s, 1]])
         if every and whole_time:
             total += p1 - p0
             continue
-        if every and p1 - p0 < _FEW * (r1 - r0):
+        if every and p1 - p0 < _FEW * len(kinds) * (span[s, 1] - span[s, 0]):
             # many short runs: looking at every time is quicker than finding the ends
             low, high = np.uint32(min(start, 0xFFFFFFFF)), np.uint32(min(end - 1, 0xFFFFFFFF))
             found = 0
@@ -172,7 +172,7 @@ def spans(  # noqa: PLR0912, PLR0915 one loop with its variants
             total += found
             continue
         first = np.int64(dict_start[span[s, 2]])
-        for r in range(r0, r1):
+        for r in range(np.int64(tile_runs[span[s, 0]]), np.int64(tile_runs[span[s, 1]])):
             kind = run_kind[r]
             if not kinds[kind]:
                 continue
@@ -220,6 +220,7 @@ def spans(  # noqa: PLR0912, PLR0915 one loop with its variants
 @numba.njit(cache=True, nogil=True)
 def rim(
     span: Array,
+    tile_start: Array,
     tile_runs: Array,
     tile_id: Array,
     block_key: Array,
@@ -259,6 +260,7 @@ def rim(
 
     """
     total = 0
+    plain = kinds.all() and test and not keep and len(by_kind) == 0
     found, found_kind = (
         np.empty(1024 if keep else 0, np.int64),
         np.empty(1024 if keep else 0, np.uint8),
@@ -269,6 +271,23 @@ def rim(
         left = np.int64(block_key[span[s, 2]]) % 11_264 * 16
         for t in range(span[s, 0], span[s, 1]):
             column = left + np.int64(tile_id[t]) % 16
+            if plain and tile_start[t + 1] - tile_start[t] < _FEW * len(kinds):
+                # kinds do not matter: the events of the tile in one go
+                for p in range(np.int64(tile_start[t]), np.int64(tile_start[t + 1])):
+                    if start <= time[p] < end and inside(
+                        lon[p],
+                        lat[p],
+                        column,
+                        low_piece,
+                        high_piece,
+                        odd,
+                        piece_from,
+                        piece_edge,
+                        x,
+                        y,
+                    ):
+                        total += 1
+                continue
             for r in range(np.int64(tile_runs[t]), np.int64(tile_runs[t + 1])):
                 kind = run_kind[r]
                 if not kinds[kind]:

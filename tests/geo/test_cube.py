@@ -10,27 +10,21 @@ import h3
 import numpy as np
 import pytest
 import shapely
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import geo.cube.build as build_module
 from geo.cube import (
     Cells,
     Columns,
-    ColumnsError,
-    Delta,
     Question,
-    QuestionError,
     Snapshot,
-    SnapshotError,
     Spec,
     UnitRanges,
     ask,
 )
-from geo.shapes import ShapeError, circle, corridor
+from geo.shapes import circle, corridor
 
 sys.path.insert(0, str(Path(__file__).parent))
-from cube_twin import agree  # noqa: E402
+from cube_twin import agree
 
 SPEC = Spec(("fire", "theft", "fraud"))
 T0 = 1_704_038_400  # 2024-01-01T00:00+08:00

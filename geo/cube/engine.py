@@ -48,7 +48,8 @@ def ask(snapshot: Snapshot, question: Question, delta: Delta | None = None) -> A
     arrays = snapshot.arrays
     if len(arrays["lon"]):
         _Count(tally, arrays, kinds).area()
-    tally.add(loose(arrays))
+    if len(arrays["loose_time"]):
+        tally.add(loose(arrays))
     ranges = question.area if isinstance(question.area, UnitRanges) else question.beside
     for first, stop in ranges.ranges if ranges else ():
         unit = arrays["unplaced_unit"]
@@ -105,7 +106,7 @@ class _Count:
         # positions are needed for what is not counted on the way
         keep = not test or self.look or self.daily
         total, at, kind = count.rim(
-            found.rim, a["tile_runs"], a["tile_id"], a["block_key"], a["run_start"], a["run_kind"],
+            found.rim, a["tile_start"], a["tile_runs"], a["tile_id"], a["block_key"], a["run_start"], a["run_kind"],
             a["time"], a["lon"], a["lat"], self.kinds, self.start - self.base, self.end - self.base,
             test, keep, found.stretch, found.piece_from, found.piece_edge, found.x, found.y,
             _NOTHING if keep else self.by_kind,
@@ -190,7 +191,7 @@ class _Count:
         days = self._clock()
         low, high = self.start - self.base, self.end - self.base
         self.tally.total += count.spans(
-            len(span), span, a["tile_runs"], a["run_start"], a["run_kind"], a["time"], a["code"],
+            len(span), span, a["tile_start"], a["tile_runs"], a["run_start"], a["run_kind"], a["time"], a["code"],
             a["dict_start"], self.kinds, max(low, 0), high, low <= 0 and self.end >= a["step_edge"][-1],
             code_ok, self.hours, self.base, days.since, days.offset, a["day_edge"],
             self.by_kind, self.by_day, self.by_hour, self.by_entry,
