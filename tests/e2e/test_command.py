@@ -321,6 +321,29 @@ def test_an_unknown_unit_or_scope_is_said(visit: Callable[..., Watched]) -> None
     watched.complaints.clear()
 
 
+def test_a_panel_that_failed_heals_by_itself(visit: Callable[..., Watched]) -> None:
+    watched = visit()
+    watched.page.clock.install()
+    desk = Desk(watched).open("/")
+    page = desk.page
+    page.route(
+        "**/ranking?*",
+        lambda route: route.fulfill(status=503, content_type="application/json", body="{}"),
+    )
+    desk.kind("fire")
+    expect(page.get_by_role("alert")).to_contain_text("排名没有取到")
+    # the one retry of its own fails too
+    with page.expect_response("**/ranking?*"):
+        page.clock.run_for(16_000)
+    expect(page.get_by_role("alert")).to_contain_text("排名没有取到")
+    page.unroute("**/ranking?*")
+    # when the server is heard again, nobody has to press a button
+    page.clock.run_for(61_000)
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.locator(".rank-row").first).to_be_visible()
+    watched.complaints.clear()
+
+
 def test_old_data_is_said_when_the_server_is_gone(visit: Callable[..., Watched]) -> None:
     watched = visit()
     desk = Desk(watched)

@@ -110,6 +110,24 @@ def test_the_phone_reads_the_reason_in_a_sheet(visit: Opener) -> None:
     expect(desk.page.locator(".desk")).not_to_have_class(re.compile("panel-open"))
 
 
+def test_a_phone_shows_the_whole_stale_strip(visit: Opener) -> None:
+    watched = visit(360, 740, has_touch=True, is_mobile=True)
+    watched.page.clock.install()
+    desk = Desk(watched).open("/")
+    watched.page.route("**/api/manifest", lambda route: route.abort())
+    watched.page.clock.run_for(61_000)
+    strip = watched.page.locator(".stale")
+    expect(strip).to_contain_text("服务器没有应答")
+    cut = strip.evaluate(
+        "strip => { const box = strip.getBoundingClientRect();"
+        " return [...strip.children].filter(one => { const own = one.getBoundingClientRect();"
+        " return own.top < box.top || own.bottom > box.bottom || own.right > innerWidth; }).length }"
+    )
+    assert cut == 0
+    assert desk.page.evaluate("() => document.documentElement.scrollWidth - innerWidth") <= 0
+    watched.complaints.clear()
+
+
 def test_colours_follow_the_chosen_set(visit: Opener) -> None:
     desk = Desk(visit()).open("/#kind=dispute")
     fill = "() => JSON.stringify(document.querySelector('.map-box').map.getPaintProperty('fill', 'fill-color'))"

@@ -1,8 +1,9 @@
 /**
  * One question whose answer is shown: keeps the last answer until the next is there, drops superseded
- * ones, says `slow` only after 300 ms, retries once by itself 15 s after a failure.
+ * ones, says `slow` only after 300 ms, retries once by itself 15 s after a failure, and again whenever the
+ * server is heard to answer (`askAgain`): a wall has nobody to press a button.
  */
-import { type Accessor, createEffect, createSignal, on, onCleanup } from "solid-js";
+import { type Accessor, createEffect, createSignal, on, onCleanup, untrack } from "solid-js";
 import { Failure, isAbort } from "./client";
 
 export const SLOW_MS = 300;
@@ -17,6 +18,13 @@ export interface Answer<T> {
   failure: Accessor<Failure | undefined>;
   failedAt: Accessor<Date | undefined>;
   retry: () => void;
+}
+
+const [heard, setHeard] = createSignal(0);
+
+/** The server answers: whatever failed for its silence is asked anew. */
+export function askAgain(): void {
+  setHeard((n) => n + 1);
 }
 
 export function createAnswer<K, T>(
@@ -74,6 +82,17 @@ export function createAnswer<K, T>(
         setSlow(false);
       });
     }),
+  );
+
+  createEffect(
+    on(
+      heard,
+      () => {
+        const failed = untrack(failure);
+        if (failed && (failed.status === 0 || failed.status >= 500)) setTurn((n) => n + 1);
+      },
+      { defer: true },
+    ),
   );
 
   return { data, fresh, slow, failure, failedAt, retry: () => setTurn((n) => n + 1) };

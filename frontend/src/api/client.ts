@@ -62,10 +62,12 @@ export async function request(address: string, signal?: AbortSignal): Promise<Re
 const KEPT = 240;
 const kept = new Map<string, unknown>();
 
-async function json<T>(address: string, signal?: AbortSignal): Promise<T> {
-  if (kept.has(address)) return kept.get(address) as T;
+/** `of` tells answers of one address apart that may differ. */
+async function json<T>(address: string, signal?: AbortSignal, of = ""): Promise<T> {
+  const key = `${address} ${of}`;
+  if (kept.has(key)) return kept.get(key) as T;
   const body = (await (await request(address, signal)).json()) as T;
-  kept.set(address, body);
+  kept.set(key, body);
   if (kept.size > KEPT) kept.delete(kept.keys().next().value as string);
   return body;
 }
@@ -115,9 +117,9 @@ export const api = {
     json<Ranking>(addresses.ranking(q, limit), signal),
   why: (address: string, signal?: AbortSignal) => json<Why>(address, signal),
   series: (address: string, signal?: AbortSignal) => json<Series>(address, signal),
-  /** A unit of the newest boundary version; `run` only separates what is kept. */
-  unit: (pack: string, code: string, signal?: AbortSignal) =>
-    json<UnitDetail>(addresses.unit(pack, code), signal),
+  /** A unit of the newest boundary version; `version` only separates what is kept. */
+  unit: (pack: string, version: string, code: string, signal?: AbortSignal) =>
+    json<UnitDetail>(addresses.unit(pack, code), signal, version),
   search: (pack: string, q: string, signal?: AbortSignal) =>
     json<SearchAnswer>(addresses.search(pack, q), signal),
 };

@@ -1,5 +1,6 @@
 /** Root: fetches the manifest, keeps it young, chooses the layout. */
 import { createEffect, createMemo, createSignal, Match, onCleanup, Show, Switch } from "solid-js";
+import { askAgain } from "../api/answer";
 import { api, Failure, isAbort } from "../api/client";
 import type { Manifest } from "../api/models";
 import { dictionary } from "../i18n";
@@ -41,6 +42,7 @@ export function App() {
     try {
       const answer = await api.manifest(controller.signal);
       setFailure(undefined);
+      askAgain();
       // The same manifest again must not disturb anything on the screen.
       if (JSON.stringify(answer) !== JSON.stringify(manifest())) setManifest(answer);
     } catch (error) {

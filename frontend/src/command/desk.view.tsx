@@ -38,14 +38,18 @@ export function DeskView(props: { lost: boolean }) {
   /** Drill one step towards a unit; its chain of parents decides where. */
   const drill = async (code = view.state.unit) => {
     if (code === "") return;
-    const unit = await api.unit(model.map().pack, code).catch(() => null);
+    const unit = await api
+      .unit(model.map().pack, model.map().boundary_version, code)
+      .catch(() => null);
     const target = unit && drillTarget(model.map(), model.scopeIndex(), unit, unit.ancestors);
     if (target) view.go({ unit: code, scope: target.code, level: "", camera: null });
   };
   /** A found unit is selected and seen among its like: the scope becomes its parent. */
   const found = async (code: string) => {
     setOpen(true);
-    const unit = await api.unit(model.map().pack, code).catch(() => null);
+    const unit = await api
+      .unit(model.map().pack, model.map().boundary_version, code)
+      .catch(() => null);
     if (!unit) return;
     const parent = unit.ancestors.at(-1)?.code ?? "";
     const scope = parent === rootCode(model.map()) ? "" : parent;

@@ -81,7 +81,7 @@ export function createModel(view: View, manifest: Accessor<Manifest>, wall: bool
     createAnswer(
       () =>
         code() === "" ? null : { pack: map().pack, version: map().boundary_version, code: code() },
-      (asked, signal) => api.unit(asked.pack, asked.code, signal),
+      (asked, signal) => api.unit(asked.pack, asked.version, asked.code, signal),
     );
   const scopeAnswer = unitOf(() => state.scope);
   const rootAnswer = unitOf(() => rootCode(map()));

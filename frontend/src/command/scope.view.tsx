@@ -54,6 +54,8 @@ export function headline(model: Model, summary: Summary): string[] {
     lines.push(words.headlineRed(count(red.count), name), ...against(red.change));
   } else if (orange && orange.count > 0) {
     lines.push(words.headlineOrange(count(orange.count), name), ...against(orange.change));
+  } else if (summary.counts.every((one) => one.colour === "none" || one.count === 0)) {
+    lines.push(words.headlineNoData(name)); // nothing known is not the same as nothing wrong
   } else lines.push(words.headlineCalm(name));
   if (model.kind().id === "overall" && ((red?.count ?? 0) > 0 || (orange?.count ?? 0) > 0)) {
     const causes = mainKinds(summary.kinds).map((one) => kindName(model, one));

@@ -191,6 +191,7 @@ export const en: Words = {
     `Five-colour map of ${scope}, showing ${level}. Arrow keys move to the neighbouring unit, Enter drills down, Backspace goes up.`,
   headlineRed: (n, level) => `${n} ${level} clearly above expected`,
   headlineOrange: (n, level) => `No red ${level}, ${n} probably above`,
+  headlineNoData: (level) => `No data for any of the ${level}`,
   headlineCalm: (level) => `No red or orange ${level}`,
   headlineMore: (period, n) => `${n} more than ${period}`,
   headlineLess: (period, n) => `${n} fewer than ${period}`,

@@ -180,6 +180,7 @@ export const zh = {
     `${scope}五色地图，显示${level}。方向键移到相邻单位，回车进入，退格返回上一级。`,
   headlineRed: (n: string, level: string) => `${n} 个${level}明显高于预期`,
   headlineOrange: (n: string, level: string) => `没有${level}为红，${n} 个可能偏高`,
+  headlineNoData: (level: string) => `${level}都没有数据`,
   headlineCalm: (level: string) => `没有${level}为红或橙`,
   headlineMore: (period: string, n: string) => `比${period}多 ${n} 个`,
   headlineLess: (period: string, n: string) => `比${period}少 ${n} 个`,

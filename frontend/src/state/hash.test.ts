@@ -31,6 +31,14 @@ describe("hash", () => {
     }
   });
 
+  test.each(["A 1", "A/1", "a,b", "<b>", "a%2Fb", "a&b=c", "🙂", "O'Brien", "+1"])(
+    "a code may be %s",
+    (unit) => {
+      const one = { ...DEFAULTS, unit, scope: unit };
+      expect(parse(serialise(one))).toEqual(one);
+    },
+  );
+
   test("the first period is not the default", () => {
     expect(parse(serialise({ ...DEFAULTS, ord: 0 })).ord).toBe(0);
   });
@@ -52,8 +60,8 @@ describe("hash", () => {
     "#theme=pink",
     "#lang=fr",
     "#palette=x&pattern=yes",
-    "#scope=<script>",
-    "#unit=a%20b",
+    "#scope=a%00b",
+    `#unit=${"x".repeat(65)}`,
     "#%E0%A4%A",
     "#&&==",
   ])("broken part %s falls back", (hash) => {

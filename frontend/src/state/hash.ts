@@ -50,6 +50,13 @@ export const DEFAULTS: ViewState = {
 
 const NAME = /^[\p{L}\p{N}_.:-]{1,64}$/u;
 
+/** Codes of maps without a layout are whatever their owners wrote. */
+const CODE = /^[^\p{Cc}]{1,64}$/u;
+
+function code(text: string | null): string {
+  return text !== null && CODE.test(text) ? text : "";
+}
+
 function name(text: string | null): string {
   return text !== null && NAME.test(text) ? text : "";
 }
@@ -72,12 +79,12 @@ export function parse(hash: string): ViewState {
   const ord = parts.get("ord");
   return {
     map: name(parts.get("map")),
-    scope: name(parts.get("scope")),
+    scope: code(parts.get("scope")),
     level: name(parts.get("level")),
     kind: name(parts.get("kind")) || DEFAULTS.kind,
     period: oneOf(parts.get("period"), PERIODS, DEFAULTS.period),
     ord: ord !== null && /^\d{1,5}$/.test(ord) ? Number(ord) : null,
-    unit: name(parts.get("unit")),
+    unit: code(parts.get("unit")),
     camera: camera(parts.get("view")),
     theme: oneOf(parts.get("theme"), ["light", "night"], DEFAULTS.theme),
     lang: oneOf(parts.get("lang"), ["zh", "en"], DEFAULTS.lang),
