@@ -1,4 +1,4 @@
-"""Part of each pixel that a polygon covers, compiled. May import numpy and numba only. Pure.
+"""Part of each pixel that a polygon covers, compiled. May import numpy and what compiles. Pure.
 
 Public entry is `geo.raster`; what is here takes checked, contiguous arrays. An edge hands each
 pixel row it crosses its signed height: the pixel it is in gets the part to its right, the pixels
@@ -9,15 +9,14 @@ about 1e-12), for any polygon with holes and parts, however small or large again
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from geo.compiled import compiled
+
 Floats = npt.NDArray[np.float64]
-Function = TypeVar("Function", bound=Callable[..., object])
 
 
 class Pieces(NamedTuple):
@@ -38,11 +37,6 @@ class Pieces(NamedTuple):
 
 #: less coverage than this is rounding
 LEAST = 1e-9
-
-
-def compiled(function: Function) -> Function:
-    """`numba.njit` with a cache beside the source, seen by the type checker as the function."""
-    return cast("Function", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
 @compiled

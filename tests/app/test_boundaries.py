@@ -295,7 +295,7 @@ def test_leaves_are_the_finest_units_of_every_branch(engine: sa.Engine, tmp_path
         assert steps[-1] == 1.0
         # two towns, and the county that has none
         assert index.ids.tolist() == [3, 4, 5]
-        assert isinstance(index.raster, np.memmap)
+        assert index.mapped
         x = np.array([120.2, 120.5, 121.0, 121.5, 125.0])
         assert index.locate(x, np.full(5, 30.5)).tolist() == [4, 4, 3, 3, 0]
         steps.clear()
