@@ -20,7 +20,7 @@ def star(lon: float, lat: float, size: float, points: int, seed: int) -> shapely
     rim = np.column_stack([np.cos(angle), np.sin(angle)])
     outer = rim * random.uniform(0.5, 1.0, points)[:, None] * size
     inner = rim * random.uniform(0.1, 0.3, points)[:, None] * size
-    return shapely.Polygon(outer + (lon, lat), [inner + (lon, lat)])
+    return shapely.Polygon(outer + np.array([lon, lat]), [inner + np.array([lon, lat])])
 
 
 def twin(shapes: list[shapely.Geometry], res: int) -> dict[tuple[int, int], float]:
@@ -84,7 +84,7 @@ def test_outlines_and_centres_are_those_of_h3() -> None:
         for x, y in ((120, 30), (-123, 49), (10.5, -33.3))
         for r in (6, 10)
     ]
-    names += sorted(h3.get_pentagons(6))[:2] + [h3.latlng_to_cell(10.0, 179.9999, 6)]
+    names += [*sorted(h3.get_pentagons(6))[:2], h3.latlng_to_cell(10.0, 179.9999, 6)]
     xy, start = cells.outlines(np.array([int(name, 16) for name in names], np.uint64))
     for at, name in enumerate(names):
         mine = xy[start[at] : start[at + 1]]
