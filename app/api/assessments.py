@@ -11,7 +11,6 @@ from app.api.dependencies import (
     Code,
     Kind,
     KindPath,
-    Level,
     LevelPath,
     Limit,
     Ord,
@@ -25,6 +24,7 @@ from app.api.dependencies import (
     errors,
     not_modified,
 )
+from app.api.layers import LayerDep
 from app.api.models import Ranking, Series, Summary, Why
 from app.services import lookup
 from app.services import ranking as ranking_service
@@ -92,20 +92,15 @@ def values(
 def summary(
     *,
     run: Run,
-    level: Level,
+    layer: LayerDep,
     store: StoreDep,
     response: Response,
-    kind: Kind = "overall",
-    period: PeriodType = "month",
-    ord: Ord = 0,  # noqa: A002
     within: Within = None,
 ) -> Summary:
     """Legend counts with their change, kinds with their worst class, trends."""
     response.headers["Cache-Control"] = PRIVATE
     with store.read() as connection:
-        return summary_service.summary(
-            connection, store.caches, run, Layer(level, kind, period, ord), within
-        )
+        return summary_service.summary(connection, store.caches, run, layer, within)
 
 
 @router.get(
@@ -117,12 +112,9 @@ def summary(
 def ranking(
     *,
     run: Run,
-    level: Level,
+    layer: LayerDep,
     store: StoreDep,
     response: Response,
-    kind: Kind = "overall",
-    period: PeriodType = "month",
-    ord: Ord = 0,  # noqa: A002
     within: Within = None,
     limit: Limit = 100,
 ) -> Ranking:
@@ -133,7 +125,7 @@ def ranking(
             connection,
             store.caches,
             run,
-            Layer(level, kind, period, ord),
+            layer,
             within=within,
             limit=limit,
         )

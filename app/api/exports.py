@@ -11,9 +11,9 @@ from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from starlette.background import BackgroundTask
 
-from app.api.dependencies import PRIVATE, Kind, Level, Ord, PeriodType, Run, StoreDep, errors
+from app.api.dependencies import PRIVATE, Run, StoreDep, errors
+from app.api.layers import LayerDep
 from app.services import export as service
-from app.services.runs import Layer
 
 router = APIRouter(prefix="/api/runs/{run}", tags=["export"])
 GPKG = "application/geopackage+sqlite3"
@@ -37,15 +37,12 @@ def _file(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
 def export_csv(
     *,
     run: Run,
-    level: Level,
+    layer: LayerDep,
     store: StoreDep,
-    kind: Kind = "overall",
-    period: PeriodType = "month",
-    ord: Ord = 0,  # noqa: A002
 ) -> StreamingResponse:
     """Answer a file that opens in Excel as it is; codes stay text."""
     with store.read() as connection:
-        table = service.export_table(connection, store.caches, run, Layer(level, kind, period, ord))
+        table = service.export_table(connection, store.caches, run, layer)
 
     def chunks() -> Iterator[bytes]:
         yield from service.csv_chunks(table)
@@ -73,19 +70,14 @@ def export_csv(
 def export_gpkg(
     *,
     run: Run,
-    level: Level,
+    layer: LayerDep,
     store: StoreDep,
-    kind: Kind = "overall",
-    period: PeriodType = "month",
-    ord: Ord = 0,  # noqa: A002
 ) -> FileResponse:
     """Answer the columns of the CSV with the shapes of the units, for QGIS and others."""
     folder = tempfile.TemporaryDirectory(prefix="wusetu-export-")
     try:
         with store.read() as connection:
-            table = service.export_table(
-                connection, store.caches, run, Layer(level, kind, period, ord)
-            )
+            table = service.export_table(connection, store.caches, run, layer)
             path = Path(folder.name) / f"{table.file_name}.gpkg"
             service.write_gpkg(connection, table, path)
     except BaseException:

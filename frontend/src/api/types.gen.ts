@@ -484,10 +484,606 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/packs/{pack}/areas/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Exact number of events in any area and any time
+         * @description Count every event stored until now, each once; a point on the edge is inside.
+         *
+         *     An area that makes no sense is refused (422): `detail` names `field`, `reason` and, where the
+         *     trouble has one, the place `at` (longitude, latitude, WGS84). Reasons: antimeridian, bad_geometry,
+         *     bad_hours, bad_level, bad_size, bad_time, cells_in_scope, crossing, empty, empty_area,
+         *     empty_span, end_before_start, no_hours, no_kinds, not_a_cell, not_closed, not_finite,
+         *     too_complex, too_many_vertices, unknown_crs, unknown_kind, wrong_crs, zero_area.
+         */
+        post: operations["countArea"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/ways": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How one gets in
+         * @description Say whether there are accounts, and which providers one can log in at; open to everybody.
+         */
+        get: operations["ways"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who asks
+         * @description Role, jurisdiction, what may be done, and the token every unsafe request has to repeat.
+         */
+        get: operations["session"];
+        put?: never;
+        /**
+         * Log in with name and password
+         * @description Begin a session: its secret comes as a cookie, and the browser's old session is over.
+         *
+         *     401 `wrong_login`: name, password or code is wrong. 401 `code_needed`: send the one-time code
+         *     too. 403 `password_expired`: send a new password too. 429: the name is locked for a while.
+         */
+        post: operations["login"];
+        /**
+         * Log out
+         * @description End the session that asks; what the browser kept of its answers goes too.
+         */
+        delete: operations["logout"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Set a password with a one-time link
+         * @description Set the password of the link's account and begin a session; the link is used up.
+         */
+        post: operations["useLink"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change one's own password
+         * @description Set a new password; every session of the account is over, a new one begins here.
+         */
+        put: operations["changePassword"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Ask for one-time codes from now on
+         * @description Prove that the authenticator has the secret; answers the recovery codes, this once.
+         */
+        put: operations["confirmCodes"];
+        /**
+         * Begin with one-time codes
+         * @description Make a secret for an authenticator; it counts once a code of it was sent by `PUT`.
+         */
+        post: operations["beginCodes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/codes/off": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask for no one-time codes any more
+         * @description Switch the second device off, with the password and a last code.
+         */
+        post: operations["endCodes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/all": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One's own open sessions
+         * @description List the browsers logged in with this account, newest first.
+         */
+        get: operations["ownSessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/all/{session}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End one of one's own sessions
+         * @description End a session at once, this one or another browser's.
+         */
+        delete: operations["endOwnSession"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/accounts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Accounts, by name
+         * @description List the accounts inside the jurisdiction of the admin who asks.
+         */
+        get: operations["listAccounts"];
+        put?: never;
+        /**
+         * Make an account
+         * @description Make an account inside one's own jurisdiction; answers the one-time link, this once.
+         */
+        post: operations["makeAccount"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/accounts/{account}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change an account
+         * @description Change title, role, jurisdiction, or whether it is disabled; it counts at once.
+         */
+        patch: operations["changeAccount"];
+        trace?: never;
+    };
+    "/api/accounts/{account}/link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a one-time link to set a new password
+         * @description Make a link; older ones are over, and so are the account's sessions.
+         */
+        post: operations["makeLink"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/accounts/{account}/unlock": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Forget failed tries
+         * @description Let a locked account try again at once.
+         */
+        post: operations["unlockAccount"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/accounts/{account}/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Open sessions of an account
+         * @description List the browsers logged in with an account, newest first.
+         */
+        get: operations["accountSessions"];
+        put?: never;
+        post?: never;
+        /**
+         * End every session of an account
+         * @description Log every browser of an account out at once.
+         */
+        delete: operations["endAccountSessions"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tokens of an account
+         * @description List one's own tokens, or those of an account one administers; never their secrets.
+         */
+        get: operations["listTokens"];
+        put?: never;
+        /**
+         * Make a token for a program
+         * @description Make a token with some of the account's actions and an end; its secret is shown this once.
+         */
+        post: operations["makeToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tokens/{token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke a token
+         * @description Revoke a token at once: one's own, or one of an account one administers.
+         */
+        delete: operations["revokeToken"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/oidc/{provider}/login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Log in at an OpenID Connect provider
+         * @description Send the browser to the provider, with a state that only this browser can bring back.
+         */
+        get: operations["oidcLogin"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/oidc/{provider}/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Back from an OpenID Connect provider
+         * @description Begin a session for whoever the provider names; providers add parameters of their own.
+         */
+        get: operations["oidcCallback"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * AccountChange
+         * @description What to change of an account; what is not named stays.
+         */
+        AccountChange: {
+            /** Title */
+            title?: string | null;
+            role?: components["schemas"]["Role"] | null;
+            /**
+             * Prefixes
+             * @description Code prefixes it sees; `all`: everything; an empty list: nothing
+             */
+            prefixes?: "all" | string[] | null;
+            /** Zones */
+            zones?: number[] | null;
+            /** Disabled */
+            disabled?: boolean | null;
+        };
+        /**
+         * AccountInfo
+         * @description An account: a desk or a program.
+         */
+        AccountInfo: {
+            /** Id */
+            id: number;
+            /** Name */
+            name: string;
+            /** Title */
+            title: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "desk" | "program";
+            role: components["schemas"]["Role"];
+            /**
+             * Prefixes
+             * @description Code prefixes it sees; `all`: everything; an empty list: nothing
+             */
+            prefixes: "all" | string[];
+            /** Zones */
+            zones: number[];
+            /** Has Password */
+            has_password: boolean;
+            /** Has Codes */
+            has_codes: boolean;
+            /**
+             * External
+             * @description Whether it logs in at an OpenID provider
+             */
+            external: boolean;
+            /** Disabled At */
+            disabled_at: string | null;
+            /** Locked Until */
+            locked_until: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+        };
+        /**
+         * AreaAnswer
+         * @description An exact count, and what it was counted from.
+         */
+        AreaAnswer: {
+            /** Pack */
+            pack: string;
+            /** Boundary Version */
+            boundary_version: string;
+            /**
+             * Snapshot
+             * @description Number of the snapshot; null: so few events that they were counted directly
+             */
+            snapshot: number | null;
+            /**
+             * Changed
+             * @description Rows added or taken away since the snapshot, all counted too
+             */
+            changed: number;
+            /**
+             * As Of
+             * Format: date-time
+             * @description Everything stored until then is counted
+             */
+            as_of: string;
+            /**
+             * Data Cutoff
+             * @description Newest event; null: there are none
+             */
+            data_cutoff: string | null;
+            /**
+             * Time Zone
+             * @description Zone of days, weeks, months and hours
+             */
+            time_zone: string;
+            /**
+             * Total
+             * @description Events that match
+             */
+            total: number;
+            /** By Kind */
+            by_kind?: {
+                [key: string]: number;
+            } | null;
+            by_day?: components["schemas"]["DateCounts"] | null;
+            by_week?: components["schemas"]["DateCounts"] | null;
+            by_month?: components["schemas"]["DateCounts"] | null;
+            /**
+             * By Hour Of Week
+             * @description 168 counts, Monday 00:00-01:00 first
+             */
+            by_hour_of_week?: number[] | null;
+            /**
+             * By Unit
+             * @description Recorded units, cut to `level`; an event known only above it stands under the coarser unit
+             */
+            by_unit?: components["schemas"]["UnitCount"][] | null;
+            /**
+             * Unplaced
+             * @description Events without a point, by unit. Of a unit asked for they are part of the total; of any other area they are not in it: those of all units that share ground with it
+             */
+            unplaced: components["schemas"]["UnitCount"][];
+            /**
+             * Other Boundaries
+             * @description Events of the whole map located on other boundaries only: their points count, for units they are missing until `wusetu events relocate`
+             */
+            other_boundaries: number;
+        };
+        /**
+         * AreaQuestion
+         * @description How many events, where, when, of which kinds.
+         */
+        AreaQuestion: {
+            area: components["schemas"]["AreaShape"];
+            /**
+             * Start
+             * @description First moment, to the second: a time with its offset, or a local day
+             */
+            start: string;
+            /**
+             * End
+             * @description Moment after the last: a time with its offset, or a local day (its beginning)
+             */
+            end: string;
+            /**
+             * Kinds
+             * @description none: all kinds
+             */
+            kinds?: string[] | null;
+            /**
+             * Hours Of Week
+             * @description Local hours that count, 0 is Monday 00:00-01:00; none: all
+             */
+            hours_of_week?: number[] | null;
+            /**
+             * Breakdowns
+             * @description Breakdowns wanted; each adds up to the total
+             * @default []
+             */
+            breakdowns: ("kind" | "day" | "week" | "month" | "hour_of_week" | "unit")[];
+            /**
+             * Level
+             * @description Level of the breakdown by unit; none: the children of `area.unit`, else the finest level
+             */
+            level?: string | null;
+        };
+        /**
+         * AreaShape
+         * @description Where: exactly one of the six ways to say it.
+         */
+        AreaShape: {
+            /**
+             * Geojson
+             * @description Polygon or MultiPolygon, or one Feature with it
+             */
+            geojson?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Wkt
+             * @description POLYGON or MULTIPOLYGON
+             */
+            wkt?: string | null;
+            circle?: components["schemas"]["CircleShape"] | null;
+            corridor?: components["schemas"]["CorridorShape"] | null;
+            /**
+             * Unit
+             * @description Unit code: events recorded for this unit or one below it, with or without a point; zero-filled forms are accepted
+             */
+            unit?: string | null;
+            /**
+             * Cells
+             * @description H3 cells of any resolution; an event counts when its point has one of them
+             */
+            cells?: string[] | null;
+            /**
+             * Crs
+             * @description CRS of geojson, wkt, circle and corridor: wgs84, cgcs2000, gcj02, bd09, EPSG:n
+             * @default wgs84
+             */
+            crs: string;
+        };
         /**
          * CellChunk
          * @description Cells whose values travel together.
@@ -645,6 +1241,27 @@ export interface components {
             why: components["schemas"]["Why"];
         };
         /**
+         * CircleShape
+         * @description All places within a distance of one place.
+         */
+        CircleShape: {
+            /**
+             * Lon
+             * @description Longitude in the declared CRS
+             */
+            lon: number;
+            /**
+             * Lat
+             * @description Latitude in the declared CRS
+             */
+            lat: number;
+            /**
+             * Metres
+             * @description Radius on the ground, metres, above 0 and at most 500 km
+             */
+            metres: number;
+        };
+        /**
          * ClassCount
          * @description Units of one colour, and the change from the period before.
          */
@@ -658,6 +1275,14 @@ export interface components {
             count: number;
             /** Change */
             change: number | null;
+        };
+        /**
+         * CodeProof
+         * @description A one-time code.
+         */
+        CodeProof: {
+            /** Code */
+            code: string;
         };
         /**
          * ColourRuleInfo
@@ -705,6 +1330,38 @@ export interface components {
              * @enum {string}
              */
             colour: "none" | "green" | "blue" | "yellow" | "orange" | "red";
+        };
+        /**
+         * CorridorShape
+         * @description All places within a distance of a line.
+         */
+        CorridorShape: {
+            /**
+             * Coordinates
+             * @description Longitude and latitude of the line's corners in the declared CRS
+             */
+            coordinates: [
+                number,
+                number
+            ][];
+            /**
+             * Metres
+             * @description Distance to either side, metres, above 0 and at most 500 km
+             */
+            metres: number;
+        };
+        /**
+         * DateCounts
+         * @description Counts by local day, week (its Monday) or month (its first); dates without events left out.
+         */
+        DateCounts: {
+            /**
+             * Dates
+             * @description Ascending
+             */
+            dates: string[];
+            /** Counts */
+            counts: number[];
         };
         /**
          * ErrorBody
@@ -852,6 +1509,72 @@ export interface components {
             ][];
         };
         /**
+         * LinkInfo
+         * @description A one-time link to set a password; shown this once.
+         */
+        LinkInfo: {
+            /** Link */
+            link: string;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+        };
+        /**
+         * LinkLogin
+         * @description A one-time link and the password it sets.
+         */
+        LinkLogin: {
+            /** Link */
+            link: string;
+            /** Password */
+            password: string;
+        };
+        /**
+         * Login
+         * @description Name and password, and what the account may ask for beside them.
+         */
+        Login: {
+            /**
+             * Name
+             * @description Login name
+             */
+            name: string;
+            /** Password */
+            password: string;
+            /**
+             * Code
+             * @description One-time code or recovery code
+             */
+            code?: string | null;
+            /**
+             * New Password
+             * @description Replaces the password; needed when it is too old
+             */
+            new_password?: string | null;
+        };
+        /**
+         * MadeAccount
+         * @description An account just made, with the link to set its password.
+         */
+        MadeAccount: {
+            account: components["schemas"]["AccountInfo"];
+            link: components["schemas"]["LinkInfo"];
+        };
+        /**
+         * MadeToken
+         * @description A token just made, with its secret, shown this once.
+         */
+        MadeToken: {
+            token: components["schemas"]["TokenInfo"];
+            /**
+             * Secret
+             * @description For the header `Authorization: Bearer …`
+             */
+            secret: string;
+        };
+        /**
          * Manifest
          * @description What there is to look at.
          */
@@ -953,6 +1676,148 @@ export interface components {
             unit: components["schemas"]["Words"];
         };
         /**
+         * NewAccount
+         * @description An account to make.
+         */
+        NewAccount: {
+            /**
+             * Name
+             * @description Login name
+             */
+            name: string;
+            /**
+             * Title
+             * @default
+             */
+            title: string;
+            /**
+             * Kind
+             * @default desk
+             * @enum {string}
+             */
+            kind: "desk" | "program";
+            role: components["schemas"]["Role"];
+            /**
+             * Prefixes
+             * @description Code prefixes it sees; `all`: everything; an empty list: nothing
+             */
+            prefixes: "all" | string[];
+            /**
+             * Zones
+             * @description Joint zones it belongs to
+             * @default []
+             */
+            zones: number[];
+        };
+        /**
+         * NewCodes
+         * @description A secret for one-time codes; counts once a code of it was given.
+         */
+        NewCodes: {
+            /**
+             * Secret
+             * @description Base32, for typing
+             */
+            secret: string;
+            /**
+             * Address
+             * @description What the QR code says
+             */
+            address: string;
+            /**
+             * Qr
+             * @description The QR code as SVG
+             */
+            qr: string;
+        };
+        /**
+         * NewToken
+         * @description A token to make.
+         */
+        NewToken: {
+            /** Title */
+            title: string;
+            /** Scopes */
+            scopes: ("see_map" | "ask_area" | "see_records" | "export" | "manage_zones" | "work_tasks" | "dispatch" | "read_audit" | "administer")[];
+            /**
+             * Days
+             * @description Life in days
+             */
+            days: number;
+            /**
+             * Account
+             * @description Of another account, for admins; null: one's own
+             */
+            account?: number | null;
+        };
+        /**
+         * OpenSessionInfo
+         * @description An open session.
+         */
+        OpenSessionInfo: {
+            /** Id */
+            id: number;
+            /**
+             * Proof
+             * @enum {string}
+             */
+            proof: "password" | "link" | "oidc";
+            /**
+             * Client
+             * @description What the browser says it is
+             */
+            client: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Seen At
+             * Format: date-time
+             * @description Last use, exact to half a minute
+             */
+            seen_at: string;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+            /**
+             * Present
+             * @description Whether it is the one that asks
+             */
+            present: boolean;
+        };
+        /**
+         * PasswordAndCode
+         * @description The present password and a code.
+         */
+        PasswordAndCode: {
+            /** Password */
+            password: string;
+            /** Code */
+            code: string;
+        };
+        /**
+         * PasswordChange
+         * @description The present password and the next one.
+         */
+        PasswordChange: {
+            /** Password */
+            password: string;
+            /** New Password */
+            new_password: string;
+        };
+        /**
+         * PasswordProof
+         * @description The present password, given again.
+         */
+        PasswordProof: {
+            /** Password */
+            password: string;
+        };
+        /**
          * PeriodInfo
          * @description One period of a run.
          */
@@ -979,6 +1844,20 @@ export interface components {
              * @description False when the data does not cover the whole period
              */
             complete: boolean;
+        };
+        /**
+         * ProviderInfo
+         * @description An OpenID Connect provider one can log in at.
+         */
+        ProviderInfo: {
+            /** Id */
+            id: string;
+            title: components["schemas"]["Words"];
+            /**
+             * Login
+             * @description Address that leads there; takes `next`
+             */
+            login: string;
         };
         /**
          * Ranking
@@ -1068,6 +1947,20 @@ export interface components {
             /** High */
             high: number | null;
         };
+        /**
+         * RecoveryCodes
+         * @description Codes for when the second device is lost; shown this once.
+         */
+        RecoveryCodes: {
+            /** Codes */
+            codes: string[];
+        };
+        /**
+         * Role
+         * @description What an account is for.
+         * @enum {string}
+         */
+        Role: "viewer" | "analyst" | "border_officer" | "grid_worker" | "dispatcher" | "auditor" | "admin";
         /**
          * RunInfo
          * @description A run in the list of runs.
@@ -1171,6 +2064,61 @@ export interface components {
             colour: "none" | "green" | "blue" | "yellow" | "orange" | "red";
         };
         /**
+         * SessionInfo
+         * @description Who asks, and what it may do.
+         */
+        SessionInfo: {
+            /**
+             * Access
+             * @enum {string}
+             */
+            access: "single" | "accounts";
+            /**
+             * How
+             * @enum {string}
+             */
+            how: "single" | "session" | "token";
+            /**
+             * Account
+             * @description Number of the account; null on a single machine
+             */
+            account: number | null;
+            /** Name */
+            name: string;
+            /** Title */
+            title: string;
+            role: components["schemas"]["Role"];
+            /**
+             * Actions
+             * @description What it may do
+             */
+            actions: ("see_map" | "ask_area" | "see_records" | "export" | "manage_zones" | "work_tasks" | "dispatch" | "read_audit" | "administer")[];
+            /**
+             * Prefixes
+             * @description Code prefixes it sees; `all`: everything; an empty list: nothing
+             */
+            prefixes: "all" | string[];
+            /** Zones */
+            zones: number[];
+            /**
+             * Csrf
+             * @description Value of the header X-CSRF-Token of every unsafe request of this session
+             */
+            csrf: string | null;
+            /**
+             * Has Password
+             * @description Whether it logs in with a password here
+             */
+            has_password: boolean;
+            /**
+             * Has Codes
+             * @description Whether it is asked for one-time codes
+             */
+            has_codes: boolean;
+            /** Password Expires At */
+            password_expires_at: string | null;
+        };
+        /**
          * Summary
          * @description A scope at a glance: legend counts, kinds, trend.
          */
@@ -1217,6 +2165,40 @@ export interface components {
             grid_share: number | null;
         };
         /**
+         * TokenInfo
+         * @description A token; its secret was shown once.
+         */
+        TokenInfo: {
+            /** Id */
+            id: number;
+            /** Account */
+            account: number;
+            /**
+             * Name
+             * @description Login name of the account
+             */
+            name: string;
+            /** Title */
+            title: string;
+            /** Scopes */
+            scopes: ("see_map" | "ask_area" | "see_records" | "export" | "manage_zones" | "work_tasks" | "dispatch" | "read_audit" | "administer")[];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+            /**
+             * Used At
+             * @description Last use, exact to half a minute
+             */
+            used_at: string | null;
+        };
+        /**
          * UnitBrief
          * @description A unit in a list.
          */
@@ -1236,6 +2218,23 @@ export interface components {
              * @description Code of the next coarser unit
              */
             parent: string | null;
+        };
+        /**
+         * UnitCount
+         * @description Events of one unit.
+         */
+        UnitCount: {
+            /**
+             * Code
+             * @description null: no unit of these boundaries is known
+             */
+            code: string | null;
+            /** Name */
+            name: string | null;
+            /** Level */
+            level: string | null;
+            /** Count */
+            count: number;
         };
         /**
          * UnitDetail
@@ -1290,6 +2289,24 @@ export interface components {
             child_level: string | null;
             /** Children Count */
             children_count: number;
+        };
+        /**
+         * Ways
+         * @description How one gets in; told to everybody.
+         */
+        Ways: {
+            /**
+             * Access
+             * @enum {string}
+             */
+            access: "single" | "accounts";
+            /**
+             * Password Length
+             * @description Fewest characters of a new password
+             */
+            password_length: number;
+            /** Providers */
+            providers: components["schemas"]["ProviderInfo"][];
         };
         /**
          * Why
@@ -1660,6 +2677,8 @@ export interface operations {
     summary: {
         parameters: {
             query: {
+                /** @description Only this unit's descendants; none: the map */
+                within?: string | null;
                 /** @description Level id */
                 level: string;
                 /** @description Kind id or `overall` */
@@ -1668,8 +2687,6 @@ export interface operations {
                 period?: "month" | "quarter" | "year";
                 /** @description Index of the period in the manifest */
                 ord?: number;
-                /** @description Only this unit's descendants; none: the map */
-                within?: string | null;
             };
             header?: never;
             path: {
@@ -1721,6 +2738,10 @@ export interface operations {
     ranking: {
         parameters: {
             query: {
+                /** @description Only this unit's descendants; none: the map */
+                within?: string | null;
+                /** @description Most rows wanted */
+                limit?: number;
                 /** @description Level id */
                 level: string;
                 /** @description Kind id or `overall` */
@@ -1729,10 +2750,6 @@ export interface operations {
                 period?: "month" | "quarter" | "year";
                 /** @description Index of the period in the manifest */
                 ord?: number;
-                /** @description Only this unit's descendants; none: the map */
-                within?: string | null;
-                /** @description Most rows wanted */
-                limit?: number;
             };
             header?: never;
             path: {
@@ -2754,6 +3771,1681 @@ export interface operations {
             };
             /** @description No such run, unit, level, kind or period */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    countArea: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the map */
+                pack: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AreaQuestion"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AreaAnswer"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The request is larger than 8 MB */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    ways: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ways"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionInfo"];
+                };
+            };
+            /** @description Nobody is logged in, or a secret is wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    login: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Login"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nobody is logged in, or a secret is wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many tries; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    logout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nobody is logged in, or a secret is wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    useLink: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkLogin"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nobody is logged in, or a secret is wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    changePassword: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nobody is logged in, or a secret is wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many tries; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    confirmCodes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CodeProof"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            /** @description Nobody is logged in, or a secret is wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    beginCodes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordProof"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewCodes"];
+                };
+            };
+            /** @description Nobody is logged in, or a secret is wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many tries; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    endCodes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordAndCode"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nobody is logged in, or a secret is wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many tries; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    ownSessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenSessionInfo"][];
+                };
+            };
+            /** @description Nobody is logged in, or a secret is wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    endOwnSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the session */
+                session: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nobody is logged in, or a secret is wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    listAccounts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountInfo"][];
+                };
+            };
+            /** @description Nobody is logged in, or a secret is wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    makeAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAccount"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeAccount"];
+                };
+            };
+            /** @description Nobody is logged in, or a secret is wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    changeAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the account */
+                account: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AccountChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountInfo"];
+                };
+            };
+            /** @description Nobody is logged in, or a secret is wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    makeLink: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the account */
+                account: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LinkInfo"];
+                };
+            };
+            /** @description Nobody is logged in, or a secret is wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    unlockAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the account */
+                account: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nobody is logged in, or a secret is wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    accountSessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the account */
+                account: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenSessionInfo"][];
+                };
+            };
+            /** @description Nobody is logged in, or a secret is wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    endAccountSessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the account */
+                account: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nobody is logged in, or a secret is wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    listTokens: {
+        parameters: {
+            query?: {
+                /** @description Another account, for admins */
+                account?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenInfo"][];
+                };
+            };
+            /** @description Nobody is logged in, or a secret is wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    makeToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewToken"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeToken"];
+                };
+            };
+            /** @description Nobody is logged in, or a secret is wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    revokeToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the token */
+                token: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nobody is logged in, or a secret is wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    oidcLogin: {
+        parameters: {
+            query?: {
+                /** @description Address of this site to go on to afterwards */
+                next?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Id of the provider */
+                provider: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Go on there */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    oidcCallback: {
+        parameters: {
+            query?: {
+                /** @description State we sent */
+                state?: string;
+                /** @description Code of the login */
+                code?: string | null;
+                /** @description Issuer (RFC 9207) */
+                iss?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Id of the provider */
+                provider: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Go on there */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
