@@ -10,18 +10,34 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
+from anyio import CapacityLimiter
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.gzip import GZipMiddleware
 
+from app.api import (
+    account_store,
+    assessments,
+    cells,
+    exports,
+    handlers,
+    meta,
+    oidc,
+    pages,
+    runs,
+    sessions,
+    tiles,
+    units,
+)
+from app.api import accounts as accounts_api
 from app.api import areas as areas_api
-from app.api import assessments, cells, exports, handlers, meta, pages, runs, tiles, units
 from app.api.dependencies import Store, known_parameters
 from app.api.envelope import Envelope
 from app.api.fast_values import FastValues
 from app.database import make_engine, resolve_url
 from app.security.doorkeeper import Doorkeeper
+from app.security.oidc import Talk, load_providers
 from app.services.accounts_doors import Doors
 from app.services.areas import Areas, warm
 from app.services.caches import Caches
@@ -52,6 +68,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     keeper = Keeper(app.state.engine, url, settings, partial(warm, app.state.areas))
     keeper.start()
     app.state.doors.open(app.state.engine)
+    app.state.hashing = CapacityLimiter(account_store.HASHING)
     watch = RunWatch(url, {RUNS: app.state.kept, ACCOUNTS: app.state.doors.known})
     watch.start()
     try:
@@ -84,10 +101,15 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.kept = Kept()
     app.state.doors = Doors(settings.accounts)
+    providers = load_providers(settings.accounts.oidc_file)
+    app.state.oidc = {name: Talk(one) for name, one in providers.items()}
     handlers.install(app)
     for part in (meta, runs, assessments, cells, exports, units, tiles):
         app.include_router(part.router)
     app.include_router(areas_api.router)
+    app.include_router(sessions.router)
+    app.include_router(accounts_api.router)
+    app.include_router(oidc.router)
     pages.install(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)
     app.add_middleware(FastValues)  # outside of compression: values are kept compressed

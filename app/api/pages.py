@@ -19,6 +19,8 @@ from starlette.types import Receive, Scope, Send
 from app.settings import PROJECT
 
 DIST = PROJECT / "frontend" / "dist"
+#: Pages with an address of their own beside the first one.
+PAGES = frozenset({"/login"})
 IMMUTABLE = "public, max-age=31536000, immutable"
 
 NOT_BUILT = """<!doctype html>
@@ -65,6 +67,8 @@ def install(app: FastAPI, dist: Path = DIST) -> None:
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
             raise HTTPException(405, headers={"Allow": "GET, HEAD"})
+        if scope["path"] in PAGES:
+            scope = {**scope, "path": f"{scope['path']}.html"}
         if scope["path"] == "/" and not (dist / "index.html").is_file():
             page = HTMLResponse(NOT_BUILT, headers={"Cache-Control": "no-store"})
             await page(scope, receive, send)

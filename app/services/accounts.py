@@ -57,9 +57,10 @@ _SELECT = (
     "select a.id, a.name, a.title, a.kind, a.role, a.prefixes, a.zones, "
     "a.password_hash is not null as has_password, a.totp_secret is not null as has_totp, "
     "a.external is not null as external, a.disabled_at, a.created_at, "
-    "case when t.locked_until > now() then t.locked_until end as locked_until "
-    "from account a left join login_try t "
-    "on t.name_digest = sha256(convert_to(a.name, 'UTF8')) "
+    "(select max(t.locked_until) from login_try t where t.locked_until > now() and "
+    "t.name_digest in (sha256(convert_to(a.name, 'UTF8')), "
+    "sha256(convert_to('code:' || a.name, 'UTF8')))) as locked_until "
+    "from account a "
 )
 
 
@@ -322,8 +323,8 @@ def unlock(connection: sa.Connection, account: int, by: Identity | None = None) 
     """
     found = get(connection, account, by)
     connection.execute(
-        sa.text("delete from login_try where name_digest = :digest"),
-        {"digest": digest(found.name)},
+        sa.text("delete from login_try where name_digest in (:name, :code)"),
+        {"name": digest(found.name), "code": digest(f"code:{found.name}")},
     )
     record(connection, "unlocked", account, by)
 

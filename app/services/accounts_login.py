@@ -121,6 +121,23 @@ def passed(connection: sa.Connection, name: str) -> None:
     )
 
 
+def code_key(name: str) -> str:
+    """Return what the tries with codes of an account are counted under: no name has a colon."""
+    return f"code:{name}"
+
+
+def count_code(engine: sa.Engine, settings: AccountSettings, name: str) -> None:
+    """Count a try with a one-time code before it is looked at.
+
+    Raises
+    ------
+    TooMany
+        Too many codes were wrong.
+    """
+    with transaction(engine) as connection:
+        count_try(connection, code_key(name), settings)
+
+
 def right_password(
     engine: sa.Engine, settings: AccountSettings, name: str, password: str
 ) -> Any | None:
@@ -182,6 +199,8 @@ def login(
     if row is None:
         note_failure(engine, known)
         raise wrong()
+    with transaction(engine) as connection:  # codes are counted apart
+        passed(connection, known)
     if row.expired and new_password is None:
         raise PasswordExpired("the password is too old: give a new one beside it")
     if row.totp_secret is not None and not code:
@@ -193,6 +212,8 @@ def login(
     fresh = passwords.make_hash(new_password) if new_password is not None else None
     if fresh is None and passwords.outdated(row.password_hash):
         fresh = passwords.make_hash(password)
+    if row.totp_secret is not None:
+        count_code(engine, settings, row.name)
     with transaction(engine) as connection:
         good = row.totp_secret is None or use_code(connection, row.id, code or "")
         # the row may have changed while the password was compared
@@ -206,7 +227,6 @@ def login(
         if good and still is not None:
             if fresh is not None:
                 set_password(connection, row.id, fresh, changed=new_password is not None)
-            passed(connection, known)
             return begin(connection, settings, row.id, "password", client=client, replaces=replaces)
     note_failure(engine, known)
     raise wrong()
@@ -246,7 +266,7 @@ def set_password(connection: sa.Connection, account: int, fresh: str, *, changed
 def use_code(connection: sa.Connection, account: int, code: str) -> bool:
     """Use a one-time code or a recovery code up; False when it is wrong or was used."""
     row = connection.execute(
-        sa.text("select totp_secret, totp_step from account where id = :id for update"),
+        sa.text("select name, totp_secret, totp_step from account where id = :id for update"),
         {"id": account},
     ).one()
     if row.totp_secret is None:
@@ -257,6 +277,7 @@ def use_code(connection: sa.Connection, account: int, code: str) -> bool:
             sa.text("update account set totp_step = :step where id = :id"),
             {"step": step, "id": account},
         )
+        passed(connection, code_key(row.name))
         return True
     recovery = codes.recovery_form(code)
     if recovery is None:
@@ -266,6 +287,7 @@ def use_code(connection: sa.Connection, account: int, code: str) -> bool:
         {"id": account, "digest": digest(recovery)},
     ).rowcount
     if used:
+        passed(connection, code_key(row.name))
         record(connection, "recovery_code_used", account)
     return bool(used)
 
@@ -378,7 +400,8 @@ def use_link(
             sa.text("delete from account_recovery where account_id = :id"), {"id": row.id}
         )
         set_password(connection, row.id, fresh, changed=True)
-        passed(connection, row.name)
+        for key in (row.name, code_key(row.name)):
+            passed(connection, key)
         return begin(connection, settings, row.id, "link", client=client, replaces=replaces)
 
 

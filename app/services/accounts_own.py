@@ -19,6 +19,7 @@ from app.services.accounts_login import (
     Session,
     WrongLogin,
     begin,
+    count_code,
     note_failure,
     passed,
     right_password,
@@ -52,6 +53,8 @@ def _confirm(
     if row is None:
         note_failure(engine, own.name)
         raise WrongLogin("the password is wrong")
+    with transaction(engine) as connection:
+        passed(connection, row.name)
     return row
 
 
@@ -78,7 +81,6 @@ def change_password(
     fresh = passwords.make_hash(new_password)
     with transaction(engine) as connection:
         set_password(connection, row.id, fresh, changed=True)
-        passed(connection, row.name)
         return begin(connection, settings, row.id, "password", client=client)
 
 
@@ -95,7 +97,6 @@ def begin_totp(
     row = _confirm(engine, settings, identity, password)
     secret = codes.new_secret()
     with transaction(engine) as connection:
-        passed(connection, row.name)
         changed = connection.execute(
             sa.text(
                 "update account set totp_pending = :secret where id = :id and totp_secret is null"
@@ -160,10 +161,10 @@ def end_totp(
     row = _confirm(engine, settings, identity, password)
     if row.totp_secret is None:
         raise Conflict("no one-time codes are asked for")
+    count_code(engine, settings, row.name)
     with transaction(engine) as connection:
         good = use_code(connection, row.id, code)
         if good:
-            passed(connection, row.name)
             connection.execute(
                 sa.text("update account set totp_secret = null, totp_step = null where id = :id"),
                 {"id": row.id},
