@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
 
 from app.api.models import Model
 
 Breakdown = Literal["kind", "day", "week", "month", "hour_of_week", "unit"]
 Position = tuple[float, float]
+
+
+def _moment(value: object) -> object:
+    """Tell a day from a time: a time at midnight without its offset would pass for a day."""
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
+        return date.fromisoformat(value)
+    if isinstance(value, str):
+        found = datetime.fromisoformat(value)
+        if found.tzinfo is None:
+            raise ValueError("a time needs its offset, such as +08:00")
+        return found
+    raise ValueError("give a day or a time with its offset as text")
+
+
+Moment = Annotated[AwareDatetime | date, BeforeValidator(_moment)]
 MOST_CELLS = 10_000
 MOST_CORNERS = 100_000
 
@@ -77,10 +93,10 @@ class AreaQuestion(Model):
     """How many events, where, when, of which kinds."""
 
     area: AreaShape
-    start: AwareDatetime | date = Field(
+    start: Moment = Field(
         description="First moment, to the second: a time with its offset, or a local day"
     )
-    end: AwareDatetime | date = Field(
+    end: Moment = Field(
         description="Moment after the last: a time with its offset, or a local day (its beginning)"
     )
     kinds: list[str] | None = Field(default=None, max_length=256, description="none: all kinds")

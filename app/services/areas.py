@@ -269,7 +269,7 @@ class Areas:
             number = connection.execute(
                 sa.text(
                     "select count(*) from (select from event e join event_source s "
-                    "on s.id = e.source_id and s.pack = :pack limit :most) as some"
+                    "on s.id = e.source_id and s.pack = :pack limit :most) as counted"
                 ),
                 {"pack": pack, "most": FEW + 1},
             ).scalar_one()
