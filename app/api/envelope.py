@@ -1,8 +1,9 @@
 """What every answer carries: request id, security headers, and a last net for unexpected errors.
 
 Raw ASGI, so that it costs next to nothing per tile. Promises: no answer without `X-Request-ID`;
-an error nobody expected becomes the one error body with status 500, its full trace goes to the
-log, and nothing of it to the client.
+no answer may be kept unless its route says so; HEAD is GET without the body; an error nobody
+expected becomes the one error body with status 500, its full trace goes to the log, and nothing of
+it to the client.
 """
 
 from __future__ import annotations
@@ -78,19 +79,25 @@ class Envelope:
         identity = given.decode("ascii") if _SAFE_ID.match(given) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = identity
         started = False
+        # every address that answers GET answers HEAD (RFC 9110 9.3.2): monitors ask that way
+        head = scope["method"] == "HEAD"
+        inner = {**scope, "method": "GET"} if head else scope
 
         async def complete(message: Message) -> None:
             nonlocal started
+            if head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             if message["type"] == "http.response.start":
                 started = True
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = identity
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "private, no-cache")
             await send(message)
 
         try:
-            await self.app(scope, receive, complete)
+            await self.app(inner, receive, complete)
         except Exception:
             log.exception("request %s: %s %s", identity, scope["method"], scope["path"])
             if started:  # half an answer is on its way: only cutting the line tells the client

@@ -11,6 +11,7 @@ import gzip
 import logging
 import re
 import threading
+import zlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -123,7 +124,12 @@ class GeometryTiles:
             body = _error(scope, "not_found", f"these tiles have zooms {zooms}, not {z}")
             await error_answer(404, body)(scope, receive, send)
             return
-        await _send(scope, send, digest, data)
+        try:
+            await _send(scope, send, digest, data)
+        except ArchiveError as error:  # whole to look at, broken inside
+            log.error("request %s: tile %s/%s/%s: %s", request_id(scope), z, x, y, error)
+            body = _error(scope, "unavailable", "these tiles are damaged; build them again")
+            await error_answer(503, body)(scope, receive, send)
 
     def _folder(self, scope: Scope) -> Archives:
         if self._archives is None:
@@ -152,7 +158,10 @@ async def _send(scope: Scope, send: Send, digest: str, data: bytes | None) -> No
         if packed:
             headers.append((b"content-encoding", b"gzip"))
         else:
-            data = gzip.decompress(data)
+            try:
+                data = gzip.decompress(data)
+            except (OSError, EOFError, zlib.error) as error:
+                raise ArchiveError(f"a tile of {digest} is broken: {error}") from error
         headers.append((b"content-length", str(len(data)).encode()))
         if scope["method"] == "HEAD":
             data = b""

@@ -37,7 +37,7 @@ from geo import risk, score
 
 BLOCK = 1000
 CODES = ("code", "parent_code")
-FORMULA = ("=", "+", "-", "@")
+FORMULA = tuple("=+-@＝＋－＠\t\r\n")  # the wide ones begin a formula too in Chinese Excel
 UNITS = (
     "observed, expected, s, x, effective_*: events; alpha: events' worth of prior; "
     "relative_risk, low, high: 1 = as expected; p: P(relative risk > 1), 0–1; share: 0–1; "

@@ -83,6 +83,18 @@ def test_what_is_malformed_is_named(
     assert field in body.message
 
 
+@pytest.mark.parametrize("address", ["/api/health", "/api/manifest", "/api/nope", "/"])
+def test_head_is_get_without_the_body(client: TestClient, address: str) -> None:
+    got, head = client.get(address), client.head(address)
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    assert head.headers["content-type"] == got.headers["content-type"]
+
+
+@pytest.mark.parametrize("address", ["/api/runs", "/api/packs/small/units/1", "/api/openapi.json"])
+def test_no_answer_is_kept_unless_it_says_so(client: TestClient, address: str) -> None:
+    assert client.get(address).headers["cache-control"] in {"private, no-cache", "no-store"}
+
+
 @pytest.mark.parametrize("address", ["/api/manifest", "/api/runs/1/summary", "/", "/index.html"])
 def test_a_wrong_method(client: TestClient, address: str) -> None:
     _error(client.post(address), 405, "method_not_allowed")

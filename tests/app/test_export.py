@@ -134,6 +134,8 @@ def test_no_name_becomes_a_formula() -> None:
         "",
         None,
     ]
+    for text in ("＝1+1", "＠x", "\t=1", "\r=1"):
+        assert _cells("name_en", [text]) == [f"'{text}"]
     assert _cells("code", ["3301", None]) == ["\t3301", None]
     assert _cells("observed", [-1, 0.1 + 0.2]) == [-1, 0.1 + 0.2]
 

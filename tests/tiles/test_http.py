@@ -210,6 +210,18 @@ def test_damaged_archive_is_503_without_a_path(own: Served) -> None:
     assert str(own.folder) not in answer.text
 
 
+def test_a_tile_broken_inside_is_503_for_clients_without_gzip(own: Served) -> None:
+    digest = own.built.archives["town"]
+    path = path_of(own.folder, digest)
+    with Archive(path) as whole:
+        (z, x, y), *_ = whole.addresses()
+        good = whole.get(z, x, y)
+    assert good is not None
+    path.write_bytes(path.read_bytes().replace(good, b"\0" * len(good)))
+    answer = own.client.get(f"/tiles/{digest}/{z}/{x}/{y}.mvt", headers={"Accept-Encoding": ""})
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+
+
 def test_geometry_tilejson(client: TestClient, built: tile_archives.Built, units: Units) -> None:
     answer = client.get("/tiles/awkward/village/tilejson.json").json()
     assert answer["tilejson"] == "3.0.0"
