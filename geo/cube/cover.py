@@ -262,7 +262,7 @@ def _cover(  # noqa: PLR0912, PLR0915 one pass over rows, cut by comments
                             at0 = base + max(c0 - c * SIDE, 0)
                             at1 = base + min(c1 - c * SIDE, SIDE - 1) + 1
                             t0 = _lower(tile_id, low, high, at0)
-                            t1 = _lower(tile_id, t0, high, at1)
+                            t1 = _lower(tile_id, t0, min(high, t0 + at1 - at0), at1)
                             if t1 > t0 and inner:
                                 spans = _grown(spans, n_spans)
                                 spans[n_spans, 0], spans[n_spans, 1], spans[n_spans, 2] = t0, t1, b
