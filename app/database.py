@@ -19,6 +19,9 @@ from app.settings import PROJECT, DatabaseSettings, Settings
 
 SCHEMA = "wusetu"
 DATABASE = "wusetu"
+WEB_ROLE = "wusetu_web"
+OWNER = "wusetu"  # of the private cluster
+EVERYTHING = "-c wusetu.prefixes=*"
 
 
 def resolve_url(settings: Settings) -> str:
@@ -103,8 +106,14 @@ def require_answer(url: str) -> None:
         raise Unavailable(f"the database at {_place(url)} does not answer: {reason}")
 
 
-def make_engine(url: str, settings: DatabaseSettings | None = None) -> sa.Engine:
-    """Engine with our search path; `url` as SQLAlchemy or plain `postgresql://`."""
+def make_engine(
+    url: str, settings: DatabaseSettings | None = None, *, options: str = EVERYTHING
+) -> sa.Engine:
+    """Engine with our search path; `url` as SQLAlchemy or plain `postgresql://`.
+
+    Without further word it speaks for the installation itself: it claims every jurisdiction. The
+    web asks through `make_web_engine`.
+    """
     if url.startswith(("postgres://", "postgresql://")):
         url = "postgresql+psycopg2://" + url.split("://", 1)[1]
     settings = settings or DatabaseSettings()
@@ -115,7 +124,50 @@ def make_engine(url: str, settings: DatabaseSettings | None = None) -> sa.Engine
         pool_pre_ping=True,
         connect_args={
             "application_name": "wusetu",
-            "options": f"-c search_path={SCHEMA},public -c timezone=UTC",
+            "options": f"-c search_path={SCHEMA},public -c timezone=UTC {options}".rstrip(),
+        },
+    )
+
+
+def make_web_engine(url: str, settings: DatabaseSettings | None = None) -> sa.Engine:
+    """Engine of the web: role `wusetu_web`, which owns nothing and sees what it claims.
+
+    The private cluster lets the role log in by itself. A server of the user's is reached by
+    `WUSETU_DATABASE_WEB_URL`, an address that logs in as the role; without it by the ordinary
+    address, whose sessions then begin as the role.
+    """
+    settings = settings or DatabaseSettings()
+    if settings.web_url:
+        return make_engine(settings.web_url, settings, options="")
+    if not settings.url and (parsed := sa.make_url(url)).username == OWNER:
+        address = parsed.set(username=WEB_ROLE).render_as_string(hide_password=False)
+        return make_engine(address, settings, options="")
+    return make_engine(url, settings, options=f"-c role={WEB_ROLE}")
+
+
+def claim(
+    connection: sa.Connection,
+    prefixes: tuple[str, ...] | None,
+    *,
+    role: str = "",
+    account: int | None = None,
+    zones: tuple[int, ...] = (),
+) -> None:
+    """Say for the present transaction who asks; `prefixes` None is everything (DESIGN 8)."""
+    if prefixes is not None and not all(prefixes):
+        raise Invalid("an empty code prefix would be everything")
+    connection.execute(
+        sa.text(
+            "select set_config('wusetu.prefixes', :prefixes, true), "
+            "set_config('wusetu.role', :role, true), "
+            "set_config('wusetu.account', :account, true), "
+            "set_config('wusetu.zones', :zones, true)"
+        ),
+        {
+            "prefixes": "*" if prefixes is None else ",".join(prefixes),
+            "role": role,
+            "account": "" if account is None else str(account),
+            "zones": ",".join(map(str, zones)),
         },
     )
 

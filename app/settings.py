@@ -26,6 +26,10 @@ class DatabaseSettings(BaseSettings):
         default=None,
         description="PostgreSQL URL of a server of yours; empty: a private cluster is made and run",
     )
+    web_url: str | None = Field(
+        default=None,
+        description="The same database as role wusetu_web; empty: sessions of `url` take that role",
+    )
     pool_size: int = Field(default=8, ge=1, le=200, description="Connections kept open per process")
     statement_timeout_ms: int = Field(
         default=30_000, ge=0, description="Longest statement a web request may run, milliseconds"

@@ -380,7 +380,9 @@ class RunInfo(Model):
     scene: str
     status: str
     boundary_version: str
-    event_count: int
+    event_count: int | None = Field(
+        description="Events of the whole map; null for a jurisdiction that is a part of it"
+    )
     data_cutoff: datetime | None
     started_at: datetime
     published_at: datetime | None

@@ -1,7 +1,7 @@
 """Small caches of what never changes: facts of published runs, unit tables, drawn ranks.
 
-One `Caches` belongs to one engine (the application, a command, a test), so that two databases can
-never see each other's rows. Everything is keyed by run or boundary version, and both are immutable;
+One `Caches` belongs to one engine (the application, a command, a test) and to one jurisdiction, so
+that neither two databases nor two askers can ever see each other's rows (`ScopedCaches`). Everything is keyed by run or boundary version, and both are immutable;
 whether a run still exists is asked of the database each time. Threads may share it. Finished answers
 that are given without asking are in `kept`, guarded by `run_watch`.
 """
@@ -69,3 +69,19 @@ class Caches:
         # 10 to 40 kB each
         self.cell_tiles: Lru[bytes] = Lru(512)
         self.bounds: Lru[tuple[float, float, float, float]] = Lru(64)
+
+
+class ScopedCaches:
+    """The caches of an application: one set per jurisdiction, the least recently used go.
+
+    Parameters
+    ----------
+    size : most jurisdictions kept; a set fills up to some 100 MB on a map of 15,000 grids
+    """
+
+    def __init__(self, size: int = 32) -> None:
+        self._sets: Lru[Caches] = Lru(size)
+
+    def of(self, scope: str) -> Caches:
+        """Return the caches of a jurisdiction by its key (`Identity.scope_key`)."""
+        return self._sets.get(scope, Caches)

@@ -31,7 +31,7 @@ from app.services.manifest import VERSION
 from app.services.ranking import ranked_areas
 from app.services.runs import Layer, RunFacts, run_facts, run_info
 from app.services.scenes import OVERALL
-from app.services.tracks import Floats, parameters, read_alpha, read_slice
+from app.services.tracks import Floats, Ints, parameters, read_alpha, read_slice
 from app.services.units import UnitTable, unit_table
 from geo import risk, score
 
@@ -56,7 +56,7 @@ class ExportTable:
 
     run: int
     version_id: int
-    first: int
+    ids: list[int]
     file_name: str
     notes: dict[str, str]
     columns: dict[str, list[Any]]
@@ -125,7 +125,7 @@ def _notes(connection: sa.Connection, facts: RunFacts, layer: Layer) -> dict[str
 
 
 def export_table(connection: sa.Connection, caches: Caches, run: int, layer: Layer) -> ExportTable:
-    """All units of a level, those without data too, in id (code) order.
+    """All units of a level that may be seen, those without data too, in id (code) order.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def export_table(connection: sa.Connection, caches: Caches, run: int, layer: Lay
     table = unit_table(connection, caches, facts.version_id)
     first, count = table.range(layer.level)
     found = read_slice(connection, run, layer, first, count)
-    references = table.references(layer.level, facts.scene.reference_level)
+    references = table.references(layer.level, facts.scene.reference_level)[found.ids - first]
     rates = read_alpha(connection, run, layer.level, [kind], layer.period)
     alpha = np.array([rates[int(one), kind][layer.ord] for one in references], np.float64)
     alpha = np.where(
@@ -146,7 +146,7 @@ def export_table(connection: sa.Connection, caches: Caches, run: int, layer: Lay
     )
     known = risk.posterior(alpha, found.s, found.x)
     columns: dict[str, list[Any]] = {
-        **_identity(table, first, count),
+        **_identity(table, found.ids.tolist()),
         "observed": found.observed.tolist(),
         "expected": _plain(found.expected),
         "s": _plain(found.s),
@@ -164,7 +164,7 @@ def export_table(connection: sa.Connection, caches: Caches, run: int, layer: Lay
             " ".join((["history_dropped"] if one & risk.DROPPED else []) + flag_names(int(one)))
             for one in found.flags
         ],
-        **_rank_columns(connection, caches, facts, table, layer),
+        **_rank_columns(connection, caches, facts, table, layer=layer, ids=found.ids),
         **_exposures(connection, facts, first, count, kind),
     }
     if kind == OVERALL:
@@ -172,7 +172,7 @@ def export_table(connection: sa.Connection, caches: Caches, run: int, layer: Lay
     return ExportTable(
         run=run,
         version_id=facts.version_id,
-        first=first,
+        ids=found.ids.tolist(),
         file_name=f"wusetu-{facts.pack}-run{run}-{layer.level}-{kind}-"
         f"{layer.period}-{span.start.isoformat()}",
         notes=_notes(connection, facts, layer),
@@ -180,14 +180,13 @@ def export_table(connection: sa.Connection, caches: Caches, run: int, layer: Lay
     )
 
 
-def _identity(table: UnitTable, first: int, count: int) -> dict[str, list[Any]]:
-    ids = range(first, first + count)
+def _identity(table: UnitTable, ids: list[int]) -> dict[str, list[Any]]:
     parents = [int(table.parent_of[one - 1]) for one in ids]
     return {
         "code": [table.codes[one - 1] for one in ids],
         "name": [table.names[one - 1] for one in ids],
         "name_en": [table.names_en[one - 1] for one in ids],
-        "parent_code": [table.codes[one - 1] if one else None for one in parents],
+        "parent_code": [(table.codes[one - 1] or None) if one else None for one in parents],
     }
 
 
@@ -196,14 +195,15 @@ def _rank_columns(
     caches: Caches,
     facts: RunFacts,
     table: UnitTable,
+    *,
     layer: Layer,
+    ids: Ints,
 ) -> dict[str, list[int | None]]:
-    first, count = table.range(layer.level)
     ranks: dict[str, list[int | None]] = {
-        name: [None] * count for name in ("rank", "rank_low", "rank_high", "ranked")
+        name: [None] * len(ids) for name in ("rank", "rank_low", "rank_high", "ranked")
     }
     for area in ranked_areas(connection, caches, facts, table, layer=layer):
-        places = (area.ids - first).tolist()
+        places = np.searchsorted(ids, area.ids).tolist()
         columns = (area.rank, area.low, area.high, np.full(len(area), len(area)))
         for name, values in zip(ranks, columns, strict=True):
             for at, value in zip(places, values.tolist(), strict=True):
@@ -250,13 +250,9 @@ def write_gpkg(connection: sa.Connection, table: ExportTable, path: Path) -> Non
     shapes = connection.execute(
         sa.text(
             "select st_asbinary(geom) from unit where boundary_version_id = :version "
-            "and id between :first and :last order by id"
+            "and id = any(:ids) order by id"
         ),
-        {
-            "version": table.version_id,
-            "first": table.first,
-            "last": table.first + len(table) - 1,
-        },
+        {"version": table.version_id, "ids": table.ids},
     ).scalars()
     geometry = shapely.from_wkb([bytes(one) for one in shapes])
     frame = geopandas.GeoDataFrame(

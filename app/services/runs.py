@@ -118,9 +118,14 @@ def read_facts(connection: sa.Connection, run: int) -> RunFacts:
     """Facts of a run whose rows are all in, published or about to be."""
     row = connection.execute(
         sa.text(
-            "select run.*, (select array_agg(distinct level) from packed_values "
-            "where run_id = run.id) as packed_levels, boundary_version.levels "
+            "select run.id, run.pack, boundary_version_id, scene_body, run.time_zone, kinds, "
+            "measures, simulated, data_cutoff, published_at, totals.event_count, "
+            "totals.located, months, "
+            "(select array_agg(distinct level) from run_rate where run_id = run.id) as assessed, "
+            "boundary_version.levels "
             "from run join boundary_version on boundary_version.id = boundary_version_id "
+            "join run_coverage on run_coverage.run_id = run.id "
+            "left join run_totals as totals on totals.run_id = run.id "
             "where run.id = :run"
         ),
         {"run": run},
@@ -131,10 +136,14 @@ def read_facts(connection: sa.Connection, run: int) -> RunFacts:
         {"run": run},
     ).one()  # fmt: skip
     scene = Scene.model_validate(row.scene_body)
-    coverage = row.located.get("months")
-    first, last = coverage or (month_number(starts.first), month_number(starts.last))
-    present = set(row.packed_levels or ())
-    located = {name: value for name, value in row.located.items() if name != "months"}
+    first, last = row.months or (month_number(starts.first), month_number(starts.last))
+    present = set(row.assessed or ())
+    levels = tuple(level for level in row.levels if level in present)
+    if row.located is not None:
+        events = row.event_count
+        located = {name: value for name, value in row.located.items() if name != "months"}
+    else:  # a jurisdiction that is a part of the map: what its own units add up to
+        events, located = _own_totals(connection, row, levels)
     return RunFacts(
         id=row.id,
         pack=row.pack,
@@ -144,14 +153,43 @@ def read_facts(connection: sa.Connection, run: int) -> RunFacts:
         kinds=tuple(row.kinds),
         measures=tuple(row.measures),
         periods={period: tuple(spans(period, first, last)) for period in scene.periods},
-        event_count=row.event_count,
+        event_count=events,
         located=located,
-        grid_share=finest_share(located, row.levels, row.event_count),
+        grid_share=finest_share(located, row.levels, events),
         simulated=row.simulated,
         data_cutoff=row.data_cutoff,
         published_at=row.published_at,
-        levels=tuple(level for level in row.levels if level in present),
+        levels=levels,
     )
+
+
+OWN_TOTALS = """
+with own as (
+  select unit_id, level, parent_id, (select sum(o) from unnest(observed) as o) as events
+  from assessment
+  join unit_skeleton on boundary_version_id = :version and unit_skeleton.id = unit_id
+  where run_id = :run and kind = 'overall'
+    and period = (select min(period) from run_period where run_id = :run))
+select coalesce(sum(events) filter (where parent_id is null
+         or parent_id not in (select unit_id from own)), 0)::bigint as events,
+  coalesce(sum(events) filter (where level = :finest), 0)::bigint as finest
+from own
+"""
+
+
+def _own_totals(
+    connection: sa.Connection, run: sa.Row[Any], levels: tuple[str, ...]
+) -> tuple[int, dict[str, Any]]:
+    """Events of the units that may be seen, and of those known to the finest level."""
+    found = connection.execute(
+        sa.text(OWN_TOTALS),
+        {
+            "version": run.boundary_version_id,
+            "run": run.id,
+            "finest": levels[-1] if levels else "",
+        },
+    ).one()
+    return found.events, {"level": {levels[-1]: found.finest}} if levels else {}
 
 
 def finest_share(located: dict[str, Any], levels: list[str], events: int) -> float | None:
@@ -162,9 +200,11 @@ def finest_share(located: dict[str, Any], levels: list[str], events: int) -> flo
 
 
 COLUMNS = (
-    "select run.id, run.pack, scene, status, label as boundary_version, event_count, data_cutoff, "
+    "select run.id, run.pack, scene, status, label as boundary_version, "
+    "run_totals.event_count, data_cutoff, "
     "started_at, run.published_at from run "
     "join boundary_version on boundary_version.id = boundary_version_id "
+    "left join run_totals on run_totals.run_id = run.id "
 )
 
 

@@ -29,18 +29,13 @@ from app.services.tracks import (
     read_tracks,
     scope_kinds,
 )
-from app.services.units import UnitTable, unit_table
+from app.services.units import unit_table
 
 
 def class_counts(colours: npt.NDArray[np.uint8]) -> dict[Colour, int]:
     """Units of each colour; every colour is there, with 0 when no unit has it."""
     counts = np.bincount(colours, minlength=len(COLOURS))
     return {colour: int(counts[number]) for number, colour in enumerate(COLOURS)}
-
-
-def top_units(table: UnitTable) -> list[int]:
-    """Ids of the units that have no coarser one: what the whole map is made of."""
-    return [int(one) + 1 for one in np.flatnonzero(table.parent_of == 0)]
 
 
 def _totals(
@@ -122,7 +117,7 @@ def summary(
     kind, period = layer.kind, layer.period
     table = unit_table(connection, caches, facts.version_id)
     scope = table.find(within) if within is not None else None
-    units = [scope] if scope else top_units(table)
+    units = [scope] if scope else table.top()
     totals = _totals(connection, facts, units, period)
     ords = [one.ord for one in facts.periods[period]]
     shown = read_colours(connection, facts, table, layer, scope, kinds=[kind], ords=ords)

@@ -212,10 +212,43 @@ def read_colours(
             "high": high,
         },
     )
+    missing = members.copy()
     for row in rows:
         at = row.first_id - first
         found[row.kind, row.ord][at : at + row.n] = np.frombuffer(row.colours, np.uint8)
+        missing[at : at + row.n] = False
+    if missing.any():
+        ids = np.flatnonzero(missing) + first
+        _unpacked_colours(connection, facts, layer, found, ids=ids, first=first)
     return {key: colours[members] for key, colours in found.items()}
+
+
+def _unpacked_colours(
+    connection: sa.Connection,
+    facts: RunFacts,
+    layer: Layer,
+    found: dict[tuple[str, int], npt.NDArray[np.uint8]],
+    *,
+    ids: npt.NDArray[np.int64],
+    first: int,
+) -> None:
+    """Fill units whose packed row may not be read: it is cut by county, the jurisdiction is not."""
+    rows = connection.execute(
+        sa.text(
+            "select unit_id, kind, colour from assessment where run_id = :run "
+            "and period = :period and kind = any(:kinds) and unit_id = any(:ids)"
+        ),
+        {
+            "run": facts.id,
+            "period": layer.period,
+            "kinds": list({kind for kind, _ in found}),
+            "ids": ids.tolist(),
+        },
+    ).all()
+    for row in rows:
+        for (kind, ord_), colours in found.items():
+            if kind == row.kind:
+                colours[row.unit_id - first] = row.colour[ord_]
 
 
 def scope_kinds(facts: RunFacts) -> list[str]:

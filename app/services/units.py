@@ -33,6 +33,13 @@ class UnitTable:
     parent_of : (N,) int32, id of the next coarser unit present, 0 at the top
     ancestors : (N + 1, L) int32, row by id: id of the ancestor at each level, the unit's own id at
         its own level, 0 where there is none; row 0 is all 0
+    own : (N,) bool, units whose values the asker may see (all of them without a jurisdiction)
+
+    Notes
+    -----
+    A unit that may not be seen still has its id, level and kin (the tiles have them too), but an
+    empty code and name. Ancestors of own units have names, so that a path can be shown; they
+    cannot be asked.
     """
 
     version_id: int
@@ -44,13 +51,18 @@ class UnitTable:
     level_of: npt.NDArray[np.int8]
     parent_of: Ids
     ancestors: Ids
+    own: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.codes)
 
     @cached_property
     def _id_by_code(self) -> dict[str, int]:
-        return {code: number for number, code in enumerate(self.codes, start=1)}
+        return {
+            code: number
+            for number, (code, own) in enumerate(zip(self.codes, self.own, strict=True), start=1)
+            if own
+        }
 
     @cached_property
     def _bounds(self) -> dict[str, tuple[int, int]]:
@@ -114,21 +126,35 @@ class UnitTable:
             level=self.levels[self.level_of[i]],
             name=self.names[i],
             name_en=self.names_en[i],
-            parent=self.codes[parent - 1] if parent else None,
+            parent=(self.codes[parent - 1] or None) if parent else None,
         )
 
     def path(self, unit_id: int) -> list[int]:
-        """Ids of the ancestors, coarse to fine, without the unit itself."""
+        """Ids of the ancestors, coarse to fine, without the unit itself; all have names."""
         return [int(one) for one in self.ancestors[unit_id] if one and one != unit_id]
 
     def members(self, level: str, within: int | None) -> npt.NDArray[np.bool_]:
-        """Which units of `level`, in id order, are `within` or below it; None: all. Shape (n,)."""
+        """Which units of `level`, in id order, are `within` or below it; None: all. Shape (n,).
+
+        Only own units are members.
+        """
         first, count = self.range(level)
+        own = self.own[first - 1 : first - 1 + count]
         if within is None:
-            return np.ones(count, bool)
+            return own.copy()
         column = self.level_of[within - 1]
         found: npt.NDArray[np.bool_] = self.ancestors[first : first + count, column] == within
-        return found
+        return found & own
+
+    def own_ids(self, level: str) -> Ids:
+        """Ids of the units of `level` whose values may be seen, ascending."""
+        first, _ = self.range(level)
+        return (np.flatnonzero(self.members(level, None)) + first).astype(np.int32)
+
+    def top(self) -> list[int]:
+        """Ids of the units that have no coarser one that may be seen: what the map is made of."""
+        above = np.where(self.parent_of > 0, self.own[self.parent_of - 1], False)
+        return [int(one) + 1 for one in np.flatnonzero(self.own & ~above)]
 
     def references(self, level: str, reference_level: str | None) -> Ids:
         """Find the reference area of each unit of `level`, in id order: shape (n,), 0 the whole map.
@@ -154,13 +180,15 @@ class UnitTable:
         the empty code.
         """
         first, count = self.range(level)
-        if count == 0:
+        if count == 0 or not self.members(level, None).any():
             return []
         if "county" not in self.levels:
             return [("", first, count)]
         column = self.levels.index("county")
         if self.levels.index(level) < column:
-            return [(self.codes[i - 1], i, 1) for i in range(first, first + count)]
+            return [
+                (self.codes[i - 1], i, 1) for i in range(first, first + count) if self.codes[i - 1]
+            ]
         owner = self.ancestors[first : first + count, column]
         starts = np.flatnonzero(np.diff(owner, prepend=-1))
         if len(set(owner[starts].tolist())) != len(starts):
@@ -169,6 +197,7 @@ class UnitTable:
         return [
             (self.codes[owner[a] - 1] if owner[a] else "", first + int(a), int(b - a))
             for a, b in zip(starts, ends, strict=True)
+            if self.codes[first - 1 + a] or self.own[first - 1 + a : first - 1 + b].any()
         ]
 
 
@@ -204,7 +233,10 @@ def read_units(connection: sa.Connection, version_id: int) -> UnitTable:
         raise NotFound(f"no boundary version {version_id}")
     rows = connection.execute(
         sa.text(
-            "select id, code, name, name_en, level, coalesce(parent_id, 0) as parent from unit "
+            "select shape.id, coalesce(code, '') as code, coalesce(name, '') as name, name_en, "
+            "shape.level, coalesce(shape.parent_id, 0) as parent, "
+            "coalesce(may_see(code), false) as own "
+            "from unit_skeleton as shape left join unit using (boundary_version_id, id) "
             "where boundary_version_id = :version order by id"
         ),
         {"version": version_id},
@@ -230,6 +262,7 @@ def read_units(connection: sa.Connection, version_id: int) -> UnitTable:
         level_of=level_of,
         parent_of=parent_of,
         ancestors=kinship(level_of, parent_of, len(levels)),
+        own=np.array([row.own for row in rows], bool),
     )
 
 
@@ -302,7 +335,7 @@ def unit_detail(connection: sa.Connection, caches: Caches, pack: str, code: str)
 
 def child_ids(table: UnitTable, unit_id: int) -> list[int]:
     """Ids of the units directly below, in id order (coarse levels first)."""
-    return [int(one) + 1 for one in np.flatnonzero(table.parent_of == unit_id)]
+    return [int(one) + 1 for one in np.flatnonzero((table.parent_of == unit_id) & table.own)]
 
 
 def children(connection: sa.Connection, caches: Caches, pack: str, code: str) -> list[UnitBrief]:

@@ -1,0 +1,179 @@
+-- Roles, grants and row-level security by jurisdiction.
+--
+-- The web asks as wusetu_web. That role owns nothing, and of rows that belong to a place it sees
+-- those inside the jurisdiction claimed for the transaction:
+--   set_config('wusetu.prefixes', '330102,330105', true)   code prefixes; '*' is everything
+-- No claim, no row. Owners and commands stand outside of this, as row security has it.
+
+do $$
+declare
+  name text;
+begin
+  foreach name in array array['wusetu_web', 'wusetu_ingest'] loop
+    begin
+      execute format('create role %I login nosuperuser nocreatedb nocreaterole noinherit', name);
+    exception
+      when duplicate_object or unique_violation then null;  -- roles belong to the server, not to the database
+      when insufficient_privilege then
+        raise exception 'the role % is missing and may not be made here', name
+          using hint = format('let the administrator of the server run: create role %I login noinherit', name);
+    end;
+  end loop;
+end
+$$;
+
+create function claimed_all() returns boolean language sql stable parallel safe as
+  $$ select coalesce(current_setting('wusetu.prefixes', true), '') = '*' $$;
+comment on function claimed_all is 'whether this transaction claims everything';
+
+create function claimed_prefixes() returns text[] language sql stable parallel safe as
+  $$ select string_to_array(coalesce(current_setting('wusetu.prefixes', true), ''), ',') $$;
+comment on function claimed_prefixes is 'code prefixes this transaction claims; none: an empty list';
+
+create function may_see(code text) returns boolean language sql stable parallel safe as
+  $$ select code is not null and (claimed_all() or code ^@ any (claimed_prefixes())) $$;
+comment on function may_see is 'whether a code lies inside the claimed jurisdiction; for single rows (policies ask once per query)';
+
+-- A view reads as its owner: what every tile shows of a unit, without its code and name.
+create view unit_skeleton as select boundary_version_id, id, level, parent_id from unit;
+comment on view unit_skeleton is 'ids and kinship of all units, also of those that may not be seen: ids are places in packed values';
+
+-- A name is shown of what is inside the jurisdiction and of what contains it.
+alter table unit enable row level security;
+create policy unit_read on unit for select to wusetu_web using (
+  (select claimed_all())
+  or code ^@ any ((select claimed_prefixes())::text[])
+  or exists (select from unnest((select claimed_prefixes())::text[]) as mine where mine ^@ code)
+);
+
+do $$
+declare
+  place record;
+begin
+  for place in
+    select * from (values
+      ('succession', 'from_code'), ('exposure', 'code'),
+      ('run_unit', 'code'), ('assessment', 'code'), ('packed_values', 'county_code')
+    ) as scoped (name, code)
+  loop
+    execute format('alter table %I enable row level security', place.name);
+    execute format(
+      'create policy %I on %I for select to wusetu_web using '
+      '((select claimed_all()) or %I ^@ any ((select claimed_prefixes())::text[]))',
+      place.name || '_read', place.name, place.code);
+  end loop;
+end
+$$;
+
+-- Events themselves are never read by the web; what it may know of them is in the runs.
+alter table event enable row level security;
+alter table event_source enable row level security;
+
+grant usage on schema wusetu to wusetu_web, wusetu_ingest;
+grant select on
+  code_layout, boundary_version, unit, unit_skeleton, succession, exposure,
+  run_period, run_unit, run_rate, assessment, packed_values, tile_geometry, tile_archive, alembic_version
+  to wusetu_web;
+-- totals over all jurisdictions stay with those who claim everything: see run_totals
+grant select (id, pack, boundary_version_id, scene, scene_body, status, time_zone, kinds, measures,
+              simulated, data_cutoff, started_at, published_at) on run to wusetu_web;
+
+create view run_totals as
+  select id as run_id, event_count, located from run where claimed_all();
+comment on view run_totals is 'counts over the whole map of a run; no row for a jurisdiction that is a part of it';
+create view run_coverage as select id as run_id, located -> 'months' as months from run;
+comment on view run_coverage is 'first and last month the events of a run reach over';
+grant select on run_totals, run_coverage to wusetu_web;
+
+-- Tiles of a jurisdiction inside a county, whose packed row may not be read: colours without theta.
+create or replace function coloured_tile(run int, level text, kind text, period text, ord int, z int, x int, y int)
+returns bytea
+language sql stable parallel safe
+set search_path = wusetu, public
+as $$
+  with place as (
+    select r.boundary_version_id as version,
+           least(coloured_tile.z, a.max_zoom) as zoom,  -- past the last zoom its shapes are enlarged
+           case when coloured_tile.z >= a.max_zoom then 8192 else 4096 end as extent,
+           ST_TileEnvelope(coloured_tile.z, coloured_tile.x, coloured_tile.y) as tile,
+           ST_TileEnvelope(coloured_tile.z, coloured_tile.x, coloured_tile.y, margin => 1.0 / 64) as wide
+    from run r
+    join tile_archive a on a.boundary_version_id = r.boundary_version_id and a.level = coloured_tile.level
+    where r.id = coloured_tile.run and r.status = 'published' and coloured_tile.z >= a.min_zoom
+  ),
+  packed as (
+    select v.first_id, v.n, v.payload
+    from packed_values v
+    where v.run_id = coloured_tile.run and v.level = coloured_tile.level and v.kind = coloured_tile.kind
+      and v.period = coloured_tile.period and v.ord = coloured_tile.ord
+  ),
+  shape as (
+    select p.extent, p.tile, g.geom, l.point, u.id, u.code, u.name,
+           -- half-open in tile direction: every label is in exactly one tile
+           ST_X(l.point) >= ST_XMin(p.tile) and ST_X(l.point) < ST_XMax(p.tile)
+             and ST_Y(l.point) > ST_YMin(p.tile) and ST_Y(l.point) <= ST_YMax(p.tile) as here,
+           coalesce(get_byte(v.payload, u.id - v.first_id), own.colour, 0) as colour,
+           coalesce(get_byte(v.payload, v.n + u.id - v.first_id), 0) as risk
+    from place p
+    join tile_geometry g
+      on g.boundary_version_id = p.version and g.level = coloured_tile.level and g.zoom = p.zoom
+     and g.geom && p.wide
+    join unit u on u.boundary_version_id = p.version and u.id = g.unit_id
+    cross join lateral (select ST_Transform(u.label_point, 3857) as point) l
+    left join packed v on u.id between v.first_id and v.first_id + v.n - 1
+    -- packed rows are cut by county: a jurisdiction inside one is answered from the units' rows
+    left join lateral (
+      select a.colour[coloured_tile.ord + 1] as colour from assessment a
+      where v.first_id is null and a.run_id = coloured_tile.run and a.unit_id = u.id
+        and a.kind = coloured_tile.kind and a.period = coloured_tile.period
+    ) own on true
+  ),
+  coloured as (
+    select s.extent, s.tile, s.geom, s.point, s.here, s.id, s.code, s.name, s.colour,
+           (array['none', 'green', 'blue', 'yellow', 'orange', 'red'])[s.colour + 1] as colour_name,
+           (array['无数据', '明显低于预期', '正常范围', '略偏高', '可能偏高', '明显高于预期'])[s.colour + 1]
+             as class_zh,
+           (array['No data', 'Clearly below expected', 'Within normal range', 'Slightly above expected',
+                  'Probably above expected', 'Clearly above expected'])[s.colour + 1] as class_en,
+           case when s.risk > 0 then round(power(2.0, (s.risk - 128) / 16.0)::numeric, 4)::float8 end as theta
+    from shape s
+  ),
+  polygon as (
+    select ST_AsMVT(q, 'units', (select extent from place), 'geom', 'id') as layer
+    from (
+      select c.id, c.code, c.name, c.colour, c.colour_name, c.class_zh, c.class_en, c.theta,
+             coalesce(
+               ST_AsMVTGeom(c.geom, c.tile, c.extent, c.extent / 64, true),
+               -- ST_AsMVTGeom drops what is thinner than half a unit; no unit may be dropped
+               case when c.here then
+                 ST_AsMVTGeom(
+                   ST_Expand(c.point, 0.75 * (ST_XMax(c.tile) - ST_XMin(c.tile)) / c.extent),
+                   c.tile, c.extent, c.extent / 64, true)
+               end) as geom
+      from coloured c
+      order by c.id
+    ) q
+    where q.geom is not null
+  ),
+  label as (
+    select ST_AsMVT(q, 'labels', (select extent from place), 'geom', 'id') as layer
+    from (
+      select c.id, c.code, c.name, c.colour, c.colour_name, c.class_zh, c.class_en, c.theta,
+             ST_AsMVTGeom(c.point, c.tile, c.extent, c.extent / 64, true) as geom
+      from coloured c
+      where c.here
+      order by c.id
+    ) q
+    where q.geom is not null
+  )
+  select coalesce(polygon.layer, '') || coalesce(label.layer, '') from polygon, label
+$$;
+
+-- Feeds write events and read what they need to place them, nothing else.
+grant select on code_layout, boundary_version, unit, unit_skeleton, succession to wusetu_ingest;
+grant select, insert on event_source to wusetu_ingest;
+grant select, insert, update, delete on event to wusetu_ingest;
+create policy unit_ingest on unit for select to wusetu_ingest using (true);
+create policy succession_ingest on succession for select to wusetu_ingest using (true);
+create policy event_ingest on event to wusetu_ingest using (true) with check (true);
+create policy event_source_ingest on event_source to wusetu_ingest using (true) with check (true);

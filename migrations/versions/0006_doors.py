@@ -1,0 +1,17 @@
+"""Roles, grants and row-level security by jurisdiction."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0006"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    sql = Path(__file__).parent.parent / "sql" / "0006_doors.sql"
+    op.get_bind().exec_driver_sql(sql.read_text(encoding="utf-8").replace("%", "%%"))
+
+
+def downgrade() -> None:
+    raise NotImplementedError("restore a backup instead")
