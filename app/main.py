@@ -35,12 +35,13 @@ from app.api import areas as areas_api
 from app.api.dependencies import Store, known_parameters
 from app.api.envelope import Envelope
 from app.api.fast_values import FastValues
-from app.database import make_engine, resolve_url
+from app.database import make_engine, make_web_engine, resolve_url
 from app.security.doorkeeper import Doorkeeper
+from app.security.identity import LOCAL
 from app.security.oidc import Talk, load_providers
 from app.services.accounts_doors import Doors
 from app.services.areas import Areas, warm
-from app.services.caches import Caches
+from app.services.caches import ScopedCaches
 from app.services.kept import Kept
 from app.services.manifest import VERSION
 from app.services.run_watch import ACCOUNTS, RUNS, RunWatch
@@ -61,10 +62,14 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Open the engine at start (the private cluster too, when there is no URL), close it at end."""
     settings: Settings = app.state.settings
     url = await run_in_threadpool(resolve_url, settings)
+    # what the installation does by itself, and what is done for those who ask
     app.state.engine = make_engine(url, settings.database)
-    app.state.caches = Caches()
-    store = Store(app.state.engine, app.state.caches, settings.database.statement_timeout_ms)
-    app.state.areas = Areas(store.read, app.state.caches, settings.data_dir, settings.time_zone)
+    app.state.web = make_web_engine(url, settings.database)
+    app.state.caches = ScopedCaches()
+    # snapshots hold everything; `areas.ask` cuts every area to the jurisdiction of who asks
+    whole = app.state.caches.of(LOCAL.scope_key)
+    store = Store(app.state.engine, LOCAL, whole, settings.database.statement_timeout_ms)
+    app.state.areas = Areas(store.read, whole, settings.data_dir, settings.time_zone)
     keeper = Keeper(app.state.engine, url, settings, partial(warm, app.state.areas))
     keeper.start()
     app.state.doors.open(app.state.engine)
@@ -76,6 +81,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         await run_in_threadpool(watch.stop)
         await run_in_threadpool(keeper.stop)
+        app.state.web.dispose()
         app.state.engine.dispose()
 
 

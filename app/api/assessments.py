@@ -31,7 +31,7 @@ from app.services import ranking as ranking_service
 from app.services import runs as runs_service
 from app.services import summary as summary_service
 from app.services import values as values_service
-from app.services.kept import Answer, Kept
+from app.services.kept import Answer, Kept, address
 from app.services.runs import Layer
 
 router = APIRouter(prefix="/api/runs/{run}", tags=["assessment"])
@@ -65,7 +65,7 @@ def values(
     store: StoreDep,
 ) -> Response:
     """Answer what the map needs to colour itself when the kind or the period changes."""
-    etag = f'W/"{run}-{level}-{kind}-{period}-{ord}"'
+    etag = store.etag(f"{run}-{level}-{kind}-{period}-{ord}")
     headers = {"ETag": etag, "Cache-Control": PRIVATE, "Vary": "Accept-Encoding"}
     kept: Kept = request.app.state.kept
     generation = kept.generation  # before the transaction begins
@@ -77,7 +77,11 @@ def values(
         body, squeezed = values_service.compressed(
             connection, store.caches, run, Layer(level, kind, period, ord)
         )
-    kept.keep(request.scope["path"], Answer(etag.encode(), body, squeezed), generation)
+    kept.keep(
+        address(store.identity, request.scope["path"]),
+        Answer(etag.encode(), body, squeezed),
+        generation,
+    )
     if accepts_gzip(request.headers.get("accept-encoding", "").encode("latin-1")):
         body, headers["Content-Encoding"] = squeezed, "gzip"
     return Response(body, media_type="application/octet-stream", headers=headers)

@@ -17,8 +17,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 from app.api.models import ErrorBody, Period
-from app.database import translated_errors
-from app.errors import Unavailable
+from app.database import claim, translated_errors
+from app.errors import Forbidden, Unavailable
+from app.security.identity import Action, Identity
 from app.services.caches import Caches
 
 PRIVATE = "private, max-age=3600"  # a published run never changes, but only its readers keep it
@@ -58,12 +59,19 @@ async def known_parameters(request: Request) -> None:
 
 
 class Store:
-    """The database as one request sees it."""
+    """The database as one request sees it: the web's role, with the jurisdiction of who asks."""
 
-    def __init__(self, engine: sa.Engine, caches: Caches, timeout_ms: int) -> None:
+    def __init__(
+        self, engine: sa.Engine, identity: Identity, caches: Caches, timeout_ms: int
+    ) -> None:
         self.engine = engine
+        self.identity = identity
         self.caches = caches
         self.timeout_ms = timeout_ms
+
+    def etag(self, text: str) -> str:
+        """Weak ETag of an answer named `text`, another one for every jurisdiction."""
+        return f'W/"{self.identity.scope_key}-{text}"'
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -80,6 +88,8 @@ class Store:
                     "set transaction isolation level repeatable read, read only; "
                     f"set local statement_timeout = {int(self.timeout_ms)}"
                 )
+                one = self.identity
+                claim(connection, one.prefixes, role=one.role, account=one.account, zones=one.zones)
                 yield connection
         except sa.exc.TimeoutError as error:
             raise Unavailable("all database connections are busy; try again") from error
@@ -90,16 +100,45 @@ class Store:
             raise
 
 
-async def store(request: Request) -> Store:
-    """Return the store of the running application.
+class Door:
+    """Dependency of a route: what its callers must be allowed to do. It hands out the store.
 
-    `async` here and above: nothing waits, and a plain function would cost a hop to another thread.
+    Every route that answers something about the map has exactly one; a test refuses a route
+    without. What the role may do is asked here, what the jurisdiction sees is the database's.
+
+    Parameters
+    ----------
+    action : what the identity must be allowed to do
     """
-    state = request.app.state
-    return Store(state.engine, state.caches, state.settings.database.statement_timeout_ms)
+
+    def __init__(self, action: Action) -> None:
+        self.action = action
+
+    async def __call__(self, request: Request) -> Store:
+        """Return the store for who asks.
+
+        `async` here and above: nothing waits, and a plain function would cost a hop to another
+        thread.
+
+        Raises
+        ------
+        Forbidden
+            The role, or the scope of the token, does not allow it.
+        """
+        identity: Identity = request.state.identity
+        if not identity.may(self.action):
+            raise Forbidden(f"this account may not do this ({self.action})")
+        state = request.app.state
+        return Store(
+            state.web,
+            identity,
+            state.caches.of(identity.scope_key),
+            state.settings.database.statement_timeout_ms,
+        )
 
 
-StoreDep = Annotated[Store, Depends(store)]
+StoreDep = Annotated[Store, Depends(Door("see_map"))]
+ExportDep = Annotated[Store, Depends(Door("export"))]
 
 Run = Annotated[int, Path(ge=1, le=2**31 - 1, description="Run number, see the manifest")]
 Pack = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="Name of the map")]
@@ -162,6 +201,8 @@ def accepts_gzip(header: bytes) -> bool:
 
 # Documented errors: every route lists those it can answer.
 ERRORS: dict[int, dict[str, Any]] = {
+    401: {"model": ErrorBody, "description": "Nobody is logged in, or not any more"},
+    403: {"model": ErrorBody, "description": "This account may not do this"},
     404: {"model": ErrorBody, "description": "No such run, unit, level, kind or period"},
     422: {"model": ErrorBody, "description": "A parameter is missing, unknown or out of bounds"},
     503: {"model": ErrorBody, "description": "The database does not answer at the moment"},
@@ -169,5 +210,5 @@ ERRORS: dict[int, dict[str, Any]] = {
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Documented errors of a route."""
-    return {status: ERRORS[status] for status in statuses}
+    """Documented errors of a route behind a door."""
+    return {status: ERRORS[status] for status in (401, 403, *statuses)}

@@ -64,6 +64,18 @@ def error_answer(status: int, body: ErrorBody) -> JSONResponse:
     )
 
 
+def _never_kept(scope: Scope, headers: MutableHeaders) -> None:
+    """Let nobody keep what belongs to a jurisdiction: the next one at this screen may have another.
+
+    On a single machine there is only one, and keeping saves asking.
+    """
+    identity = scope["state"].get("identity")
+    if identity is not None and identity.how == "single":
+        return
+    if headers.get("Cache-Control", "").startswith("private"):
+        headers["Cache-Control"] = "private, no-store"
+
+
 class Envelope:
     """Outermost middleware."""
 
@@ -94,6 +106,7 @@ class Envelope:
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "private, no-cache")
+                _never_kept(scope, headers)
             await send(message)
 
         try:

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from starlette.background import BackgroundTask
 
-from app.api.dependencies import PRIVATE, Run, StoreDep, errors
+from app.api.dependencies import PRIVATE, ExportDep, Run, errors
 from app.api.layers import LayerDep
 from app.services import export as service
 
@@ -38,7 +38,7 @@ def export_csv(
     *,
     run: Run,
     layer: LayerDep,
-    store: StoreDep,
+    store: ExportDep,
 ) -> StreamingResponse:
     """Answer a file that opens in Excel as it is; codes stay text."""
     with store.read() as connection:
@@ -71,7 +71,7 @@ def export_gpkg(
     *,
     run: Run,
     layer: LayerDep,
-    store: StoreDep,
+    store: ExportDep,
 ) -> FileResponse:
     """Answer the columns of the CSV with the shapes of the units, for QGIS and others."""
     folder = tempfile.TemporaryDirectory(prefix="wusetu-export-")

@@ -11,7 +11,8 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.dependencies import PRIVATE, accepts_gzip, names_tag
-from app.services.kept import Answer, Kept
+from app.security.identity import Identity
+from app.services.kept import Answer, Kept, address
 
 _COMMON = [
     (b"cache-control", PRIVATE.encode()),
@@ -35,7 +36,8 @@ class FastValues:
             and scope["path"].startswith("/api/runs/")
         ):
             kept: Kept = scope["app"].state.kept
-            found = kept.find(scope["path"])
+            identity: Identity = scope["state"]["identity"]
+            found = kept.find(address(identity, scope["path"])) if identity.may("see_map") else None
             if found is not None:
                 await _send(scope, send, found)
                 return

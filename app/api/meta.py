@@ -27,7 +27,7 @@ def manifest(request: Request, response: Response, store: StoreDep) -> Manifest:
     """One map per pack with its newest published run; no maps while nothing was assessed."""
     with store.read() as connection:
         rows = manifest_service.newest_runs(connection)
-        etag = manifest_service.manifest_etag(rows)
+        etag = store.etag(manifest_service.manifest_digest(rows))
         headers = {"ETag": etag, "Cache-Control": REVALIDATE}
         if not_modified(request, etag):
             return Response(status_code=304, headers=headers)  # type: ignore[return-value]

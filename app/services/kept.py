@@ -13,6 +13,8 @@ import threading
 from collections import OrderedDict
 from typing import NamedTuple
 
+from app.security.identity import Identity
+
 
 class Answer(NamedTuple):
     """One answer in both encodings, with the tag of its content."""
@@ -20,6 +22,11 @@ class Answer(NamedTuple):
     etag: bytes
     body: bytes
     squeezed: bytes
+
+
+def address(identity: Identity, path: str) -> str:
+    """Name under which an answer is kept: two jurisdictions never share one."""
+    return f"{identity.scope_key} {path}"
 
 
 class Kept:

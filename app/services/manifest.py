@@ -52,10 +52,10 @@ def newest_runs(connection: sa.Connection) -> list[sa.Row[Any]]:
     return list(connection.execute(sa.text(NEWEST)).all())
 
 
-def manifest_etag(rows: list[sa.Row[Any]]) -> str:
-    """Weak ETag: changes when a run is published or pruned or an archive is rebuilt."""
+def manifest_digest(rows: list[sa.Row[Any]]) -> str:
+    """Digest that changes when a run is published or pruned or an archive is rebuilt."""
     facts = repr([VERSION, *((row.id, row.cells, sorted(row.archives.items())) for row in rows)])
-    return f'W/"{hashlib.sha256(facts.encode()).hexdigest()[:24]}"'
+    return hashlib.sha256(facts.encode()).hexdigest()[:24]
 
 
 def _words(title: Title) -> Words:

@@ -204,10 +204,11 @@ def test_requests_beside_each_other(client: TestClient) -> None:
 
 def test_the_web_never_writes(assessed: Assessed) -> None:
     from app.api.dependencies import Store
+    from app.security.identity import LOCAL
     from app.services.caches import Caches
 
     engine = make_engine(assessed.url)
-    store = Store(engine, Caches(), 1000)
+    store = Store(engine, LOCAL, Caches(), 1000)
     with pytest.raises(sa.exc.InternalError, match="read-only"), store.read() as connection:
         connection.execute(sa.text("delete from run"))
     engine.dispose()

@@ -153,8 +153,8 @@ def test_too_many_at_once_are_told_to_come_back(db_url: str) -> None:
     settings = settings_for(db_url)
     settings.database.pool_size = 1
     with TestClient(create_app(settings)) as client:
-        client.app.state.engine.pool._timeout = 0.2  # type: ignore[attr-defined]
-        with client.app.state.engine.connect():  # type: ignore[attr-defined]
+        client.app.state.web.pool._timeout = 0.2  # type: ignore[attr-defined]
+        with client.app.state.web.connect():  # type: ignore[attr-defined]
             body = _error(client.get("/api/manifest"), 503, "unavailable")
     assert "busy" in body.message
 

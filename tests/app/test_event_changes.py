@@ -142,7 +142,9 @@ def test_steps_add_up_to_the_whole(engine: sa.Engine, session) -> None:
                        f"where id %% 4 = {mine}".replace("%%", "%"))  # fmt: skip
         elif what == 3:
             mine = writers.index(writer)
-            writer.run(f"delete from event where id = (select min(id) from event where id % 4 = {mine})")
+            writer.run(
+                f"delete from event where id = (select min(id) from event where id % 4 = {mine})"
+            )
         elif random.random() < 0.8:
             writer.commit()
         else:
