@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.types import Message
 
 from app.api.area_models import AreaAnswer, AreaQuestion
-from app.api.dependencies import Pack, errors
+from app.api.dependencies import AskDep, Pack, errors
 from app.api.models import ErrorBody
 from app.errors import WusetuError
 from app.services.areas import Areas, ask
@@ -95,6 +95,7 @@ def count_area(
     request: Request,
     response: Response,
     question: Annotated[AreaQuestion, Body(openapi_examples=EXAMPLES)],
+    store: AskDep,
 ) -> AreaAnswer:
     """Count every event stored until now, each once; a point on the edge is inside.
 
@@ -106,4 +107,4 @@ def count_area(
     """
     response.headers["Cache-Control"] = "private, no-store"  # the next event changes it
     areas: Areas = request.app.state.areas
-    return ask(areas, pack, question)
+    return ask(areas, pack, question, store.identity.prefixes)

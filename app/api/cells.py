@@ -30,7 +30,7 @@ from app.services import cells_lookup
 from app.services import cells_tiles as tiles_service
 from app.services import runs as runs_service
 from app.services.cells_lookup import CellLayerKey
-from app.services.kept import Answer, Kept
+from app.services.kept import Answer, Kept, address
 
 router = APIRouter(tags=["cells"])
 
@@ -78,7 +78,7 @@ def values(
     store: StoreDep,
 ) -> Response:
     """Answer as for the units of a level; byte `i` belongs to cell `first_id + i` of the chunk."""
-    etag = f'W/"{run}-{res}-{kind}-{period}-{ord}-{chunk}"'
+    etag = store.etag(f"{run}-{res}-{kind}-{period}-{ord}-{chunk}")
     headers = {"ETag": etag, "Cache-Control": PRIVATE, "Vary": "Accept-Encoding"}
     kept: Kept = request.app.state.kept
     generation = kept.generation  # before the transaction begins
@@ -90,7 +90,11 @@ def values(
             connection, store.caches, run, CellLayerKey(res, kind, period, ord), int(chunk, 16)
         )
     body = gzip.decompress(squeezed)
-    kept.keep(request.scope["path"], Answer(etag.encode(), body, squeezed), generation)
+    kept.keep(
+        address(store.identity, request.scope["path"]),
+        Answer(etag.encode(), body, squeezed),
+        generation,
+    )
     if accepts_gzip(request.headers.get("accept-encoding", "").encode("latin-1")):
         body, headers["Content-Encoding"] = squeezed, "gzip"
     return Response(body, media_type="application/octet-stream", headers=headers)

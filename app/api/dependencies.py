@@ -138,6 +138,7 @@ class Door:
 
 
 StoreDep = Annotated[Store, Depends(Door("see_map"))]
+AskDep = Annotated[Store, Depends(Door("ask_area"))]
 ExportDep = Annotated[Store, Depends(Door("export"))]
 
 Run = Annotated[int, Path(ge=1, le=2**31 - 1, description="Run number, see the manifest")]

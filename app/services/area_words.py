@@ -92,13 +92,9 @@ class Ground:
         return same
 
     def visible(self, scope: Sequence[str]) -> Bools:
-        """Whether each unit is in one of the scope's: (N + 1,), by id."""
-        found = np.zeros(len(self.table) + 1, np.bool_)
-        for code in scope:
-            number = self.table.lookup(code)
-            if number is not None:
-                found |= self.below(number)
-        return found
+        """Whether the code of each unit begins with one of the scope's: (N + 1,), by id."""
+        prefixes = tuple(scope)
+        return np.array([False, *(code.startswith(prefixes) for code in self.table.codes)])
 
     def near(self, area: shapely.Geometry) -> Bools:
         """Whether each unit's box meets the area's: (N + 1,), by id."""

@@ -68,6 +68,8 @@ $$;
 -- Events themselves are never read by the web; what it may know of them is in the runs.
 alter table event enable row level security;
 alter table event_source enable row level security;
+alter table event_removed enable row level security;
+alter table cube_snapshot enable row level security;
 
 grant usage on schema wusetu to wusetu_web, wusetu_ingest;
 grant select on
@@ -84,6 +86,20 @@ comment on view run_totals is 'counts over the whole map of a run; no row for a 
 create view run_coverage as select id as run_id, located -> 'months' as months from run;
 comment on view run_coverage is 'first and last month the events of a run reach over';
 grant select on run_totals, run_coverage to wusetu_web;
+
+-- Cells cross borders: a row holds cells of many units. Whoever may not see everything has none of them.
+do $$
+declare
+  name text;
+begin
+  foreach name in array array['run_leaf', 'run_cell', 'run_cell_count', 'run_cell_rate', 'run_cell_class', 'run_cell_value'] loop
+    execute format('alter table %I enable row level security', name);
+    execute format('create policy %I on %I for select to wusetu_web using ((select claimed_all()))', name || '_read', name);
+  end loop;
+end
+$$;
+grant select on cell_grid, cell_grid_part, run_leaf, run_cell, run_cell_count, run_cell_rate, run_cell_class, run_cell_value
+  to wusetu_web;
 
 -- Tiles of a jurisdiction inside a county, whose packed row may not be read: colours without theta.
 create or replace function coloured_tile(run int, level text, kind text, period text, ord int, z int, x int, y int)
@@ -173,6 +189,8 @@ $$;
 grant select on code_layout, boundary_version, unit, unit_skeleton, succession to wusetu_ingest;
 grant select, insert on event_source to wusetu_ingest;
 grant select, insert, update, delete on event to wusetu_ingest;
+grant insert on event_removed to wusetu_ingest;
+create policy event_removed_ingest on event_removed for insert to wusetu_ingest with check (true);
 create policy unit_ingest on unit for select to wusetu_ingest using (true);
 create policy succession_ingest on succession for select to wusetu_ingest using (true);
 create policy event_ingest on event to wusetu_ingest using (true) with check (true);
