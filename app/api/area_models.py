@@ -140,9 +140,14 @@ class AreaAnswer(Model):
     snapshot: int | None = Field(
         description="Number of the snapshot; null: so few events that they were counted directly"
     )
-    changed: int = Field(description="Rows added or taken away since the snapshot, all counted too")
+    changed: int | None = Field(
+        description="Rows added or taken away since the snapshot, all counted too; of the whole "
+        "map, so null for a jurisdiction that is a part of it"
+    )
     as_of: datetime = Field(description="Everything stored until then is counted")
-    data_cutoff: datetime | None = Field(description="Newest event; null: there are none")
+    data_cutoff: datetime | None = Field(
+        description="Newest event of the map; null: there are none, or the jurisdiction is a part"
+    )
     time_zone: str = Field(description="Zone of days, weeks, months and hours")
     total: int = Field(description="Events that match")
     by_kind: dict[str, int] | None = None
@@ -161,7 +166,7 @@ class AreaAnswer(Model):
         description="Events without a point, by unit. Of a unit asked for they are part of the "
         "total; of any other area they are not in it: those of all units that share ground with it"
     )
-    other_boundaries: int = Field(
+    other_boundaries: int | None = Field(
         description="Events of the whole map located on other boundaries only: their points count, "
-        "for units they are missing until `wusetu events relocate`"
+        "for units they are missing until `wusetu events relocate`; null for a jurisdiction that is a part of it"
     )

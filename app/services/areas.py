@@ -321,7 +321,7 @@ def ask(
     pack : str
     wanted : AreaQuestion
     scope : sequence of str, optional
-        Codes of the units the caller may see: every area is cut to their ground (a unit or its
+        Code prefixes the caller may see: every area is cut to their ground (a unit or its
         children: to those below them) before it is counted. None: everything.
 
     Raises
@@ -352,11 +352,11 @@ def ask(
             "pack": pack,
             "boundary_version": head.label,
             "snapshot": held.about.id if held.about else None,
-            "changed": held.changed,
+            "changed": held.changed if scope is None else None,
             "as_of": head.at,
-            "data_cutoff": held.newest,
+            "data_cutoff": held.newest if scope is None else None,
             "time_zone": held.snapshot.spec.time_zone,
-            "other_boundaries": held.elsewhere,
+            "other_boundaries": held.elsewhere if scope is None else None,
         },
     )  # fmt: skip
 
