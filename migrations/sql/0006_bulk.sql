@@ -8,6 +8,7 @@ alter table event drop constraint event_source_id_fkey;
 
 create function event_keys() returns trigger
 language plpgsql
+security definer  -- as a foreign key does: who writes events need not own what they point at
 set search_path = wusetu, public
 as $$
 declare
@@ -45,6 +46,7 @@ comment on function event_keys is 'refuses events whose source or unit is not th
 
 create function event_keeps_unit() returns trigger
 language plpgsql
+security definer  -- as a foreign key does: who writes events need not own what they point at
 set search_path = wusetu, public
 as $$
 declare
@@ -79,6 +81,7 @@ comment on function event_keeps_unit is 'refuses to let units go that an event p
 
 create function event_keeps_source() returns trigger
 language plpgsql
+security definer  -- as a foreign key does: who writes events need not own what they point at
 set search_path = wusetu, public
 as $$
 declare

@@ -189,6 +189,7 @@ $$;
 grant select on code_layout, boundary_version, unit, unit_skeleton, succession to wusetu_ingest;
 grant select, insert on event_source to wusetu_ingest;
 grant select, insert, update, delete on event to wusetu_ingest;
+grant select, insert on bulk_part to wusetu_ingest;
 grant insert on event_removed to wusetu_ingest;
 create policy event_removed_ingest on event_removed for insert to wusetu_ingest with check (true);
 create policy unit_ingest on unit for select to wusetu_ingest using (true);
