@@ -958,9 +958,9 @@ export interface components {
             snapshot: number | null;
             /**
              * Changed
-             * @description Rows added or taken away since the snapshot, all counted too
+             * @description Rows added or taken away since the snapshot, all counted too; of the whole map, so null for a jurisdiction that is a part of it
              */
-            changed: number;
+            changed: number | null;
             /**
              * As Of
              * Format: date-time
@@ -969,7 +969,7 @@ export interface components {
             as_of: string;
             /**
              * Data Cutoff
-             * @description Newest event; null: there are none
+             * @description Newest event of the map; null: there are none, or the jurisdiction is a part
              */
             data_cutoff: string | null;
             /**
@@ -1006,9 +1006,9 @@ export interface components {
             unplaced: components["schemas"]["UnitCount"][];
             /**
              * Other Boundaries
-             * @description Events of the whole map located on other boundaries only: their points count, for units they are missing until `wusetu events relocate`
+             * @description Events of the whole map located on other boundaries only: their points count, for units they are missing until `wusetu events relocate`; null for a jurisdiction that is a part of it
              */
-            other_boundaries: number;
+            other_boundaries: number | null;
         };
         /**
          * AreaQuestion
@@ -1976,8 +1976,11 @@ export interface components {
             status: string;
             /** Boundary Version */
             boundary_version: string;
-            /** Event Count */
-            event_count: number;
+            /**
+             * Event Count
+             * @description Events of the whole map; null for a jurisdiction that is a part of it
+             */
+            event_count: number | null;
             /** Data Cutoff */
             data_cutoff: string | null;
             /**
@@ -2460,6 +2463,24 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -2496,6 +2517,24 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
             /** @description A parameter is missing, unknown or out of bounds */
@@ -2539,6 +2578,24 @@ export interface operations {
                     "application/json": components["schemas"]["RunInfo"][];
                 };
             };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -2578,6 +2635,24 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunInfo"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
             /** @description No such run, unit, level, kind or period */
@@ -2645,6 +2720,24 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description No such run, unit, level, kind or period */
             404: {
                 headers: {
@@ -2704,6 +2797,24 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Summary"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
             /** @description No such run, unit, level, kind or period */
@@ -2769,6 +2880,24 @@ export interface operations {
                     "application/json": components["schemas"]["Ranking"];
                 };
             };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description No such run, unit, level, kind or period */
             404: {
                 headers: {
@@ -2828,6 +2957,24 @@ export interface operations {
                     "application/json": components["schemas"]["Why"];
                 };
             };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description No such run, unit, level, kind or period */
             404: {
                 headers: {
@@ -2885,6 +3032,24 @@ export interface operations {
                     "application/json": components["schemas"]["Series"];
                 };
             };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description No such run, unit, level, kind or period */
             404: {
                 headers: {
@@ -2935,6 +3100,24 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CellChunk"][];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
             /** @description No such run, unit, level, kind or period */
@@ -3004,6 +3187,24 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description No such run, unit, level, kind or period */
             404: {
                 headers: {
@@ -3065,6 +3266,24 @@ export interface operations {
                     "application/json": components["schemas"]["CellCounts"];
                 };
             };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description No such run, unit, level, kind or period */
             404: {
                 headers: {
@@ -3124,6 +3343,24 @@ export interface operations {
                     "application/json": components["schemas"]["CellWhy"];
                 };
             };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description No such run, unit, level, kind or period */
             404: {
                 headers: {
@@ -3179,6 +3416,24 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Series"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
             /** @description No such run, unit, level, kind or period */
@@ -3244,6 +3499,24 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description No such run, unit, level, kind or period */
             404: {
                 headers: {
@@ -3301,6 +3574,24 @@ export interface operations {
                 };
                 content: {
                     "text/csv": string;
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
             /** @description No such run, unit, level, kind or period */
@@ -3362,6 +3653,24 @@ export interface operations {
                     "application/geopackage+sqlite3": string;
                 };
             };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description No such run, unit, level, kind or period */
             404: {
                 headers: {
@@ -3414,6 +3723,24 @@ export interface operations {
                     "application/json": components["schemas"]["UnitDetail"];
                 };
             };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description No such run, unit, level, kind or period */
             404: {
                 headers: {
@@ -3464,6 +3791,24 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UnitBrief"][];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
             /** @description No such run, unit, level, kind or period */
@@ -3521,6 +3866,24 @@ export interface operations {
                     "application/json": components["schemas"]["SearchAnswer"];
                 };
             };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description No such run, unit, level, kind or period */
             404: {
                 headers: {
@@ -3573,6 +3936,24 @@ export interface operations {
                     "application/json": {
                         [key: string]: unknown;
                     };
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
             /** @description No such run, unit, level, kind or period */
@@ -3633,6 +4014,24 @@ export interface operations {
                     "application/json": {
                         [key: string]: unknown;
                     };
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
             /** @description No such run, unit, level, kind or period */
@@ -3696,6 +4095,24 @@ export interface operations {
                     "application/json": {
                         [key: string]: unknown;
                     };
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
             /** @description No such run, unit, level, kind or period */
@@ -3769,6 +4186,24 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description No such run, unit, level, kind or period */
             404: {
                 headers: {
@@ -3821,6 +4256,24 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AreaAnswer"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
             /** @description No such run, unit, level, kind or period */
@@ -3879,6 +4332,24 @@ export interface operations {
                     "application/json": components["schemas"]["Ways"];
                 };
             };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -3917,8 +4388,17 @@ export interface operations {
                     "application/json": components["schemas"]["SessionInfo"];
                 };
             };
-            /** @description Nobody is logged in, or a secret is wrong */
+            /** @description Nobody is logged in, or not any more */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3966,7 +4446,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Nobody is logged in, or a secret is wrong */
+            /** @description Nobody is logged in, or not any more */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4038,7 +4518,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Nobody is logged in, or a secret is wrong */
+            /** @description Nobody is logged in, or not any more */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4114,7 +4594,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Nobody is logged in, or a secret is wrong */
+            /** @description Nobody is logged in, or not any more */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4181,7 +4661,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Nobody is logged in, or a secret is wrong */
+            /** @description Nobody is logged in, or not any more */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4259,7 +4739,7 @@ export interface operations {
                     "application/json": components["schemas"]["RecoveryCodes"];
                 };
             };
-            /** @description Nobody is logged in, or a secret is wrong */
+            /** @description Nobody is logged in, or not any more */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4328,7 +4808,7 @@ export interface operations {
                     "application/json": components["schemas"]["NewCodes"];
                 };
             };
-            /** @description Nobody is logged in, or a secret is wrong */
+            /** @description Nobody is logged in, or not any more */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4404,7 +4884,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Nobody is logged in, or a secret is wrong */
+            /** @description Nobody is logged in, or not any more */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4478,7 +4958,7 @@ export interface operations {
                     "application/json": components["schemas"]["OpenSessionInfo"][];
                 };
             };
-            /** @description Nobody is logged in, or a secret is wrong */
+            /** @description Nobody is logged in, or not any more */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4544,7 +5024,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Nobody is logged in, or a secret is wrong */
+            /** @description Nobody is logged in, or not any more */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4618,7 +5098,7 @@ export interface operations {
                     "application/json": components["schemas"]["AccountInfo"][];
                 };
             };
-            /** @description Nobody is logged in, or a secret is wrong */
+            /** @description Nobody is logged in, or not any more */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4687,7 +5167,7 @@ export interface operations {
                     "application/json": components["schemas"]["MadeAccount"];
                 };
             };
-            /** @description Nobody is logged in, or a secret is wrong */
+            /** @description Nobody is logged in, or not any more */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4759,7 +5239,7 @@ export interface operations {
                     "application/json": components["schemas"]["AccountInfo"];
                 };
             };
-            /** @description Nobody is logged in, or a secret is wrong */
+            /** @description Nobody is logged in, or not any more */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4836,7 +5316,7 @@ export interface operations {
                     "application/json": components["schemas"]["LinkInfo"];
                 };
             };
-            /** @description Nobody is logged in, or a secret is wrong */
+            /** @description Nobody is logged in, or not any more */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4911,7 +5391,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Nobody is logged in, or a secret is wrong */
+            /** @description Nobody is logged in, or not any more */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4988,7 +5468,7 @@ export interface operations {
                     "application/json": components["schemas"]["OpenSessionInfo"][];
                 };
             };
-            /** @description Nobody is logged in, or a secret is wrong */
+            /** @description Nobody is logged in, or not any more */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5063,7 +5543,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Nobody is logged in, or a secret is wrong */
+            /** @description Nobody is logged in, or not any more */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5140,7 +5620,7 @@ export interface operations {
                     "application/json": components["schemas"]["TokenInfo"][];
                 };
             };
-            /** @description Nobody is logged in, or a secret is wrong */
+            /** @description Nobody is logged in, or not any more */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5218,7 +5698,7 @@ export interface operations {
                     "application/json": components["schemas"]["MadeToken"];
                 };
             };
-            /** @description Nobody is logged in, or a secret is wrong */
+            /** @description Nobody is logged in, or not any more */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5293,7 +5773,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Nobody is logged in, or a secret is wrong */
+            /** @description Nobody is logged in, or not any more */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5371,6 +5851,24 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description No such run, unit, level, kind or period */
             404: {
                 headers: {
@@ -5434,6 +5932,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
             };
             /** @description No such run, unit, level, kind or period */
             404: {
