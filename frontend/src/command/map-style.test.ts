@@ -97,10 +97,14 @@ describe("map style", () => {
     expect(style.layers.some((layer) => layer.id === "outside-county")).toBe(true);
   });
 
-  test("a level without tiles is left out, not asked for", () => {
+  test("a level without tiles has an empty source, never asked for a tile", () => {
     const bare = { ...MAP, levels: MAP.levels.map((one) => ({ ...one, tiles: "" })) };
     const style = buildStyle(input({ map: { ...bare, context_tiles: null } }));
-    expect(style.sources).toEqual({});
+    expect(Object.keys(style.sources)).toEqual(MAP.levels.map((one) => `level-${one.id}`));
+    for (const source of Object.values(style.sources)) {
+      expect(source).toMatchObject({ minzoom: 24, maxzoom: 24 }); // the page stops at zoom 17
+    }
+    expect(style.layers.some((layer) => layer.id === "fill")).toBe(true);
   });
 
   test("every pattern the style names can be drawn", () => {

@@ -44,7 +44,12 @@ export function buildStyle(input: StyleInput): StyleSpecification {
   const origin = typeof location === "undefined" ? "http://localhost" : location.origin;
   const sources: StyleSpecification["sources"] = {};
   for (const level of map.levels) {
-    if (level.tiles === "") continue; // not built yet: nothing to draw
+    if (level.tiles === "") {
+      // Not built yet: a source that is there for whoever asks for it, and never asks for a tile.
+      const none = { tiles: [`${origin}/`], minzoom: 24, maxzoom: 24 };
+      sources[sourceOf(level.id)] = { type: "vector", ...none };
+      continue;
+    }
     sources[sourceOf(level.id)] = {
       type: "vector",
       tiles: [new URL(level.tiles, origin).href.replaceAll("%7B", "{").replaceAll("%7D", "}")],
