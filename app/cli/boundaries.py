@@ -83,6 +83,11 @@ def _layout(name: str | None) -> CodeLayout | None:
         raise Invalid(f"layout {path.name}: {error}") from error
 
 
+def _rows(n: int, one: str = "", more: str = "") -> str:
+    """Return the number of rows in words, with a verb when it is given."""
+    return f"{n:,} {'row' if n == 1 else 'rows'} {one if n == 1 else more}".rstrip()
+
+
 def _day(value: datetime | None) -> date | None:
     return value.date() if value else None
 
@@ -189,7 +194,7 @@ def import_(  # noqa: PLR0917 - one argument per option
     if result.closed:
         console.print(f"{pack} {result.closed} now ends on {version.valid_from}", markup=False)
     if result.dropped:
-        console.print(f"{result.dropped} rows were left out (exit code {DROPPED})", markup=False)
+        console.print(f"{_rows(result.dropped, 'was', 'were')} left out (exit code {DROPPED})", markup=False)
         click.get_current_context().exit(DROPPED)
 
 
@@ -373,6 +378,7 @@ def import_succession(file: Path, pack: str, encoding: str) -> None:
         click.echo(f"left out: line {line}: {reason}", err=True)
     for note in result.notes:
         click.echo(f"note: {note}", err=True)
-    click.echo(f"{pack}: {result.stored} successions stored, {len(result.rejects)} rows left out")
+    stored = "1 succession" if result.stored == 1 else f"{result.stored} successions"
+    click.echo(f"{pack}: {stored} stored, {_rows(len(result.rejects))} left out")
     if result.rejects:
         click.get_current_context().exit(DROPPED)

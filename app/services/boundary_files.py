@@ -67,8 +67,12 @@ def parse_source(text: str, defaults: Source) -> Source:
     said: dict[str, str] = {}
     for pair in filter(None, pairs):
         key, equals, value = (part.strip() for part in pair.partition("="))
-        if key not in KEYS or not equals or not value or key in said:
+        if not equals or not value:
             raise Invalid(f"source {text!r}: {pair!r} is no key=value; keys: {', '.join(KEYS)}")
+        if key not in KEYS:
+            raise Invalid(f"source {text!r}: there is no key {key!r}; keys: {', '.join(KEYS)}")
+        if key in said:
+            raise Invalid(f"source {text!r}: key {key!r} is given twice")
         said[key] = value
     if not path:
         raise Invalid(f"source {text!r} names no file")

@@ -4,10 +4,10 @@
  */
 import { createEffect, createMemo, createSignal, For, onCleanup, Show } from "solid-js";
 import { CLASSES } from "../api/models";
-import { SeriesChart, WaterfallChart, windowOf } from "../charts/charts";
+import { WaterfallChart } from "../charts/charts";
 import { count, expectedCount, percent, probability, ratio } from "../charts/numbers";
 import { waterfall } from "../charts/waterfall";
-import { PER_YEAR, periodName, shortName } from "../state/periods";
+import { periodName } from "../state/periods";
 import { clock, moment } from "../state/times";
 import { Swatch } from "./chip.view";
 import { ClassTrend } from "./class-trend.view";
@@ -17,6 +17,7 @@ import { Mark } from "./mark";
 import { useModel } from "./model";
 import { RankList } from "./ranking.view";
 import { Headline, KindTable, Trend } from "./scope.view";
+import { UnitSeries } from "./series.view";
 import { StaleStrip } from "./stale.view";
 import { Settled } from "./states.view";
 import { WallMap } from "./wall-map.view";
@@ -215,16 +216,9 @@ function DataQuality() {
 function UnitWhy() {
   const model = useModel();
   const words = model.words;
-  const period = () => model.view.state.period;
   const data = createMemo(() => {
     const why = model.why.data();
     return why ? waterfall(why, 4) : null;
-  });
-  const shape = createMemo(() => {
-    const series = model.series.data();
-    return series
-      ? windowOf(series.points, model.ord(), period() === "month" ? 12 : 8, PER_YEAR[period()])
-      : null;
   });
   const name = (id: string, merged: number) => {
     if (id === "rest") return words().rest(merged);
@@ -259,18 +253,7 @@ function UnitWhy() {
               </p>
             )}
           </Show>
-          <Show when={shape()}>
-            {(points) => (
-              <SeriesChart
-                shape={points()}
-                words={words()}
-                first={shortName(period(), points().now[0]?.start ?? "")}
-                last={shortName(period(), points().now.at(-1)?.start ?? "")}
-                width={352}
-                height={96}
-              />
-            )}
-          </Show>
+          <UnitSeries height={96} />
         </section>
       )}
     </Show>

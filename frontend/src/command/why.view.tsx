@@ -6,21 +6,21 @@ import { Download, Link, X } from "lucide";
 import { createMemo, createSignal, For, Show } from "solid-js";
 import { addresses } from "../api/client";
 import type { RateChange, Why } from "../api/models";
-import { RatioInterval, SeriesChart, WaterfallChart, windowOf } from "../charts/charts";
+import { RatioInterval, WaterfallChart } from "../charts/charts";
 import { count, expectedCount, measured, percent, probability, ratio } from "../charts/numbers";
 import { waterfall } from "../charts/waterfall";
 import { drillTarget, levelIndex } from "../state/levels";
-import { PER_YEAR, shortName } from "../state/periods";
 import { Chip, Was } from "./chip.view";
 import { Icon } from "./icon";
 import { kindName } from "./kind-names";
 import { type Model, useModel } from "./model";
 import { RankingPanel } from "./ranking.view";
+import { UnitSeries } from "./series.view";
 import { Settled } from "./states.view";
 
+export { SPAN } from "./series.view";
+
 const NAMED = 4;
-/** Periods the series of the panel shows. */
-export const SPAN = { month: 12, quarter: 8, year: 10 } as const;
 
 export function WhyPanel(props: {
   onPick: (code: string) => void;
@@ -109,7 +109,7 @@ export function grouped(code: string): string {
   return [code.slice(0, 6), ...(code.slice(6).match(/.{1,3}/g) ?? [])].join(" ");
 }
 
-function KeyFigures(props: { why: Why }) {
+export function KeyFigures(props: { why: Why }) {
   const model = useModel();
   const words = model.words;
   return (
@@ -138,7 +138,7 @@ function KeyFigures(props: { why: Why }) {
   );
 }
 
-function Reasons(props: { why: Why }) {
+export function Reasons(props: { why: Why }) {
   const model = useModel();
   const words = model.words;
   const [all, setAll] = createSignal(false);
@@ -247,7 +247,7 @@ function Changes(props: { why: Why }) {
   );
 }
 
-function Exposures(props: { why: Why }) {
+export function Exposures(props: { why: Why }) {
   const model = useModel();
   const words = model.words;
   const shown = () =>
@@ -284,10 +284,6 @@ function SinceWhen() {
   const model = useModel();
   const words = model.words;
   const period = () => model.view.state.period;
-  const shape = createMemo(() => {
-    const data = model.series.data();
-    return data ? windowOf(data.points, model.ord(), SPAN[period()], PER_YEAR[period()]) : null;
-  });
   return (
     <section class="block">
       <h3>
@@ -295,20 +291,7 @@ function SinceWhen() {
         <span>{words().lastYearSeries}</span>
       </h3>
       <Settled answer={model.series} what={words().spanOf[period()]} rows={3}>
-        {() => (
-          <Show when={shape()}>
-            {(points) => (
-              <SeriesChart
-                shape={points()}
-                words={words()}
-                first={shortName(period(), points().now[0]?.start ?? "")}
-                last={shortName(period(), points().now.at(-1)?.start ?? "")}
-                width={352}
-                height={112}
-              />
-            )}
-          </Show>
-        )}
+        {() => <UnitSeries height={112} />}
       </Settled>
     </section>
   );
