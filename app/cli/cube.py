@@ -131,6 +131,38 @@ def verify(pack: str | None) -> None:
         sys.exit(DAMAGED)
 
 
+def fold(engine: sa.Engine, pack: str) -> None:
+    """After an import: make the snapshot when there is none yet or much changed.
+
+    The events are stored already, so what goes wrong here is told and no more: they are counted
+    from the changes, and the server or the next import tries again.
+    """
+    from app import settings as settings_module
+    from app.errors import WusetuError
+    from app.services import snapshots
+
+    settings = settings_module.load()
+    started = time.monotonic()
+    try:
+        with _bar(pack) as show:
+            made = snapshots.renew(
+                engine,
+                settings.data_dir,
+                pack,
+                settings.time_zone,
+                show,
+                delta_rows=settings.cube.delta_rows,
+                wait=False,
+            )
+    except WusetuError as error:
+        click.echo(f"note      no new snapshot: {error.message} (`wusetu cube build`)", err=True)
+        return
+    if made is not None:
+        click.echo(
+            f"snapshot  {made.id}, {made.events:,} events ({time.monotonic() - started:.1f} s)"
+        )
+
+
 def _tell(made: Published, started: float) -> None:
     click.echo(
         f"{made.pack}: snapshot {made.id}, {made.events:,} events, {made.bytes / 1e6:.1f} MB "
