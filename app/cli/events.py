@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app.cli.cube import fold
+
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
@@ -81,8 +83,10 @@ def import_command(
                 err=True,
             )
             sys.exit(130)
-    for line in report_lines(report, rejects):
-        click.echo(line)
+        for line in report_lines(report, rejects):
+            click.echo(line)
+        if not dry_run:
+            fold(engine, pack)
     if report.rejected:
         sys.exit(SOME_REJECTED)
 
@@ -105,6 +109,7 @@ def relocate_command(pack: str) -> None:
         except KeyboardInterrupt:
             click.echo("interrupted: run the same command again to finish", err=True)
             sys.exit(130)
+        fold(engine, pack)
     by = (f"{_by(k)} {n:,}" for k, n in report.located.most_common())
     click.echo(f"events    {report.events:,} on boundaries {report.version}")
     click.echo(f"changed   {report.changed:,}; {report.lost:,} of them lie in no unit any more")

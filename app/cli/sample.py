@@ -84,8 +84,9 @@ def load(name: str, fresh: bool, events: int | None) -> None:
             remove(engine, pack)
         with _progress() as show:
             steps = Loader(
-                engine, settings.data_dir, pack, events=events, progress=show, tell=tell
-            ).load()
+                engine, settings.data_dir, pack, events=events, progress=show, tell=tell,
+                zone=settings.time_zone,
+            ).load()  # fmt: skip
         made = sum(step.done for step in steps)
         took = f"{time.monotonic() - started:.1f} s"
         click.echo(

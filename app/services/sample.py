@@ -182,6 +182,8 @@ class Loader:
     pack : Pack
     events : int, optional
         About how many events; default: what the pack says.
+    zone : str
+        Days of the snapshot are local ones of it.
     progress : callable
     tell : callable
         Called with each finished step.
@@ -191,6 +193,7 @@ class Loader:
     folder: Path
     pack: Pack
     events: int | None = None
+    zone: str = "Asia/Shanghai"
     progress: Progress = lambda _text, _part: None
     tell: Callable[[Step], None] = lambda _step: None
     steps: list[Step] = field(default_factory=list)
@@ -211,6 +214,7 @@ class Loader:
             ("events", self._events),
             ("assessment", self._assess),
             ("tiles", self._tiles),
+            ("snapshot", self._snapshot),
         ):
             begin = time.monotonic()
             self.progress(name, 0.0)
@@ -383,6 +387,18 @@ class Loader:
             self.pack.folder.parent / "context",
         )
         return f"{built.tiles:,} tiles, {built.bytes / 1e6:.1f} MB" if built.made else None
+
+    def _snapshot(self) -> str | None:
+        from app.services import snapshots
+
+        made = snapshots.renew(
+            self.engine,
+            self.folder,
+            self.pack.pack,
+            self.zone,
+            lambda text, done, total: self.progress(text, done / max(total, 1)),
+        )
+        return f"{made.events:,} events, {made.bytes / 1e6:.1f} MB" if made else None
 
     def _tiles_there(self) -> bool:
         from app.services import tile_archives
