@@ -115,6 +115,20 @@ def run_spark(
         session.stop()
 
 
+def _cause(text: str) -> str:
+    r"""Line of a Java trace that says most: the last error of a Python worker, else the first line.
+
+    >>> _cause("at a.b()\\nE Traceback:\\n  File x\\nOSError: disk full\\n\\tat c.d()")
+    'OSError: disk full'
+    """
+    lines = text.strip().splitlines()
+    errors = [
+        line.strip() for line in lines if re.match(r"\s*[A-Za-z_.]*(Error|Exception): ", line)
+    ]
+    python = [line for line in errors if not line.startswith(("org.", "java.", "py4j."))]
+    return (python or errors or lines)[-1 if python else 0]
+
+
 def _session(master: str) -> Any:
     from pyspark.sql import SparkSession
 
