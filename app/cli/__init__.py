@@ -10,6 +10,7 @@ import click
 from app.errors import WusetuError
 
 COMMANDS = {
+    "accounts": "app.cli.accounts",
     "assess": "app.cli.assess",
     "boundaries": "app.cli.boundaries",
     "bulk": "app.cli.bulk",

@@ -19,7 +19,8 @@ from typing import Any
 import click
 
 from app import settings as settings_module
-from app.errors import WusetuError
+from app.errors import Invalid, WusetuError
+from app.security.hosts import is_loopback
 
 #: Longer than any proxy keeps its pooled connections idle, so that it is never we who hang up.
 KEEP_ALIVE_SECONDS = 75
@@ -45,6 +46,7 @@ def command(host: str | None, port: int | None, workers: int, migrate: bool, che
     host = host or settings.server.host
     port = settings.server.port if port is None else port
     note = settings.data_dir / "server.json"
+    _may_listen(settings, host)
     listening = _listen(host, port, note)
     if listening is None:
         click.echo(
@@ -55,13 +57,70 @@ def command(host: str | None, port: int | None, workers: int, migrate: bool, che
         if check:
             return
         _turn_signals_into_exits()
-        with _database(settings, migrate):
+        with _database(settings, migrate) as url:
+            if settings.access == "accounts":
+                _let_the_first_admin_in(settings, url, listening)
             _serve(listening, workers, note)
 
 
+def _may_listen(settings: settings_module.Settings, host: str) -> None:
+    """Do nothing when the server may listen on an address.
+
+    Raises
+    ------
+    Invalid
+        Others could reach it, and nobody has to log in or nobody said by which address.
+    """
+    try:
+        found = {place[4][0] for place in socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)}
+    except (socket.gaierror, UnicodeError):
+        return  # `_listen` says so
+    if all(is_loopback(str(one)) for one in found):
+        return
+    if settings.access == "single":
+        raise Invalid(
+            f"{host} can be reached from other machines, and nobody has to log in: "
+            "set WUSETU_ACCESS=accounts, or listen on 127.0.0.1"
+        )
+    if settings.accounts.public_url is None:
+        raise Invalid(
+            f"{host} can be reached from other machines: say by which address people come, "
+            "for example WUSETU_ACCOUNTS_PUBLIC_URL=https://map.example"
+        )
+    if not settings.accounts.public_url.startswith("https:"):
+        click.echo("warning: passwords travel by http, not https: others may read them", err=True)
+
+
+def _let_the_first_admin_in(
+    settings: settings_module.Settings, url: str, listening: socket.socket
+) -> None:
+    """Print a one-time link while no admin can log in."""
+    from app.database import make_engine, transaction
+    from app.errors import Conflict
+    from app.services.accounts import first_admin
+
+    engine = make_engine(url, settings.database)
+    try:
+        with transaction(engine) as connection:
+            link = first_admin(connection, settings.accounts.link_hours)
+    except Conflict as error:
+        click.echo(f"warning: {error.message}", err=True)
+        return
+    finally:
+        engine.dispose()
+    if link is not None:
+        host, port = listening.getsockname()[:2]
+        site = settings.accounts.public_url or _address(host, port).rstrip("/")
+        click.echo(
+            "Nobody can administer this yet. Set the password of the account `admin` "
+            f"(once, until {link.expires_at:%Y-%m-%d %H:%M} UTC): "
+            f"{site}/login#link={link.secret}"
+        )
+
+
 @contextlib.contextmanager
-def _database(settings: settings_module.Settings, migrate: bool) -> Iterator[None]:
-    """Have a migrated database while the block runs; its URL is in the environment."""
+def _database(settings: settings_module.Settings, migrate: bool) -> Iterator[str]:
+    """Have a migrated database while the block runs; the workers find its URL too."""
     from app import database
 
     cluster = None
@@ -77,7 +136,7 @@ def _database(settings: settings_module.Settings, migrate: bool) -> Iterator[Non
         if migrate:
             database.require_answer(url)
             database.migrate(url)
-        yield
+        yield url
     finally:
         if cluster is not None:
             # A second Ctrl-C must not leave the cluster behind.
@@ -172,6 +231,8 @@ def _health(host: str, port: int) -> Any:
             body = answer.read()
     except urllib.error.HTTPError as error:
         body = error.read()  # 503 with a body: it lives and says what is missing
+        if error.code == 401 and b'"login_needed"' in body:
+            return {"ok": True}  # it lives, and tells strangers nothing more
     except OSError:
         return None
     with contextlib.suppress(ValueError):
