@@ -321,9 +321,9 @@ def test_load_is_complete_resumable_and_removable(small, small_packs, engine, tm
         assert colour[small_packs[1]] == 0  # the grid without exposure has no data
         assert colour[small_packs[1][:12]] > 0  # its village has
         assert set(np.unique(list(colour.values()))) >= {0, 2, 5}
+        _adds_up(connection)
     second = load(engine, tmp_path, small)
     assert not any(step.done for step in second.values())
-    assert sum(step.seconds for step in second.values()) < 1
     # interrupted before the run was published: events are kept, the run is made
     with engine.begin() as connection:
         connection.execute(sa.text("delete from run"))
@@ -346,6 +346,53 @@ def test_load_is_complete_resumable_and_removable(small, small_packs, engine, tm
         for table in ("event", "event_source", "run", "unit", "boundary_version", "exposure",
                       "succession", "assessment", "tile_geometry"):  # fmt: skip
             assert connection.scalar(sa.text(f"select count(*) from {table}")) == 0, table
+
+
+def _adds_up(connection):
+    """Nothing is lost or counted twice: over levels, periods and kinds, and against the events."""
+    units = connection.execute(sa.text("select id, coalesce(parent_id, 0) from unit")).all()
+    size = max(i for i, _ in units) + 1
+    parent = np.zeros(size, int)
+    for i, above in units:
+        parent[i] = above
+    zone = connection.execute(sa.text("select time_zone from run")).scalar_one()
+    starts = connection.execute(
+        sa.text("select start from run_period where period = 'month' order by ord")
+    ).scalars()
+    month_of = {start: ord_ for ord_, start in enumerate(starts)}
+    assert len(month_of) == 24
+    found = {}
+    for unit, kind, period, observed in connection.execute(
+        sa.text("select unit_id, kind, period, observed from assessment")
+    ):
+        counts = found.setdefault((kind, period), np.zeros((size, len(observed)), int))
+        counts[unit] = observed
+    kinds = sorted({kind for kind, _ in found} - {"overall"})
+    assert len(kinds) == 9
+    # events of which no more is known than this unit
+    own = {kind: np.zeros((size, 24), int) for kind in kinds}
+    for unit, kind, start, n in connection.execute(
+        sa.text(
+            "select unit_id, kind, date_trunc('month', occurred_at at time zone :zone)::date,"
+            " count(*) from event where unit_id is not null group by 1, 2, 3"
+        ),
+        {"zone": zone},
+    ):
+        own[kind][unit, month_of[start]] += n
+    coarse = np.isin(np.arange(size), parent[1:])
+    assert sum(counts[coarse].sum() for counts in own.values()) > 0  # some are known coarsely
+    own["overall"] = np.sum([own[kind] for kind in kinds], axis=0)
+    for kind in [*kinds, "overall"]:
+        months = found[kind, "month"]
+        below = np.zeros_like(months)
+        np.add.at(below, parent[1:], months[1:])
+        assert (months[1:] == below[1:] + own[kind][1:]).all(), kind
+        assert below[0].sum() == own[kind].sum(), kind
+        assert (found[kind, "quarter"] == months.reshape(size, 8, 3).sum(axis=2)).all(), kind
+        assert (found[kind, "year"] == months.reshape(size, 2, 12).sum(axis=2)).all(), kind
+    for period in ("month", "quarter", "year"):
+        together = np.sum([found[kind, period] for kind in kinds], axis=0)
+        assert (found["overall", period] == together).all(), period
 
 
 def _refuses_what_is_not_its_own(engine, pack):
