@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyproj
 import shapely
 
-from geo.crs import CrsError, normalise, to_wgs84
+from geo.crs import CrsError, from_wgs84, normalise, to_wgs84
 
 Floats = npt.NDArray[np.float64]
 Place = tuple[float, float]
@@ -285,7 +285,10 @@ def _area(parts: list[list[Floats]], crs: str) -> shapely.MultiPolygon:
     if known not in ("wgs84", "cgcs2000"):
         given = points
         points = np.column_stack(to_wgs84(points[:, 0], points[:, 1], known))
-        lost = np.flatnonzero(~np.isfinite(points).all(axis=1))
+        # what does not come back is no place of that system: longitudes may have been wound round
+        back = np.column_stack(from_wgs84(points[:, 0], points[:, 1], known))
+        near = abs(back - given) <= 1e-6 * (1 + abs(given))
+        lost = np.flatnonzero(~(np.isfinite(points) & near).all(axis=1))
         if len(lost):
             x, y = given[lost[0]].tolist()
             raise ShapeError("wrong_crs", f"{x:.10g}, {y:.10g} is no place in {crs}")

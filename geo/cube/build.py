@@ -52,6 +52,7 @@ _LONGEST = 128  # days of a step: its seconds fit in 24 bits
 _REACH = 20_000  # days on either side of the middle event: 32 bits of seconds
 _STRAY = 4_096  # of so many events one at either end may be left out to keep the days few
 _CHUNK = 1 << 22
+_KEY_BITS = 63
 
 _LOOSE = tuple(f.name for f in fields(Columns))
 _UNPLACED = ("time", "kind", "unit", "located")
@@ -171,7 +172,7 @@ def _order(rows: Columns, base: int) -> tuple[Ints, Ints, npt.NDArray[np.int32]]
     place = (rank << 16) | (tile.astype(np.int64) << 8) | rows.kind
     del rank, tile
     bits = int(np.ptp(rows.time)).bit_length() if len(rows) else 0
-    if len(block_key).bit_length() + 16 + bits < 64:
+    if len(block_key).bit_length() + 16 + bits <= _KEY_BITS:
         key = (place << bits) | (rows.time - base)
         order = np.argsort(key)
         key = key[order]

@@ -88,6 +88,7 @@ def read(
             if verify and file_digest(path) != digest:
                 raise SnapshotError(f"{path} is damaged: its digest differs")
             array = np.load(path, mmap_mode="r" if mmap else None)
+            array.flags.writeable = False  # mapped or not: one compiled version serves both
             arrays[name] = np.asarray(array)  # a plain view: compiled code takes no memmap
     except FileNotFoundError as error:
         raise SnapshotError(f"{error.filename} is missing") from error

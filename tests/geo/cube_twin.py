@@ -19,6 +19,8 @@ def twin(rows: Columns, spec: Spec, q: Question) -> dict[str, object]:
         name: Counter()
         for name in ("kind", "day", "week", "month", "hour_of_week", "unit", "unplaced")
     }
+    cells = set(q.area.ids.tolist()) if isinstance(q.area, Cells) else set()
+    levels = {h3.get_resolution(h3.int_to_str(cell)) for cell in cells}
     total = 0
     for i in range(len(rows)):
         t, kind, unit = int(rows.time[i]), spec.kinds[rows.kind[i]], int(rows.unit[i])
@@ -40,11 +42,7 @@ def twin(rows: Columns, spec: Spec, q: Question) -> dict[str, object]:
             continue
         elif isinstance(q.area, Cells):
             x, y = float(rows.lon[i]), float(rows.lat[i])
-            levels = {h3.get_resolution(h3.int_to_str(int(c))) for c in q.area.ids}
-            if not any(
-                h3.str_to_int(h3.latlng_to_cell(y, x, r)) in set(q.area.ids.tolist())
-                for r in levels
-            ):
+            if not any(h3.str_to_int(h3.latlng_to_cell(y, x, level)) in cells for level in levels):
                 continue
         elif not shapely.covers(q.area, shapely.Point(rows.lon[i], rows.lat[i])):
             continue

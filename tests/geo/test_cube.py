@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import h3
 import numpy as np
 import pytest
 import shapely
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import geo.cube.build as build_module
+import geo.cube.count as count_module
+import geo.cube.cover as cover_module
 from geo.cube import (
     Cells,
     Columns,
+    ColumnsError,
+    Delta,
     Question,
+    QuestionError,
     Snapshot,
+    SnapshotError,
     Spec,
     UnitRanges,
     ask,
 )
-from geo.shapes import circle, corridor
+from geo.shapes import ShapeError, circle, corridor
 
 sys.path.insert(0, str(Path(__file__).parent))
 from cube_twin import agree
@@ -57,11 +67,6 @@ def events(
 
 ROWS = events(3000)
 BIG = Snapshot.build(ROWS, SPEC)
-
-
-@pytest.fixture(autouse=True)
-def _cube_of_small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few events fill no block: let small ones into the cube."""
 
 
 def small_blocks(monkeypatch: pytest.MonkeyPatch, rows: Columns, least: int = 5) -> Snapshot:
@@ -246,3 +251,306 @@ def test_every_edge_and_corner(name: str) -> None:
     want = np.flatnonzero(shapely.covers(area, shapely.points(at)))
     assert found.by_unit is not None
     assert found.by_unit.keys.tolist() == want.tolist()
+
+
+@pytest.mark.parametrize("removed", [0, 700])
+def test_a_delta_adds_and_removes(removed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = small_blocks(monkeypatch, ROWS)
+    added, gone = events(500, 9), ROWS.take(np.arange(removed))
+    now = Columns.concat([ROWS.take(np.arange(removed, len(ROWS))), added])
+    for area in (AREAS["star"], UnitRanges(((2, 9),))):
+        question = Question(area, T0 + 5, T0 + 30 * DAY + 77, beside=UnitRanges(((0, 4),)))
+        agree(now, snapshot, question, Delta(added, gone))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_merge_is_the_build_of_the_same_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added, gone = events(400, 7, days=80), ROWS.take(np.arange(0, 900, 3))
+    merged = small_blocks(monkeypatch, ROWS).merge(added, gone)
+    rest = np.ones(len(ROWS), dtype=bool)
+    rest[:900:3] = False
+    rows = Columns.concat([added, ROWS.take(rest)])
+    shuffled = rows.take(np.random.default_rng(1).permutation(len(rows)))
+    built = Snapshot.build(
+        [shuffled.take(np.arange(100)), shuffled.take(np.arange(100, len(rows)))], SPEC
+    )
+    assert merged.save(tmp_path / "a") == built.save(tmp_path / "b")
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+    assert len(merged) == len(rows)
+
+
+def test_rows_alike_are_removed_one_by_one() -> None:
+    one = events(1, lost=0)
+    four = Snapshot.build([one, one, one, one], SPEC)
+    assert len(four.merge(Columns.empty(), Columns.concat([one, one]))) == 2
+    with pytest.raises(SnapshotError, match="1 rows to be removed are not there"):
+        four.merge(one, Columns.concat([one] * 6))
+
+
+def test_rows_come_back_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sorted_rows(rows: Columns) -> list[tuple[object, ...]]:
+        every = zip(rows.lon, rows.lat, rows.time, rows.kind, rows.unit, rows.located, strict=True)
+        return sorted(
+            tuple(None if x != x else x.item() for x in row) for row in every if row[0] == row[0]
+        )
+
+    assert sorted_rows(small_blocks(monkeypatch, ROWS).columns()) == sorted_rows(ROWS)
+    assert len(Snapshot.build(ROWS, SPEC).columns()) == len(ROWS)
+
+
+def test_a_saved_snapshot_answers_the_same(tmp_path: Path) -> None:
+    digest = BIG.save(tmp_path / "s")
+    for mmap in (True, False):
+        again = Snapshot.load(tmp_path / "s", mmap=mmap)
+        assert again.digest == digest
+        assert again.nbytes == BIG.nbytes
+        agree(ROWS, again, Question(AREAS["hole"], T0, T0 + 9 * DAY))
+    with pytest.raises(FileExistsError):
+        BIG.save(tmp_path / "s")
+    assert [p.name for p in tmp_path.iterdir()] == ["s"]
+
+
+def test_a_torn_snapshot_is_refused(tmp_path: Path) -> None:
+    def broken(change: object) -> Path:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        BIG.save(folder)
+        change(folder)  # type: ignore[operator]
+        return folder
+
+    def flip(folder: Path) -> None:
+        raw = bytearray((folder / "lon.npy").read_bytes())
+        raw[-1] ^= 1
+        (folder / "lon.npy").write_bytes(raw)
+
+    for change, words in (
+        (flip, "lon.npy is damaged"),
+        (lambda f: (f / "time.npy").unlink(), "time.npy is missing"),
+        (lambda f: (f / "manifest.json").unlink(), "manifest.json is missing"),
+        (lambda f: (f / "manifest.json").write_text("{"), "cannot be read"),
+        (lambda f: (f / "manifest.json").write_text("[]"), "cannot be read"),
+        (lambda f: (f / "manifest.json").write_text('{"format": 99}'), "has format 99"),
+        (lambda f: (f / "time.npy").write_bytes(b""), "damaged"),
+    ):
+        with pytest.raises(SnapshotError, match=words):
+            Snapshot.load(broken(change))
+
+
+def test_nothing_is_left_of_a_save_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "no space left")
+
+    monkeypatch.setattr("geo.cube.store.os.rename", full)
+    with pytest.raises(OSError, match="no space"):
+        BIG.save(tmp_path / "s")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_snapshot_of_nothing(tmp_path: Path) -> None:
+    empty = Snapshot.build(Columns.empty(), SPEC)
+    empty.save(tmp_path / "e")
+    for snapshot in (empty, Snapshot.load(tmp_path / "e")):
+        agree(Columns.empty(), snapshot, Question(AREAS["box"], 0, T0))
+        agree(Columns.empty(), snapshot, Question(UnitRanges(((0, 5),)), 0, T0))
+        agree(ROWS, snapshot, Question(AREAS["box"], T0, T0 + DAY), Delta(ROWS))
+    grown = empty.merge(ROWS, Columns.empty())
+    assert grown.save(tmp_path / "g") == BIG.save(tmp_path / "b")
+
+
+def test_wide_ranges_of_places_and_times_still_sort(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(8)
+    n = 2000
+    rows = Columns(
+        rng.uniform(-180, 180, n),
+        rng.uniform(-90, 90, n),
+        T0 + rng.integers(0, 3 * 10**9, n),
+        np.zeros(n),
+        np.zeros(n),
+    )
+    # so many blocks of keys that place and time no longer fit one number
+    monkeypatch.setattr(build_module, "_KEY_BITS", 32)
+    agree(
+        rows, Snapshot.build(rows, SPEC), Question(shapely.box(-170, -80, 160, 70), 0, T0 + 10**9)
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"lon": [200.0]}, "row 0: lon 200.0 is out of range"),
+        ({"lat": [-91.0]}, "row 0: lat"),
+        ({"lon": [np.nan]}, "half a point"),
+        ({"unit": [-1]}, "negative"),
+        ({"time": [10**15]}, "time"),
+        ({"kind": [300]}, "row 0: kind 300 is no uint8"),
+        ({"time": [0.5]}, "row 0: time 0.5 is no int64"),
+        ({"time": [0, 1]}, "time has shape"),
+    ],
+)  # fmt: skip
+def test_bad_rows_are_refused(change: dict[str, list[float]], words: str) -> None:
+    good: dict[str, list[float]] = {
+        "lon": [120.0],
+        "lat": [30.0],
+        "time": [0],
+        "kind": [0],
+        "unit": [0],
+    }
+    with pytest.raises(ColumnsError, match=words):
+        Columns(**{**good, **change})  # type: ignore[arg-type]
+
+
+def test_bad_specs_and_kinds_are_refused() -> None:
+    for kinds, zone in (
+        ((), "UTC"),
+        (("a", "a"), "UTC"),
+        (("a",), "Mars/Olympus"),
+        (tuple(map(str, range(257))), "UTC"),
+    ):
+        with pytest.raises(ValueError):  # noqa: PT011 several messages
+            Spec(kinds, zone)
+    with pytest.raises(SnapshotError, match="kind 2 is none of 1 kinds"):
+        Snapshot.build(ROWS, Spec(("fire",)))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"end": T0}, "empty_span"),
+        ({"end": T0 - 1}, "end_before_start"),
+        ({"start": 0.5}, "bad_time"),
+        ({"start": True}, "bad_time"),
+        ({"kinds": set()}, "no_kinds"),
+        ({"kinds": {"arson"}}, "unknown_kind"),
+        ({"hours_of_week": np.zeros(168)}, "no_hours"),
+        ({"hours_of_week": np.ones(24)}, "bad_hours"),
+        ({"breakdowns": {"colour"}}, "unknown_breakdown"),
+        ({"area": shapely.MultiPolygon()}, "empty_area"),
+    ],
+)
+def test_bad_questions_are_refused(change: dict[str, object], reason: str) -> None:
+    good: dict[str, object] = {"area": AREAS["box"], "start": T0, "end": T0 + 1}
+    with pytest.raises(QuestionError) as caught:
+        ask(BIG, Question(**{**good, **change}))  # type: ignore[arg-type]
+    assert caught.value.reason == reason
+
+
+def test_bad_areas_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for make in (
+        lambda: UnitRanges(()),
+        lambda: UnitRanges(((3, 3),)),
+        lambda: Cells(np.zeros(0, np.uint64)),
+    ):
+        with pytest.raises(QuestionError, match=r"asked for|are none"):
+            make()
+    with pytest.raises(QuestionError, match="no H3 cell"):
+        Cells(np.array([5], dtype=np.uint64))
+    monkeypatch.setattr("geo.cube.cover.MOST_PIECES", 10)
+    with pytest.raises(ShapeError) as caught:
+        ask(BIG, Question(AREAS["star"], T0, T0 + 1))
+    assert caught.value.reason == "too_complex"
+
+
+coordinate = st.integers(0, 24).map(lambda n: n / 240)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    corners=st.lists(st.tuples(coordinate, coordinate), min_size=3, max_size=9, unique=True),
+    seed=st.integers(0, 1000),
+)
+def test_any_polygon_holds_what_it_covers(corners: list[tuple[float, float]], seed: int) -> None:
+    middle = np.mean(corners, axis=0)
+    around = sorted(corners, key=lambda p: np.arctan2(p[1] - middle[1], p[0] - middle[0]))
+    area = shapely.Polygon([(120 + x, 30 + y) for x, y in around])
+    if not area.is_valid or area.area == 0:
+        return
+    at = hard_points(area, np.random.default_rng(seed))
+    rows = Columns(at[:, 0], at[:, 1], np.full(len(at), T0), np.zeros(len(at)), np.arange(len(at)))
+    found = ask(Snapshot.build(rows, SPEC), Question(area, T0, T0 + 1, breakdowns={"unit"}))
+    shapely.prepare(area)
+    assert found.by_unit is not None
+    assert (
+        found.by_unit.keys.tolist()
+        == np.flatnonzero(shapely.covers(area, shapely.points(at))).tolist()
+    )
+
+
+def test_breakdowns_add_up_and_parts_too() -> None:
+    halves = [ROWS.take(np.arange(0, 3000, 2)), ROWS.take(np.arange(1, 3000, 2))]
+    question = Question(
+        AREAS["circle"], T0 + 3, T0 + 33 * DAY, breakdowns={"kind", "day", "unit", "hour_of_week"}
+    )
+    whole = ask(BIG, question)
+    parts = [ask(Snapshot.build(half, SPEC), question) for half in halves]
+    assert whole.total == sum(part.total for part in parts)
+    assert whole.by_kind is not None
+    assert whole.by_day is not None
+    assert whole.by_unit is not None
+    assert whole.by_hour_of_week is not None
+    for counts in (whole.by_kind, whole.by_day.counts, whole.by_unit.counts, whole.by_hour_of_week):
+        assert counts.sum() == whole.total
+
+
+def test_the_side_of_a_line_is_exact() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(300):
+        a, b = rng.uniform(100, 121, 2), rng.uniform(100, 121, 2)
+        p = a + rng.random() * (b - a)
+        p = np.nextafter(p, p + rng.integers(-1, 2, 2))
+        ax, ay, bx, by, px, py = map(Fraction, [*a.tolist(), *b.tolist(), *p.tolist()])
+        det = (ax - px) * (by - py) - (ay - py) * (bx - px)
+        want = (det > 0) - (det < 0)
+        assert cover_module.turn(*a, *b, *p) == want
+        assert cover_module.turn.py_func(*a, *b, *p) == want
+
+
+def test_compiled_and_plain_code_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = ROWS.take(np.arange(0, 3000, 5))
+    for module in (cover_module, count_module):
+        for name, function in list(vars(module).items()):
+            if hasattr(function, "py_func"):
+                monkeypatch.setattr(module, name, function.py_func)
+    hours = np.arange(168) % 5 > 0
+    for least in (3, 10_000):
+        snapshot = small_blocks(monkeypatch, rows, least)
+        for area in (
+            AREAS["on the grid"],
+            AREAS["hole"],
+            AREAS["star"],
+            UnitRanges(((3, 9),)),
+            AREAS["beside"],
+        ):
+            agree(rows, snapshot, Question(area, T0 + 99, T0 + 20 * DAY + 1))
+        agree(
+            rows,
+            snapshot,
+            Question(AREAS["hole"], T0 + 99, T0 + 20 * DAY, hours_of_week=hours, kinds={"fire"}),
+        )
+    many = Columns.concat([rows] * 40)
+    crowded = Snapshot.build(many, SPEC)
+    one = shapely.box(119.9, 29.9, 120.05, 30.05)
+    for question in (
+        Question(one, 0, 10**10),
+        Question(one, T0 + 9, T0 + 10 * DAY),
+        Question(one, T0 + 9, T0 + 10 * DAY, breakdowns={"day"}),
+    ):
+        assert ask(crowded, question).total == 40 * ask(Snapshot.build(rows, SPEC), question).total
+    monkeypatch.setattr(cover_module, "MOST_PIECES", 1)
+    with pytest.raises(ShapeError):
+        ask(BIG, Question(AREAS["star"], T0, T0 + 1))
+
+
+def test_the_benchmark_runs(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.area", "--events", "20000", "--more", "30000", "--rounds", "1", "--no-postgis"],
+        cwd=root, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "all counts equal: yes" in done.stdout
