@@ -7,8 +7,11 @@ scripts/setup.sh run
   "$VENV/bin/python" -m venv .venv-bench
   .venv-bench/bin/pip install -q tipg uvicorn uvloop httptools
 }
+# peers of the other benchmarks; geoarrow-pyarrow and geopandas are how SedonaDB takes and gives tables
+.venv-bench/bin/python -c "import sedonadb, duckdb, geopandas, geoarrow.pyarrow" 2>/dev/null ||
+  .venv-bench/bin/pip install -q sedonadb duckdb geopandas geoarrow-pyarrow pyarrow
 "$VENV/bin/wusetu" sample load
-for name in ${BENCH:-operating_characteristics tiles import_memory}; do
+for name in ${BENCH:-operating_characteristics tiles import_memory locate area}; do
   say "$name"
   "$VENV/bin/python" -m "benchmarks.$name"
 done

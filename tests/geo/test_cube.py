@@ -532,6 +532,8 @@ def test_compiled_and_plain_code_agree(monkeypatch: pytest.MonkeyPatch) -> None:
             snapshot,
             Question(AREAS["hole"], T0 + 99, T0 + 20 * DAY, hours_of_week=hours, kinds={"fire"}),
         )
+        for asked in ({"kinds": {"fire"}}, {"kinds": {"fire"}, "hours_of_week": hours}):
+            agree(rows, snapshot, Question(AREAS["all"], T0 + 99, T0 + 20 * DAY + 1, **asked))
     many = Columns.concat([rows] * 40)
     crowded = Snapshot.build(many, SPEC)
     one = shapely.box(119.9, 29.9, 120.05, 30.05)
