@@ -189,23 +189,19 @@ def test_breakdowns_equal_postgis(asker: Asker) -> None:
     covers = f"from event e where st_covers(st_geomfromtext('{BOX}', 4326), e.geom)"
     span = "and e.occurred_at >= '2022-12-31T16:00Z' and e.occurred_at < '2024-12-31T16:00Z'"
     with asker.engine.connect() as connection:
-        kind = dict(connection.exec_driver_sql(
-            f"select kind, count(*) {covers} {span} group by 1").tuples().all())  # fmt: skip
-        month = (
-            connection.exec_driver_sql(
-                f"select date_trunc('month', {local})::date::text, count(*) {covers} {span} "
-                "group by 1 order by 1"
-            )
-            .tuples()
-            .all()
-        )
-        hour = dict(connection.exec_driver_sql(
+        kind = dict(tuple(row) for row in connection.exec_driver_sql(
+            f"select kind, count(*) {covers} {span} group by 1").all())  # fmt: skip
+        month = connection.exec_driver_sql(
+            f"select date_trunc('month', {local})::date::text, count(*) {covers} {span} "
+            "group by 1 order by 1"
+        ).all()
+        hour = dict(tuple(row) for row in connection.exec_driver_sql(
             f"select (extract(isodow from {local})::int - 1) * 24 + extract(hour from {local})::int, "
-            f"count(*) {covers} {span} group by 1").tuples().all())  # fmt: skip
+            f"count(*) {covers} {span} group by 1").all())  # fmt: skip
     assert {k: n for k, n in answer["by_kind"].items() if n} == kind
-    assert (
-        list(zip(answer["by_month"]["dates"], answer["by_month"]["counts"], strict=True)) == month
-    )
+    assert list(zip(answer["by_month"]["dates"], answer["by_month"]["counts"], strict=True)) == [
+        tuple(row) for row in month
+    ]
     assert answer["by_hour_of_week"] == [hour.get(h, 0) for h in range(168)]
     some = asker.ask({"wkt": BOX}, hours_of_week=[0, 1, 167])
     assert some["total"] == sum(hour.get(h, 0) for h in (0, 1, 167))
