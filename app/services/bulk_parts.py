@@ -175,7 +175,7 @@ def _with_cells(table: pa.Table, spec: BinSpec) -> pa.Table:
 
 
 def cube_table(table: pa.Table, kinds: tuple[str, ...]) -> pa.Table:
-    """Take what the count cube needs, in an order that the rows alone decide."""
+    """Take what the count cube needs, by tile, kind and time; ties as in the part."""
     lon, lat = table["lon"].to_numpy(), table["lat"].to_numpy()
     tile, _ = tile_keys(lon, lat)
     kind = pc.index_in(table["kind"], value_set=pa.array(kinds, pa.string()))
@@ -189,9 +189,7 @@ def cube_table(table: pa.Table, kinds: tuple[str, ...]) -> pa.Table:
         "lon": lon,
         "lat": lat,
     }
-    order = np.lexsort(
-        [columns[name] for name in ("located", "unit", "lat", "lon", "time", "kind", "tile")]
-    )
+    order = np.lexsort((columns["time"], columns["kind"], tile))
     return pa.table({name: pa.array(column[order]) for name, column in columns.items()})
 
 
