@@ -1,6 +1,7 @@
 """Locate points in the finest units of the sample against three peers, index resident.
 
     python -m benchmarks.locate [--pack hangzhou] [--points 1000000] [--rounds 5] [--border 550000]
+    python -m benchmarks.locate --smoke
 
 Peers: geopandas.sjoin, a shapely tree of the points queried with prepared polygons, and SedonaDB
 (in `.venv-bench`, made by scripts/bench.sh; left out where it is not there). Each on one thread,
@@ -25,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -184,11 +186,27 @@ class Sedona:
         self.process.wait()
 
 
-def run(pack: str, n: int, rounds: int, border: int, sedona: Path | None, seed: int = 1) -> int:
-    """Run and print; 1 when a goal is missed or an answer differs from GEOS."""
-    rng = np.random.default_rng(seed)
-    shapes = leaves(pack)
-    sets = {"points": scattered(shapes, n, rng), "border": on_borders(shapes, border, rng)}
+@dataclass(frozen=True)
+class Size:
+    """How much; `every`: of the units only each so-manieth."""
+
+    points: int = 1_000_000
+    rounds: int = 5
+    border: int = 550_000
+    every: int = 1
+
+
+SMOKE = Size(points=2000, rounds=1, border=2000, every=15)
+
+
+def run(pack: str, size: Size, sedona: Path) -> int:
+    """Run and print; 1 when a goal is missed (but for SMOKE) or an answer differs from GEOS."""
+    rng = np.random.default_rng(1)
+    shapes, rounds = leaves(pack)[:: size.every], size.rounds
+    sets = {
+        "points": scattered(shapes, size.points, rng),
+        "border": on_borders(shapes, size.border, rng),
+    }
     contest = Contest(shapes, sets)
     contestants: dict[str, Callable[[str], tuple[float, float, Ids]]] = {
         "wusetu": contest.wusetu,
@@ -199,7 +217,7 @@ def run(pack: str, n: int, rounds: int, border: int, sedona: Path | None, seed: 
     versions += f" (GEOS {shapely.geos_version_string})"
     with ExitStack() as stack:
         stack.callback(contest.folder.cleanup)
-        if sedona is not None and sedona.exists():
+        if sedona.exists() and size != SMOKE:
             peer = Sedona(sedona, contest.path)
             stack.callback(peer.close)
             contestants["SedonaDB"] = peer
@@ -213,7 +231,7 @@ def run(pack: str, n: int, rounds: int, border: int, sedona: Path | None, seed: 
                 spent[name].append((processor, wall))
         borders = {name: locate("border")[2] for name, locate in contestants.items()}
     print(
-        f"# {n:,} points, {len(shapes):,} units of {pack}, {rounds} rounds, one thread; {versions}"
+        f"# {size.points:,} points, {len(shapes):,} units of {pack}, {rounds} rounds, one thread; {versions}"
     )
     print(
         f"# our index: built once in {contest.build:.1f} s, opened in {contest.load:.2f} s, "
@@ -231,7 +249,7 @@ def run(pack: str, n: int, rounds: int, border: int, sedona: Path | None, seed: 
         ratio, goal = processor / ours, GOALS.get(name)
         differ = int((answers[name] != truth).sum())
         on_border = int((borders[name] != border_truth).sum())
-        missed |= goal is not None and ratio < goal
+        missed |= goal is not None and ratio < goal and size != SMOKE
         missed |= name == "wusetu" and differ + on_border > 0
         wanted = f"≥ {goal:.0f} ×" if goal else ""
         print(
@@ -244,14 +262,18 @@ def main() -> int:
     """Read the options and run."""
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     options.add_argument("--pack", default="hangzhou")
-    options.add_argument("--points", type=int, default=1_000_000)
-    options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--border", type=int, default=550_000)
+    options.add_argument("--points", type=int, default=Size.points)
+    options.add_argument("--rounds", type=int, default=Size.rounds)
+    options.add_argument("--border", type=int, default=Size.border)
+    options.add_argument(
+        "--smoke", action="store_true", help="smallest size, no goals, no SedonaDB"
+    )
     given = options.parse_args()
+    size = SMOKE if given.smoke else Size(given.points, given.rounds, given.border)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     python = ROOT / ".venv-bench" / "bin" / "python"
-    return run(given.pack, given.points, given.rounds, given.border, python)
+    return run(given.pack, size, python)
 
 
 if __name__ == "__main__":
