@@ -128,6 +128,20 @@ def test_a_phone_shows_the_whole_stale_strip(visit: Opener) -> None:
     watched.complaints.clear()
 
 
+def test_a_small_phone_has_room_for_everything_in_english(visit: Opener) -> None:
+    desk = Desk(visit(360, 740, has_touch=True, is_mobile=True, reduced_motion="reduce"))
+    desk.open(f"/#lang=en&unit={HOT}")
+    expect(desk.panel.locator(".figures")).to_be_attached()
+    # when the words are longest: nothing leaves the screen, and the bars of the time line are seen
+    outside = desk.page.evaluate(
+        """() => [...document.querySelectorAll('.legend *, .figures *, .timeline *')]
+          .filter(one => one.getBoundingClientRect().right > innerWidth + 0.5)
+          .map(one => one.outerHTML.slice(0, 80))"""
+    )
+    assert outside == []
+    assert desk.page.locator(".bars").evaluate("one => one.clientWidth") > 120
+
+
 def test_colours_follow_the_chosen_set(visit: Opener) -> None:
     desk = Desk(visit()).open("/#kind=dispute")
     fill = "() => JSON.stringify(document.querySelector('.map-box').map.getPaintProperty('fill', 'fill-color'))"
