@@ -312,7 +312,9 @@ def _outline(cells: Cells) -> shapely.MultiPolygon:
 def _clipped(
     area: shapely.MultiPolygon, ground: Ground, scope: Sequence[str]
 ) -> shapely.MultiPolygon | None:
-    ids = [number for code in scope if (number := ground.table.lookup(code)) is not None]
+    seen = ground.visible(scope)
+    # the coarsest units that may be seen hold the ground of all of them
+    ids = (np.flatnonzero(seen[1:] & ~seen[ground.table.parent_of]) + 1).tolist()
     if not ids:
         return None
     cut = shapely.intersection(area, shapely.union_all(ground.shapes(ids)))

@@ -1,0 +1,411 @@
+"""The door walk: by no door does a jurisdiction learn anything of another.
+
+Every route of the API is walked with tokens of every role. A jurisdiction's answers must name
+nothing of its neighbour, must be the same bytes whatever the neighbour's numbers are, and must not
+tell "not yours" from "not there": not by status, text, headers or the statements behind it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import h3
+import httpx
+import pytest
+import sqlalchemy as sa
+from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
+from starlette.routing import Route
+
+from app.api.dependencies import Door
+from app.database import make_engine, transaction
+from app.main import create_app
+from app.security.identity import MAY, Role
+from app.services import accounts, accounts_tokens
+from app.services.assess import assess
+from app.settings import AccountSettings, DatabaseSettings, Settings
+
+from .conftest import KINDS, LEVELS, Small, install, until
+
+MINE, THEIRS = "330101", "330102"
+DEEP = "330101001"  # a jurisdiction inside a county
+NAMES = {MINE: "mine", THEIRS: "theirs", DEEP: "deep", None: "all"}
+#: Addresses about whoever asks, not about the map: each decides by itself what it tells.
+OWN = re.compile(r"/api/(session|accounts|tokens|oidc)(/|$)")
+#: Words that differ from answer to answer, or repeat the question.
+PASSING = re.compile(
+    rb'"request_id":"[^"]*"|"as_of":"[^"]*"|# generated:[^\r\n]*|"snapshot":[0-9]+|"query":"[^"]*"'
+)
+
+
+@dataclass
+class Walked:
+    """A house with two counties and a desk of every kind."""
+
+    url: str
+    engine: sa.Engine
+    small: Small
+    run: int
+    tokens: dict[tuple[str, str | None], str]
+
+    def app(self) -> TestClient:
+        """The application, with nothing remembered."""
+        settings = Settings(
+            access="accounts",
+            database=DatabaseSettings(url=self.url, pool_size=2),
+            accounts=AccountSettings(),
+        )
+        return TestClient(create_app(settings), follow_redirects=False)
+
+    def as_(self, role: str, prefix: str | None) -> dict[str, str]:
+        """Headers of a program of that role and jurisdiction."""
+        return {"Authorization": f"Bearer {self.tokens[role, prefix]}"}
+
+
+@pytest.fixture(scope="module")
+def walked(cluster: Any, template: str) -> Iterator[Walked]:
+    admin = sa.create_engine(cluster.url("postgres"), isolation_level="AUTOCOMMIT")
+    name = f"w_{uuid.uuid4().hex[:12]}"
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"create database {name} template {template}")
+    url = cluster.url(name)
+    engine = make_engine(url)
+    small = install(engine)
+    run = assess(engine, "small", "nine-kinds", zone="Asia/Shanghai")
+    tokens: dict[tuple[str, str | None], str] = {}
+    with transaction(engine) as connection:
+        for role, prefix in itertools.product(Role, (MINE, THEIRS, DEEP, None)):
+            made = accounts.create(
+                connection,
+                f"{role}-{NAMES[prefix]}",
+                role,
+                kind="program",
+                prefixes=None if prefix is None else [prefix],
+            )
+            _, tokens[role, prefix] = accounts_tokens.create(
+                connection,
+                account=made.id,
+                title="walk",
+                scopes=sorted(MAY[role]),
+                days=1,
+                longest=1,
+            )
+    yield Walked(url, engine, small, run, tokens)
+    engine.dispose()
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"drop database {name} with (force)")
+    admin.dispose()
+
+
+def doors(route: APIRoute) -> set[str]:
+    """Actions a route demands."""
+    found: set[str] = set()
+    waiting = [route.dependant]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one.call, Door):
+            found.add(one.call.action)
+        waiting.extend(one.dependencies)
+    return found
+
+
+def api_routes(client: TestClient) -> list[APIRoute]:
+    """Every documented route, also those behind included routers."""
+    found: list[APIRoute] = []
+    waiting = list(client.app.routes)  # type: ignore[attr-defined]
+    while waiting:
+        one = waiting.pop(0)
+        if isinstance(one, APIRoute):
+            found.append(one)
+        waiting.extend(getattr(getattr(one, "original_router", None), "routes", ()))
+    return found
+
+
+def test_every_route_says_who_may_ask(walked: Walked) -> None:
+    with walked.app() as client:
+        documented = {
+            (method.upper(), path)
+            for path, one in client.app.openapi()["paths"].items()  # type: ignore[attr-defined]
+            for method in one
+        }
+        seen = set()
+        for route in api_routes(client):
+            for method in route.methods:
+                seen.add((method, route.path))
+                if not OWN.match(route.path) and not route.path.startswith("/api/health/"):
+                    assert len(doors(route)) == 1, f"{method} {route.path} has no door"
+        assert {one for one in documented if one[0] != "HEAD"} <= seen
+        plain = [one.path for one in client.app.routes if type(one) is Route]  # type: ignore[attr-defined]
+        assert set(plain) <= {"/api/openapi.json"}
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_role_passes_its_own_doors_only(walked: Walked, role: Role) -> None:
+    with walked.app() as client:
+        for route in api_routes(client):
+            if not (wanted := doors(route)):
+                continue
+            (action,) = wanted
+            path = fill(route.path, {**POOL, "run": walked.run})
+            for method in route.methods - {"HEAD"}:
+                answer = client.request(method, path, headers=walked.as_(role, None), json={})
+                allowed = action in MAY[role]
+                assert (answer.status_code == 403) is not allowed, (method, path, answer.text)
+
+
+@pytest.mark.parametrize("path", ["/api/manifest", "/api/runs", "/tiles/x/y/tilejson.json", "/"])
+def test_nobody_is_let_in_without_proof(walked: Walked, path: str) -> None:
+    with walked.app() as client:
+        for headers in ({}, {"Authorization": "Bearer wst_nothing"}, {"Cookie": "session=1"}):
+            answer = client.get(path, headers=headers)
+            assert answer.status_code in ({303, 302, 307} if path == "/" else {401})
+
+
+POOL: dict[str, Any] = {
+    "run": 1, "pack": "small", "level": "grid", "kind": "overall", "period": "month", "ord": 21,
+    "code": MINE, "res": 8, "cell": "", "chunk": "", "digest": "0" * 64, "z": 0, "x": 0, "y": 0,
+}  # fmt: skip
+POOL["cell"] = POOL["chunk"] = h3.latlng_to_cell(29.5, 119.5, 8)
+
+
+def fill(path: str, values: dict[str, Any]) -> str:
+    return re.sub(r"{(\w+)(?::\w+)?}", lambda found: str(values.get(found[1], 1)), path)
+
+
+def questions(walked: Walked, path: str) -> Iterator[str]:
+    """Addresses that ask everything a route can be asked, of both counties."""
+    codes = [MINE, THEIRS, DEEP, "3301", "330102001", "330101001001", "330102000001",
+             "330101001001001", "330102000001001"]  # fmt: skip
+    pool: dict[str, list[Any]] = {
+        "run": [walked.run, walked.run + 1],
+        "pack": ["small", "other"],
+        "level": LEVELS,
+        "kind": ["overall", "theft"],
+        "period": ["month", "year"],
+        "ord": [1],
+        "code": codes,
+        "res": [8],
+        "cell": [h3.latlng_to_cell(29.5, lon, 8) for lon in (119.5, 120.5)],
+        "chunk": [h3.cell_to_parent(h3.latlng_to_cell(29.5, lon, 8), 4) for lon in (119.5, 120.5)],
+        "digest": ["0" * 64],
+        "z": [0], "x": [0], "y": [0],
+    }  # fmt: skip
+    names = re.findall(r"{(\w+)", path)
+    for values in itertools.product(*(pool[name] for name in names)):
+        yield fill(path, dict(zip(names, values, strict=True)))
+
+
+def queries(path: str) -> list[str]:
+    """Query strings a route understands."""
+    if path.endswith(("/summary", "/ranking")):
+        return [
+            f"?level={level}&kind={kind}&ord=21{within}"
+            for level in ("grid", "county")
+            for kind in ("overall", "theft")
+            for within in ("", f"&within={MINE}", f"&within={THEIRS}", "&within=3301")
+        ]
+    if path.endswith(("/export.csv", "/export.gpkg")):
+        return [f"?level={level}&ord=21" for level in ("grid", "county")]
+    if path.endswith("/search"):
+        return ["?q=3301", f"?q={THEIRS}", "?q=乙", "?q=1"]
+    if path.endswith("/why"):
+        return ["", "?kind=theft&ord=21"]
+    return [""]
+
+
+def areas() -> Iterator[dict[str, Any]]:
+    """Area questions that reach into both counties."""
+    shapes = [
+        {"wkt": "POLYGON((119 29, 121 29, 121 30, 119 30, 119 29))"},
+        {"circle": {"lon": 120.5, "lat": 29.5, "metres": 30000}},
+        {"unit": "3301"}, {"unit": MINE}, {"unit": THEIRS},
+        {"cells": [h3.latlng_to_cell(29.5, lon, 6) for lon in (119.5, 120.5)]},
+    ]  # fmt: skip
+    for shape in shapes:
+        yield {
+            "area": shape,
+            "start": "2022-01-01",
+            "end": "2026-01-01",
+            "breakdowns": ["kind", "month", "unit"],
+        }
+
+
+def walk(walked: Walked, client: TestClient, headers: dict[str, str]) -> dict[str, httpx.Response]:
+    """Every answer of the map that can be had."""
+    found = {}
+    for route in api_routes(client):
+        if not doors(route) or "GET" not in route.methods:
+            continue
+        for address, query in itertools.product(questions(walked, route.path), queries(route.path)):
+            found[address + query] = client.get(address + query, headers=headers)
+    for number, question in enumerate(areas()):
+        found[f"area {number}"] = client.post(
+            "/api/packs/small/areas/count", headers=headers, json=question
+        )
+    return found
+
+
+def said(address: str, answer: httpx.Response) -> bytes:
+    """What an answer says beyond repeating the question."""
+    body = answer.content
+    if answer.headers.get("content-type", "").startswith("application/geopackage"):
+        return b""  # looked at below; a file of a database says the time all over
+    body = PASSING.sub(b"", body)
+    headers = [
+        f"{name}: {value}"
+        for name, value in sorted(answer.headers.items())
+        if name not in {"x-request-id", "date", "server", "content-length"}
+    ]
+    return b"\n".join([str(answer.status_code).encode(), *map(str.encode, headers), body])
+
+
+def test_no_answer_names_the_neighbour(walked: Walked) -> None:
+    with walked.engine.connect() as connection:
+        rows = connection.execute(
+            sa.text("select code, name, name_en from unit where code like :their"),
+            {"their": THEIRS + "%"},
+        ).all()
+        mine = set(
+            connection.execute(
+                sa.text("select unnest(array[name, name_en]) from unit where code not like :their"),
+                {"their": THEIRS + "%"},
+            ).scalars()
+        )
+    words = {text for row in rows for text in row if text} - mine
+    hidden = re.compile(b"|".join(re.escape(one.encode()) for one in sorted(words, reverse=True)))
+    with walked.app() as client:
+        for role, prefix in (("analyst", MINE), ("admin", DEEP)):
+            for address, answer in walk(walked, client, walked.as_(role, prefix)).items():
+                text = said(address, answer)
+                if answer.status_code >= 400:  # the question's own words
+                    for part in re.findall(r"[\w]+", address):
+                        text = text.replace(part.encode(), b"")
+                    if address.startswith("area"):
+                        text = text.replace(THEIRS.encode(), b"")
+                assert not hidden.search(text), (address, hidden.search(text))
+        everything = walk(walked, client, walked.as_("admin", None))
+    assert sum(bool(hidden.search(said(a, one))) for a, one in everything.items()) > 20
+
+
+def test_a_geopackage_holds_ones_own_units_only(walked: Walked, tmp_path: Any) -> None:
+    import geopandas
+
+    with walked.app() as client:
+        path = f"/api/runs/{walked.run}/export.gpkg?level=grid&ord=21"
+        answer = client.get(path, headers=walked.as_("analyst", MINE))
+    file = tmp_path / "one.gpkg"
+    file.write_bytes(answer.content)
+    frame = geopandas.read_file(file)
+    assert set(frame.code.str[:6]) == {MINE}
+    assert THEIRS.encode() not in answer.content
+
+
+def change_their_numbers(engine: sa.Engine) -> None:
+    """Give the neighbour other events, values, exposures and names, as the owner could."""
+    their = {"their": THEIRS + "%"}
+    with engine.begin() as connection:
+        for statement in (
+            (
+                "update assessment set observed = array(select 7 + 3 * o from unnest(observed) o), "
+                "memory_s = array(select 99 + s from unnest(memory_s) s), "
+                "colour = array(select 5 - c from unnest(colour) c) where code like :their"
+            ),
+            (
+                "update packed_values set payload = decode(repeat('05', 2 * n), 'hex') "
+                "where county_code like :their"
+            ),
+            (
+                "update run_unit set exposures = array(select 2 * e from unnest(exposures) e), "
+                "complexity = 1 where code like :their"
+            ),
+            "update exposure set value = value * 3 where code like :their",
+            "update unit set name = name || '改', name_en = 'Changed' where code like :their",
+            "update run set event_count = event_count + 1000",
+            "update run_cell_class set counts = array[1, 2, 3, 4, 5, 6]",
+            (
+                "insert into event (source_id, reference, kind, occurred_at, located_by, "
+                "boundary_version_id, unit_id, geom) select (select min(id) from event_source), "
+                "'new ' || id || '-' || n, 'theft', timestamptz '2023-06-01 12:00Z', 'point', "
+                "boundary_version_id, id, label_point "
+                "from unit, generate_series(1, 9) n where code like :their and level = 'grid'"
+            ),
+        ):
+            connection.execute(sa.text(statement), their if ":their" in statement else {})
+
+
+def test_the_neighbours_numbers_change_nothing(walked: Walked) -> None:
+    desks = [("analyst", MINE), ("admin", DEEP), ("viewer", MINE), ("admin", None)]
+    before, after = {}, {}
+    for found in (before, after):
+        if found is after:
+            change_their_numbers(walked.engine)
+        with walked.app() as client:
+            for desk in desks:
+                found[desk] = {
+                    address: said(address, one)
+                    for address, one in walk(walked, client, walked.as_(*desk)).items()
+                }
+    for desk in desks[:3]:
+        assert before[desk].keys() == after[desk].keys()
+        for address in before[desk]:
+            assert before[desk][address] == after[desk][address], (desk, address)
+    changed = [
+        a for a in before["admin", None] if before["admin", None][a] != after["admin", None][a]
+    ]
+    assert len(changed) > 20  # who may see it does
+
+
+def test_not_yours_and_not_there_are_one_answer(walked: Walked) -> None:
+    """Also in what is asked of the database: time tells nothing either."""
+    absent = "330103"
+    statements: list[str] = []
+    with walked.app() as client:
+        headers = walked.as_("analyst", MINE)
+
+        @sa.event.listens_for(client.app.state.web, "before_cursor_execute")  # type: ignore[attr-defined]
+        def note(_c: Any, _u: Any, statement: str, *_: Any) -> None:
+            statements.append(statement)
+
+        run = f"/api/runs/{walked.run}"
+        for pattern in (
+            run + "/units/{}/why", run + "/units/{}/series", "/api/packs/small/units/{}",
+            "/api/packs/small/units/{}/children", run + "/summary?level=grid&within={}",
+            run + "/ranking?level=grid&within={}",
+        ):  # fmt: skip
+            seen = []
+            for code in (THEIRS, absent, THEIRS, absent):
+                statements.clear()
+                answer = client.get(pattern.format(code), headers=headers)
+                assert answer.status_code == 404
+                body = said(pattern, answer).replace(code.encode(), b"CODE")
+                seen.append((body, [re.sub(r"'[^']*'", "''", one) for one in statements]))
+            assert seen[2] == seen[3], pattern
+            assert seen[0][0] == seen[1][0]
+
+
+def test_kept_answers_are_not_shared(walked: Walked) -> None:
+    """The fast way of values knows whom it answers."""
+    path = f"/api/runs/{walked.run}/values/grid/overall/month/21"
+    with walked.app() as client:
+        until(lambda: client.app.state.kept.live)  # type: ignore[attr-defined]
+        bodies = {}
+        for _ in range(2):
+            for prefix in (None, MINE, THEIRS, DEEP):
+                answer = client.get(path, headers=walked.as_("viewer", prefix))
+                assert answer.headers["cache-control"] == "private, no-store"
+                assert bodies.setdefault(prefix, answer.content) == answer.content
+        assert len(set(bodies.values())) == 4
+        assert client.get(path).status_code == 401
+        etags = {
+            client.get(path, headers=walked.as_("viewer", prefix)).headers["etag"]
+            for prefix in bodies
+        }
+        assert len(etags) == 4
+
+
+assert set(KINDS) >= {"theft"}
