@@ -13,9 +13,13 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 1300,
     rolldownOptions: {
+      input: ["index.html", "login.html"],
       output: {
         codeSplitting: {
-          groups: [{ name: "maplibre", test: /node_modules[\\/]maplibre-gl/ }],
+          groups: [
+            { name: "maplibre", test: /node_modules[\\/]maplibre-gl/, priority: 1 },
+            { name: "shared", minShareCount: 2 },
+          ],
         },
       },
     },

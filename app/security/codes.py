@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import io
 import secrets
 import time
 
@@ -29,7 +30,11 @@ def address(secret: str, name: str) -> str:
 
 def picture(text: str) -> str:
     """QR code as an SVG document."""
-    return segno.make(text, error="m").svg_inline(scale=4, border=4, dark="#12161C", light="#fff")
+    found = io.BytesIO()
+    segno.make(text, error="m").save(
+        found, kind="svg", xmldecl=False, scale=4, border=4, dark="#12161C", light="#fff"
+    )
+    return found.getvalue().decode()
 
 
 def step_of(secret: str, code: str, after: int | None, now: float | None = None) -> int | None:

@@ -10,6 +10,8 @@ const KB = 1024;
 /** Pattern of a file name and the most it may weigh, kB gzipped. */
 const BUDGET: [RegExp, number][] = [
   [/^index-.*\.js$/, 60],
+  [/^login-.*\.js$/, 9],
+  [/^shared-.*\.js$/, 20],
   [/^maplibre-.*\.js$/, 300],
   [/^maplibre-gl-worker-.*\.js$/, 170],
   [/^index-.*\.css$/, 9],

@@ -13,6 +13,7 @@ import type {
   UnitDetail,
   Why,
 } from "./models";
+import { loginAddress } from "./session";
 
 /** An answer that did not come: `status` 0 means the server did not answer at all. */
 export class Failure extends Error {
@@ -55,6 +56,7 @@ export async function request(address: string, signal?: AbortSignal): Promise<Re
     if (isAbort(error)) throw error;
     throw new Failure(0, "no_answer", String(error), null);
   }
+  if (response.status === 401) location.assign(loginAddress(location));
   if (!response.ok) throw await failureOf(response);
   return response;
 }

@@ -5,6 +5,7 @@ import { Icon } from "./icon";
 import { Mark } from "./mark";
 import { crumbs, useModel } from "./model";
 import { SearchBox } from "./search.view";
+import { WhoAmI } from "./whoami.view";
 
 export function TopBar(props: { onGo: (code: string) => void; onFound: (code: string) => void }) {
   const model = useModel();
@@ -35,6 +36,7 @@ export function TopBar(props: { onGo: (code: string) => void; onFound: (code: st
       <div class="topbar-end">
         <SearchBox onFound={props.onFound} />
         <LanguageSwitch />
+        <WhoAmI />
       </div>
     </header>
   );

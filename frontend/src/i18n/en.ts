@@ -64,6 +64,8 @@ export const en: Words = {
   searchNone: (q) => `Nothing found for “${q}”`,
   searchHint: "Try a part of the name, or the first digits of the code",
   searchCount: (n) => `${n} found, choose with the arrow keys`,
+  logout: "Log out",
+  account: "This account",
   language: "Language",
   zoomIn: "Zoom in",
   zoomOut: "Zoom out",

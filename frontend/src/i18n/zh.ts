@@ -50,6 +50,8 @@ export const zh = {
   searchNone: (q: string) => `没有找到“${q}”`,
   searchHint: "试试名称的一部分，或编码的开头几位",
   searchCount: (n: number) => `找到 ${n} 个，用上下键选择`,
+  logout: "退出",
+  account: "本账号",
   language: "语言",
   zoomIn: "放大",
   zoomOut: "缩小",

@@ -1,0 +1,31 @@
+/** Who is logged in, and the way out; nothing at all on a single machine. */
+import { createResource, Show } from "solid-js";
+import { ask, type SessionInfo } from "../api/session";
+import { useModel } from "./model";
+
+export function WhoAmI() {
+  const words = useModel().words;
+  const [me] = createResource(() => ask<SessionInfo>("GET", "/api/session"));
+  const logout = async () => {
+    await ask("DELETE", "/api/session");
+    location.assign("/login");
+  };
+  const shown = () => {
+    const info = me()?.answer;
+    return info?.access === "accounts" ? info : undefined;
+  };
+  return (
+    <Show when={shown()}>
+      {(info) => (
+        <span class="whoami">
+          <a class="link" href="/login#me" title={words().account}>
+            {info().title || info().name}
+          </a>
+          <button type="button" class="link" onClick={logout}>
+            {words().logout}
+          </button>
+        </span>
+      )}
+    </Show>
+  );
+}
