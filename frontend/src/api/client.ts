@@ -3,6 +3,9 @@
  * `Failure` with the server's code and request id. Nothing here knows what a screen looks like.
  */
 import type {
+  CellChunk,
+  CellCounts,
+  CellWhy,
   ErrorBody,
   Manifest,
   Period,
@@ -84,6 +87,15 @@ export interface Question {
   within: string;
 }
 
+/** What is asked of the cells of a run. */
+export interface CellQuestion {
+  run: number;
+  res: number;
+  kind: string;
+  period: Period;
+  ord: number;
+}
+
 function query(parts: Record<string, string | number>): string {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(parts)) {
@@ -104,6 +116,14 @@ export const addresses = {
     `/api/runs/${run}/units/${at(code)}/why?${query({ kind, period, ord })}`,
   series: (run: number, code: string, kind: string, period: Period) =>
     `/api/runs/${run}/units/${at(code)}/series?${query({ kind, period })}`,
+  cellValues: (q: CellQuestion, chunk: string) =>
+    `/api/runs/${q.run}/cells/${q.res}/values/${at(q.kind)}/${q.period}/${q.ord}/${chunk}`,
+  cellCounts: ({ run, res, ...rest }: CellQuestion, within: string) =>
+    `/api/runs/${run}/cells/${res}/counts?${query({ ...rest, within })}`,
+  cellWhy: (run: number, cell: string, kind: string, period: Period, ord: number) =>
+    `/api/runs/${run}/cells/${at(cell)}/why?${query({ kind, period, ord })}`,
+  cellSeries: (run: number, cell: string, kind: string, period: Period) =>
+    `/api/runs/${run}/cells/${at(cell)}/series?${query({ kind, period })}`,
   unit: (pack: string, code: string) => `/api/packs/${at(pack)}/units/${at(code)}`,
   search: (pack: string, q: string) => `/api/packs/${at(pack)}/search?${query({ q })}`,
   export: (q: Omit<Question, "within">, format: "csv" | "gpkg") =>
@@ -119,6 +139,11 @@ export const api = {
     json<Ranking>(addresses.ranking(q, limit), signal),
   why: (address: string, signal?: AbortSignal) => json<Why>(address, signal),
   series: (address: string, signal?: AbortSignal) => json<Series>(address, signal),
+  cellChunks: (run: number, res: number, signal?: AbortSignal) =>
+    json<CellChunk[]>(`/api/runs/${run}/cells/${res}/chunks`, signal),
+  cellCounts: (q: CellQuestion, within: string, signal?: AbortSignal) =>
+    json<CellCounts>(addresses.cellCounts(q, within), signal),
+  cellWhy: (address: string, signal?: AbortSignal) => json<CellWhy>(address, signal),
   /** A unit of the newest boundary version; `version` only separates what is kept. */
   unit: (pack: string, version: string, code: string, signal?: AbortSignal) =>
     json<UnitDetail>(addresses.unit(pack, code), signal, version),

@@ -3,6 +3,7 @@ import { ChevronDown, ChevronUp } from "lucide";
 import { createSignal, onCleanup, onMount, Show } from "solid-js";
 import { api } from "../api/client";
 import { drillTarget, rootCode } from "../state/levels";
+import { CellPanel } from "./cell-why.view";
 import { Icon } from "./icon";
 import { attachKeys } from "./keyboard";
 import { Badges, KindMenu, KindTabs, PeriodName, PeriodSwitch } from "./kinds.view";
@@ -78,7 +79,15 @@ export function DeskView(props: { lost: boolean }) {
       </div>
       <main class="stage" id="map">
         <StaleStrip lost={props.lost} />
-        <MapPane onReady={setHandle} onSelect={select} onDrill={drill} />
+        <MapPane
+          onReady={setHandle}
+          onSelect={select}
+          onDrill={drill}
+          onCell={(cell) => {
+            view.go({ cell });
+            setOpen(true);
+          }}
+        />
         <Show when={view.state.table}>
           <TablePanel onPick={select} />
         </Show>
@@ -105,8 +114,18 @@ export function DeskView(props: { lost: boolean }) {
             </div>
           }
         >
-          <Show when={view.state.unit !== ""} fallback={<ScopePanel onPick={select} />}>
-            <WhyPanel onPick={select} onEnter={enter} onClose={() => view.go({ unit: "" })} />
+          <Show
+            when={view.state.cell !== "" && model.cells.shown().length > 0}
+            fallback={
+              <Show when={view.state.unit !== ""} fallback={<ScopePanel onPick={select} />}>
+                <WhyPanel onPick={select} onEnter={enter} onClose={() => view.go({ unit: "" })} />
+              </Show>
+            }
+          >
+            <CellPanel
+              onPick={(code) => view.go({ unit: code, cells: false, cell: "" })}
+              onClose={() => view.go({ cell: "" })}
+            />
           </Show>
         </Show>
       </aside>

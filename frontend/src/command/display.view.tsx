@@ -45,12 +45,20 @@ export function DisplaySettings(props: { onClose: () => void }) {
       <Show when={innerWidth < 720}>
         <select
           aria-label={words().levelChoice}
-          value={model.level().id}
-          onChange={(event) => view.go({ level: event.currentTarget.value })}
+          value={view.state.cells ? "cells" : model.level().id}
+          onChange={(event) => {
+            const level = event.currentTarget.value;
+            view.go(
+              level === "cells" ? { cells: true, cell: "" } : { level, cells: false, cell: "" },
+            );
+          }}
         >
           <For each={levelsBelow(model.map(), model.scopeIndex())}>
             {(level) => <option value={level.id}>{model.title(level.title)}</option>}
           </For>
+          <Show when={model.map().cells.length > 0}>
+            <option value="cells">{words().cells}</option>
+          </Show>
         </select>
       </Show>
       <Choice

@@ -8,7 +8,8 @@ import { useModel } from "./model";
 export function Legend() {
   const model = useModel();
   const words = model.words;
-  const counts = () => model.summary.data()?.counts;
+  const cells = () => model.cells.shown().length > 0;
+  const counts = () => (cells() ? model.cells.counts.data()?.counts : model.summary.data()?.counts);
   const total = () => counts()?.reduce((sum, one) => sum + one.count, 0);
   const share = () => model.summary.data()?.grid_share ?? model.map().grid_share;
   const finest = () => model.map().levels.at(-1);
@@ -16,7 +17,9 @@ export function Legend() {
     <section class="legend floating" aria-label={words().legend}>
       <h2>
         <span>
-          {model.title(model.level().title)}{" "}
+          <Show when={cells()} fallback={model.title(model.level().title)}>
+            {words().cells}
+          </Show>{" "}
           <Show when={total() !== undefined}>{words().units(count(total()))}</Show>
         </span>
         <span>{words().colourName}</span>
@@ -33,7 +36,17 @@ export function Legend() {
           )}
         </For>
       </ul>
-      <Show when={share() !== null && finest()}>
+      <Show when={model.cells.info()}>
+        {(one) => (
+          <p class="legend-note">
+            {words().cellShare(
+              percent(one().inside / Math.max(1, one().inside + one().outside + one().no_point), 1),
+              one().res,
+            )}
+          </p>
+        )}
+      </Show>
+      <Show when={!cells() && share() !== null && finest()}>
         {(level) => (
           <p class="legend-note">
             {words().gridShare(percent(share(), 1), model.title(level().title))}

@@ -4,6 +4,7 @@ import "maplibre-gl/dist/maplibre-gl.css";
 import "../style/base.css";
 import "../style/desk.css";
 import "../style/panel.css";
+import "../style/cells.css";
 import "../style/charts.css";
 import "../style/wall.css";
 import "../style/narrow.css";

@@ -1,22 +1,24 @@
 /** The desk's map with what floats over it: level switch, buttons, legend, scale, tip, run. */
-import { Layers, LocateFixed, Minus, Plus, Table2 } from "lucide";
+import { Hexagon, Layers, LocateFixed, Minus, Plus, Table2 } from "lucide";
 import { createMemo, createSignal, For, onCleanup, Show } from "solid-js";
 import type { Failure } from "../api/client";
 import { levelsBelow } from "../state/levels";
 import { moment } from "../state/times";
 import { emptiest } from "./callouts";
+import { GROUND } from "./cells.layer";
 import { DisplaySettings } from "./display.view";
 import { Icon } from "./icon";
 import { Legend } from "./legend.view";
 import { type Hit, type MapHandle, MapView } from "./map.view";
 import { useModel } from "./model";
 import { ScaleBar } from "./scale.view";
-import { Tip } from "./tip.view";
+import { CellTip, Tip } from "./tip.view";
 
 export function MapPane(props: {
   onReady: (handle: MapHandle) => void;
   onSelect: (code: string) => void;
   onDrill: (code: string) => void;
+  onCell: (cell: string) => void;
 }) {
   const model = useModel();
   const { view, words } = model;
@@ -31,6 +33,10 @@ export function MapPane(props: {
   const selected = createMemo(() => {
     const unit = view.state.unit !== "" ? model.selected.data() : undefined;
     return unit && unit.code === view.state.unit ? { id: unit.id, level: unit.level } : null;
+  });
+  const selectedCell = createMemo(() => {
+    const cell = view.state.cell !== "" ? model.cells.why.data() : undefined;
+    return cell && cell.cell === view.state.cell ? { id: cell.why.unit.id, res: cell.res } : null;
   });
   const value = createMemo(() => {
     const { within: _within, ...rest } = model.question();
@@ -62,8 +68,9 @@ export function MapPane(props: {
     const size = { width: (card?.offsetWidth ?? 230) + 8, height: (card?.offsetHeight ?? 230) + 4 };
     const left = { x: 12, y: h - size.height - 12, ...size };
     const right = { x: w - size.width - 12, y: h - size.height - 36, ...size };
+    const ground = one.map.getLayer("fill") ? "fill" : GROUND;
     const covered = (x: number, y: number) =>
-      one.map.queryRenderedFeatures([x, y], { layers: ["fill"] }).length > 0;
+      one.map.queryRenderedFeatures([x, y], { layers: [ground] }).length > 0;
     const best = emptiest([left, right], covered);
     setLegendRight(best?.rect === right);
   };
@@ -76,6 +83,10 @@ export function MapPane(props: {
     return parts.join(" · ");
   };
   const pickAt = (one: Hit, again: boolean) => {
+    if (one.level.startsWith("cell")) {
+      props.onCell(one.code);
+      return;
+    }
     if (again || one.code === view.state.unit) props.onDrill(one.code);
     else props.onSelect(one.code);
   };
@@ -95,7 +106,10 @@ export function MapPane(props: {
           lang={view.state.lang}
           interactive
           question={value()}
-          selected={selected()}
+          cells={model.cells.shown()}
+          selectedCell={selectedCell()}
+          onResolution={model.cells.setResolution}
+          selected={model.cells.shown().length > 0 ? null : selected()}
           frame={frame()}
           camera={view.state.camera}
           padding={padding()}
@@ -108,7 +122,7 @@ export function MapPane(props: {
           onIdle={settle}
         />
       </Show>
-      <Show when={levels().length > 1}>
+      <Show when={levels().length > 1 || model.map().cells.length > 0}>
         <fieldset class="levels segments floating" aria-label={words().levelChoice}>
           <For each={levels()}>
             {(level) => (
@@ -116,13 +130,26 @@ export function MapPane(props: {
                 type="button"
                 class="segment"
                 data-level={level.id}
-                aria-pressed={level.id === model.level().id}
-                onClick={() => view.go({ level: level.id })}
+                aria-pressed={level.id === model.level().id && !view.state.cells}
+                onClick={() => view.go({ level: level.id, cells: false, cell: "" })}
               >
                 {model.title(level.title)}
               </button>
             )}
           </For>
+          <Show when={model.map().cells.length > 0}>
+            <button
+              type="button"
+              class="segment segment-cells"
+              data-level="cells"
+              title={words().cellsTitle}
+              aria-pressed={view.state.cells}
+              onClick={() => view.go({ cells: !view.state.cells, cell: "" })}
+            >
+              <Icon node={Hexagon} size={14} />
+              {words().cells}
+            </button>
+          </Show>
         </fieldset>
       </Show>
       <div class="map-buttons floating">
@@ -154,7 +181,7 @@ export function MapPane(props: {
       <Show when={settings()}>
         <DisplaySettings onClose={() => setSettings(false)} />
       </Show>
-      <Show when={zoom() > 0 && zoom() < model.level().min_zoom}>
+      <Show when={!view.state.cells && zoom() > 0 && zoom() < model.level().min_zoom}>
         <p class="map-note floating">{words().zoomForLevel(model.title(model.level().title))}</p>
       </Show>
       <Show when={failure()}>
@@ -170,7 +197,13 @@ export function MapPane(props: {
       <Legend />
       <ScaleBar handle={handle()} />
       <p class="map-run">{runText()}</p>
-      <Show when={hit()}>{(one) => <Tip hit={one()} />}</Show>
+      <Show when={hit()}>
+        {(one) => (
+          <Show when={one().level.startsWith("cell")} fallback={<Tip hit={one()} />}>
+            <CellTip hit={one()} />
+          </Show>
+        )}
+      </Show>
     </div>
   );
 }

@@ -3,11 +3,12 @@
  * the feature state `c` (class 0…5), which the page sets from the packed values.
  */
 import type { LayerSpecification, StyleSpecification } from "maplibre-gl";
-import type { MapInfo } from "../api/models";
+import type { CellInfo, MapInfo } from "../api/models";
 import type { Lang } from "../state/hash";
 import { levelIndex } from "../state/levels";
 import type { Theme } from "../style/theme";
 import { borderLayers, markLayers, outsideLayers } from "./borders.layer";
+import { cellLayers, cellMarkLayers, cellSources } from "./cells.layer";
 import { contextLabelLayers, contextLayers } from "./context.layer";
 import { fillLayers } from "./fills.layer";
 import { labelLayers } from "./labels.layer";
@@ -27,6 +28,8 @@ export interface StyleInput {
   labels: boolean;
   /** Language of the names on the map; a unit without an English name keeps its own. */
   lang: Lang;
+  /** Cells shown in place of units; none: units. */
+  cells?: readonly CellInfo[];
 }
 
 export const UNITS = "units";
@@ -72,16 +75,26 @@ export function buildStyle(input: StyleInput): StyleSpecification {
     layers.push(...contextLayers(theme, CONTEXT, input.scale));
   }
   const parents = map.levels.slice(0, levelIndex(map, input.level)).map((one) => one.id);
+  const cells = input.cells ?? [];
+  Object.assign(sources, cellSources(cells, map.bounds, origin));
   layers.push(
     ...outsideLayers(input, parents),
-    ...fillLayers(input),
+    ...(cells.length > 0 ? cellLayers(input, cells) : fillLayers(input)),
     ...borderLayers(input, parents),
     ...markLayers(input, parents),
+    ...cellMarkLayers(input, cells),
   );
   if (input.labels) {
     if (map.context_tiles) layers.push(...contextLabelLayers(input, CONTEXT));
     layers.push(...labelLayers(input, parents));
   }
-  const drawn = layers.filter((one) => !("source" in one) || String(one.source) in sources);
+  // Under cells the borders of the shown level would be a second net; its parents' stay.
+  const netted = cells.length > 0 && parents.length > 0 ? input.level : "";
+  const drawn = layers.filter(
+    (one) =>
+      (!("source" in one) || String(one.source) in sources) &&
+      one.id !== `border-${netted}` &&
+      one.id !== `casing-${netted}`,
+  );
   return { version: 8, sources, layers: drawn, transition: { duration: 0, delay: 0 } };
 }

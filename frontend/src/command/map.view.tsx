@@ -13,12 +13,14 @@ import workerAddress from "maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url";
 import { createEffect, createMemo, createSignal, on, onCleanup, onMount } from "solid-js";
 import { createAnswer } from "../api/answer";
 import { addresses, type Failure, type Question } from "../api/client";
-import type { LevelInfo, MapInfo } from "../api/models";
+import type { CellInfo, LevelInfo, MapInfo } from "../api/models";
 import { fetchValues, keptValues, type Values } from "../api/values";
 import type { Lang } from "../state/hash";
 import { valueIndex } from "../state/levels";
 import { draw, PIXEL_RATIO, patternOf } from "../style/patterns";
 import type { Theme } from "../style/theme";
+import { CELLS, cellFillOf, cellSourceOf, GROUND, resolutionAt } from "./cells.layer";
+import { CellPainter, cellKey } from "./cells.paint";
 import { buildStyle, LABELS, type StyleInput, sourceOf, UNITS } from "./map-style";
 import type { Place } from "./neighbours";
 
@@ -58,6 +60,12 @@ export interface MapProps {
   lang: Lang;
   interactive: boolean;
   question: Omit<Question, "within">;
+  /** Cells shown in place of the units; none: units. */
+  cells?: readonly CellInfo[];
+  /** Feature id and resolution of the cell outlined as selected. */
+  selectedCell?: { id: number; res: number } | null;
+  /** Resolution on the screen; null where there is none. */
+  onResolution?: (res: number | null) => void;
   /** Unit outlined as selected. */
   selected: { id: number; level: string } | null;
   /** Frame to show, degrees; changes of identity move the camera. */
@@ -95,10 +103,13 @@ export function MapView(props: MapProps) {
     scale: props.scale,
     labels: props.labels,
     lang: props.lang,
+    ...(props.cells ? { cells: props.cells } : {}),
   }));
+  const hasCells = () => (props.cells?.length ?? 0) > 0;
+  let painter: CellPainter | undefined;
 
   const values = createAnswer(
-    () => ({ question: props.question, n: props.level.count }),
+    () => (hasCells() ? null : { question: props.question, n: props.level.count }),
     async (asked, signal) => ({
       ...(await fetchValues(asked.question, asked.n, signal)),
       of: addresses.values(asked.question),
@@ -183,7 +194,10 @@ export function MapView(props: MapProps) {
     });
     if (props.interactive) attachPointer(one);
   });
-  onCleanup(() => map?.remove());
+  onCleanup(() => {
+    painter?.stop();
+    map?.remove();
+  });
 
   /** English names travel with the label points only; empty: none, or another language. */
   const nameOf = (id: number): string => {
@@ -213,38 +227,64 @@ export function MapView(props: MapProps) {
     };
   };
 
+  /** What is under the pointer, and the state that marks it. */
+  const featureAt = (one: MapLibre, event: MapMouseEvent) => {
+    const cell = props.cells && resolutionAt(props.cells, one.getZoom());
+    const layer = cell ? cellFillOf(cell.res) : "fill";
+    const feature = one.getLayer(layer)
+      ? one.queryRenderedFeatures(event.point, { layers: [layer] })[0]
+      : undefined;
+    if (!feature) return null;
+    const id = Number(feature.id);
+    if (!cell) {
+      const mark = { source: sourceOf(props.level.id), sourceLayer: UNITS, id };
+      return { mark, hit: () => hitOf(feature, event) };
+    }
+    const mark = { source: cellSourceOf(cell.res), sourceLayer: CELLS, id };
+    const hit = (): Hit => {
+      const unit = one.queryRenderedFeatures(event.point, { layers: [GROUND] })[0];
+      return {
+        id,
+        code: String(feature.properties.cell),
+        name: unit ? nameOf(Number(unit.id)) || String(unit.properties.name) : "",
+        level: `cell${cell.res}`,
+        previous: 0,
+        x: event.point.x,
+        y: event.point.y,
+        ...(painter?.at(cell.res, id) ?? { colour: 0, theta: 0 }),
+      };
+    };
+    return { mark, hit };
+  };
+
   const attachPointer = (one: MapLibre) => {
     let over: { source: string; sourceLayer: string; id: number } | null = null;
     const leave = () => {
-      if (over) one.setFeatureState(over, { hover: false });
+      if (over && one.getSource(over.source)) one.setFeatureState(over, { hover: false });
       over = null;
       one.getCanvas().style.cursor = "";
       props.onHover?.(null);
     };
     one.on("mousemove", (event) => {
-      const feature = one.queryRenderedFeatures(event.point, { layers: ["fill"] })[0];
-      if (!feature) {
+      const found = featureAt(one, event);
+      if (!found) {
         leave();
         return;
       }
-      const next = {
-        source: sourceOf(props.level.id),
-        sourceLayer: UNITS,
-        id: Number(feature.id),
-      };
+      const next = found.mark;
       if (over?.id !== next.id || over.source !== next.source) {
-        if (over) one.setFeatureState(over, { hover: false });
+        if (over && one.getSource(over.source)) one.setFeatureState(over, { hover: false });
         one.setFeatureState(next, { hover: true });
         over = next;
       }
       one.getCanvas().style.cursor = "pointer";
-      props.onHover?.(hitOf(feature, event));
+      props.onHover?.(found.hit());
     });
     one.on("mouseout", leave);
     one.on("movestart", leave);
     const pick = (event: MapMouseEvent, again: boolean) => {
-      const feature = one.queryRenderedFeatures(event.point, { layers: ["fill"] })[0];
-      if (feature) props.onPick?.(hitOf(feature, event), again);
+      const found = featureAt(one, event);
+      if (found) props.onPick?.(found.hit(), again);
     };
     one.on("click", (event) => pick(event, false));
     one.on("dblclick", (event) => {
@@ -276,9 +316,47 @@ export function MapView(props: MapProps) {
     }
   });
 
+  // Cells are painted by their own hand; the units' states are forgotten meanwhile.
+  createEffect(() => {
+    if (!ready() || !map) return;
+    const cells = props.cells ?? [];
+    if (cells.length === 0 && !painter) return;
+    painter ??= new CellPainter(
+      map,
+      (key) => {
+        box.dataset.painted = key;
+      },
+      (res) => props.onResolution?.(res),
+      (failure) => props.onFailure?.(failure),
+    );
+    if (cells.length > 0) {
+      for (const level of painted.keys()) {
+        for (const sourceLayer of [UNITS, LABELS]) {
+          map.removeFeatureState({ source: sourceOf(level), sourceLayer });
+        }
+      }
+      painted.clear();
+    }
+    const { run, kind, period, ord } = props.question;
+    painter.show(cells.length > 0 ? { run, kind, period, ord, cells } : null);
+  });
+
+  let markedCell: { source: string; sourceLayer: string; id: number } | null = null;
+  createEffect(() => {
+    const cell = hasCells() ? props.selectedCell : null;
+    if (!ready() || !map) return;
+    if (markedCell && map.getSource(markedCell.source)) {
+      map.setFeatureState(markedCell, { sel: false });
+    }
+    markedCell = cell ? { source: cellSourceOf(cell.res), sourceLayer: CELLS, id: cell.id } : null;
+    if (markedCell && map.getSource(markedCell.source)) {
+      map.setFeatureState(markedCell, { sel: true });
+    }
+  });
+
   // What is asked for, beside what is painted: whoever waits for the map can tell.
   createEffect(() => {
-    box.dataset.asked = addresses.values(props.question);
+    box.dataset.asked = hasCells() ? cellKey(props.question) : addresses.values(props.question);
     box.dataset.scope = props.scope;
   });
 

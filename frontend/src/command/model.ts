@@ -23,6 +23,7 @@ import { levelIndex, rootCode, scopeIndex, shownLevel } from "../state/levels";
 import { clampOrd } from "../state/periods";
 import type { View } from "../state/view";
 import { makeTheme, type Theme } from "../style/theme";
+import { type CellModel, createCells } from "./cells.model";
 
 export interface Model {
   view: View;
@@ -51,6 +52,8 @@ export interface Model {
   /** Ranking of the selected unit's level, or of the level shown. */
   ranking: Answer<Ranking>;
   rankingLevel: Accessor<LevelInfo>;
+  /** Hexagonal cells in place of units. */
+  cells: CellModel;
   nameOf: (unit: { name: string; name_en: string | null }) => string;
   /** `title` of a manifest entry in the present language. */
   title: (words: { zh: string; en: string }) => string;
@@ -136,6 +139,7 @@ export function createModel(view: View, manifest: Accessor<Manifest>, wall: bool
       state.unit === "" ? null : addresses.series(map().run, state.unit, kind().id, state.period),
     api.series,
   );
+  const cells = createCells(state, map, question, ready, wall);
   const scopeUnit = () => scope() ?? (rootCode(map()) !== "" ? rootAnswer.data() : undefined);
   const nameOf = (unit: { name: string; name_en: string | null }) =>
     state.lang === "en" ? (unit.name_en ?? unit.name) : unit.name;
@@ -168,6 +172,7 @@ export function createModel(view: View, manifest: Accessor<Manifest>, wall: bool
     selected,
     ranking,
     rankingLevel,
+    cells,
     nameOf,
     title,
   };

@@ -10,6 +10,35 @@ import { kindName } from "./kind-names";
 import type { Hit } from "./map.view";
 import { useModel } from "./model";
 
+/** Tip of a cell: what the map itself knows, and the unit below. */
+export function CellTip(props: { hit: Hit }) {
+  const model = useModel();
+  const words = model.words;
+  const theta = () => thetaOf(props.hit.theta);
+  return (
+    <div
+      class="tip floating"
+      classList={{ "tip-left": props.hit.x > innerWidth - 720 }}
+      style={{ transform: `translate(${props.hit.x}px, ${props.hit.y}px)` }}
+    >
+      <div class="tip-box">
+        <p class="tip-head">
+          <b>{words().cell}</b>
+          <Chip colour={COLOURS[props.hit.colour] ?? "none"} />
+        </p>
+        <p>
+          <Show when={theta() !== null} fallback={words().noDataUnit}>
+            {words().relativeRisk} {ratio(theta())}
+          </Show>
+        </p>
+        <Show when={props.hit.name}>
+          <p class="note">{props.hit.name}</p>
+        </Show>
+      </div>
+    </div>
+  );
+}
+
 const REST_MS = 160;
 
 export function Tip(props: { hit: Hit }) {

@@ -47,6 +47,16 @@ export const en: Words = {
   simulated: "Simulated",
   simulatedTitle: "Some events are simulated, not real incidents",
   incomplete: "Period not complete",
+  cells: "Hexagons",
+  cellsTitle: "Look at H3 hexagons instead of units",
+  cell: "Hexagon",
+  cellLevel: (res: number) => `H3 resolution ${res}`,
+  cellShare: (share: string, res: number) =>
+    `H3 resolution ${res} · ${share} of events have a point`,
+  cellParts: "Units it lies in (share of the hexagon)",
+  cellInside: (share: string) => `${share} inside the map`,
+  cellMore: (n: number) => `${n} more. `,
+  cellNote: "Exposure is spread from units by area; events are counted by their point.",
   units: (n) => n,
   plural: (level) =>
     level

@@ -9,6 +9,8 @@ const FULL: ViewState = {
   period: "quarter",
   ord: 7,
   unit: "330110010",
+  cells: true,
+  cell: "88309ba6b1fffff",
   camera: [119.98765, 30.2451, 11.25],
   theme: "night",
   lang: "en",

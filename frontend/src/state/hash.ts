@@ -22,6 +22,10 @@ export interface ViewState {
   ord: number | null;
   /** Code of the selected unit; empty: none. */
   unit: string;
+  /** Hexagonal cells in place of units. */
+  cells: boolean;
+  /** H3 index of the selected cell; empty: none. */
+  cell: string;
   /** Null: framed on the scope. */
   camera: Camera | null;
   theme: ThemeName;
@@ -40,6 +44,8 @@ export const DEFAULTS: ViewState = {
   period: "month",
   ord: null,
   unit: "",
+  cells: false,
+  cell: "",
   camera: null,
   theme: "light",
   lang: "zh",
@@ -85,6 +91,8 @@ export function parse(hash: string): ViewState {
     period: oneOf(parts.get("period"), PERIODS, DEFAULTS.period),
     ord: ord !== null && /^\d{1,5}$/.test(ord) ? Number(ord) : null,
     unit: code(parts.get("unit")),
+    cells: parts.get("cells") === "1",
+    cell: /^8[0-9a-f]{14}$/.test(parts.get("cell") ?? "") ? (parts.get("cell") as string) : "",
     camera: camera(parts.get("view")),
     theme: oneOf(parts.get("theme"), ["light", "night"], DEFAULTS.theme),
     lang: oneOf(parts.get("lang"), ["zh", "en"], DEFAULTS.lang),
@@ -104,6 +112,7 @@ export function serialise(state: ViewState): string {
     "kind",
     "period",
     "unit",
+    "cell",
     "theme",
     "lang",
     "palette",
@@ -116,6 +125,7 @@ export function serialise(state: ViewState): string {
     const [longitude, latitude, zoom] = state.camera;
     parts.set("view", `${round(longitude, 5)}/${round(latitude, 5)}/${round(zoom, 2)}`);
   }
+  if (state.cells) parts.set("cells", "1");
   if (state.pattern) parts.set("pattern", "1");
   if (state.table) parts.set("table", "1");
   return parts.size === 0 ? "" : `#${parts.toString().replaceAll("%2F", "/")}`;
