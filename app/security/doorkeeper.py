@@ -37,6 +37,8 @@ PUBLIC = frozenset(
         ("GET", "/mark.svg"),
         ("GET", "/api/health/live"),
         ("HEAD", "/api/health/live"),
+        ("GET", "/api/health/ready"),
+        ("HEAD", "/api/health/ready"),
         ("GET", "/api/session/ways"),
         ("POST", "/api/session"),
         ("POST", "/api/session/link"),
@@ -45,7 +47,7 @@ PUBLIC = frozenset(
 #: Program code of the front end, and the way to and from an OpenID provider.
 PUBLIC_FOLDERS = ("/assets/", "/api/oidc/")
 #: Asked by probes that know the machine by any address.
-ANY_HOST = frozenset({"/api/health/live"})
+ANY_HOST = frozenset({"/api/health/live", "/api/health/ready"})
 CSRF_HEADER = b"x-csrf-token"
 
 
@@ -276,7 +278,7 @@ def _refusal(scope: Scope, no: Refused) -> Response:
     if (
         no.status == 401
         and scope["method"] in {"GET", "HEAD"}
-        and not path.startswith(("/api/", "/tiles/"))
+        and not path.startswith(("/api/", "/tiles/", "/metrics"))
     ):
         wanted = path
         if scope["query_string"]:
