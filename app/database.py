@@ -122,6 +122,7 @@ def make_engine(
         pool_size=settings.pool_size,
         max_overflow=0,
         pool_pre_ping=True,
+        hide_parameters=True,  # what is asked and stored stands in no log
         connect_args={
             "application_name": "wusetu",
             "options": f"-c search_path={SCHEMA},public -c timezone=UTC {options}".rstrip(),
@@ -143,6 +144,41 @@ def make_web_engine(url: str, settings: DatabaseSettings | None = None) -> sa.En
         address = parsed.set(username=WEB_ROLE).render_as_string(hide_password=False)
         return make_engine(address, settings, options="")
     return make_engine(url, settings, options=f"-c role={WEB_ROLE}")
+
+
+def make_audit_engine(
+    url: str,
+    settings: DatabaseSettings | None = None,
+    *,
+    durable: bool = False,
+    patience_ms: int = 2_000,
+) -> sa.Engine:
+    """Engine that adds to the audit: role `wusetu_web`, each statement a transaction of its own.
+
+    No ping before use and no claim: one entry is one round trip.
+    """
+    settings = settings or DatabaseSettings()
+    base = make_web_engine(url, settings)
+    options = (
+        f"-c search_path={SCHEMA},public -c timezone=UTC -c statement_timeout={patience_ms} "
+        f"-c synchronous_commit={'on' if durable else 'off'}"
+    )
+    if base.url.username != WEB_ROLE and not settings.web_url:
+        options += f" -c role={WEB_ROLE}"
+    return sa.create_engine(
+        base.url,
+        pool_size=2,
+        max_overflow=2,
+        pool_timeout=patience_ms / 1000,
+        pool_use_lifo=True,
+        hide_parameters=True,
+        isolation_level="AUTOCOMMIT",
+        connect_args={
+            "application_name": "wusetu audit",
+            "options": options,
+            "connect_timeout": max(2, patience_ms // 1000),
+        },
+    )
 
 
 def claim(

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 
+from app.api.dependencies import RETRY_AFTER
 from app.api.dependencies import errors as map_errors
 from app.api.models import ErrorBody
 from app.api.models_accounts import OpenSessionInfo
@@ -32,14 +33,18 @@ ERRORS: dict[int, dict[str, Any]] = {
     401: {"model": ErrorBody, "description": "Nobody is logged in, or a secret is wrong"},
     403: {"model": ErrorBody, "description": "This account may not do this"},
     409: {"model": ErrorBody, "description": "It does not fit the present state"},
-    429: {"model": ErrorBody, "description": "Too many tries; see Retry-After"},
+    429: {
+        "model": ErrorBody,
+        "description": "Too many tries; see Retry-After",
+        "headers": RETRY_AFTER,
+    },
 }
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Documented errors of a route, those of accounts and those of everything."""
     own: dict[int | str, dict[str, Any]] = {one: ERRORS[one] for one in statuses if one in ERRORS}
-    return {**own, **map_errors(*(one for one in statuses if one not in ERRORS))}
+    return {**map_errors(*(one for one in statuses if one not in ERRORS)), **own}
 
 
 class AccountStore:

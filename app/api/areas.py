@@ -2,55 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Body, Request, Response
-from fastapi.routing import APIRoute
-from starlette.types import Message
 
 from app.api.area_models import AreaAnswer, AreaQuestion
-from app.api.dependencies import AskDep, Pack, errors
-from app.api.models import ErrorBody
-from app.errors import WusetuError
+from app.api.auditing import AuditDep
+from app.api.dependencies import AskDep, HeavyDep, Pack, errors
 from app.services.areas import Areas, ask
 
-#: 100,000 corners with 15 digits each and their brackets
-MOST_BYTES = 8 * 1024 * 1024
-
-
-class TooLarge(WusetuError):
-    """A request body above the limit."""
-
-    code = "too_large"
-    status = 413
-
-
-class LimitedRoute(APIRoute):
-    """Stops reading a body that grows too large, whatever length it declared."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Give the handler that counts what it reads."""
-        handler = super().get_route_handler()
-
-        async def limited(request: Request) -> Response:
-            body = bytearray()
-            async for piece in request.stream():
-                body += piece
-                if len(body) > MOST_BYTES:
-                    raise TooLarge(f"the request is larger than {MOST_BYTES:,} bytes")
-            whole: Message = {"type": "http.request", "body": bytes(body), "more_body": False}
-            left = iter([whole])
-
-            async def receive() -> Message:
-                return next(left, None) or await request.receive()
-
-            return await handler(Request(request.scope, receive))
-
-        return limited
-
-
-router = APIRouter(prefix="/api/packs/{pack}/areas", tags=["areas"], route_class=LimitedRoute)
+router = APIRouter(prefix="/api/packs/{pack}/areas", tags=["areas"])
 
 EXAMPLES = {
     "circle": {
@@ -85,17 +46,17 @@ EXAMPLES = {
     "/count",
     operation_id="countArea",
     summary="Exact number of events in any area and any time",
-    responses={
-        **errors(404, 422, 503),
-        413: {"model": ErrorBody, "description": "The request is larger than 8 MB"},
-    },
+    responses=errors(404, 422, 503),
 )
 def count_area(
+    *,
     pack: Pack,
     request: Request,
     response: Response,
     question: Annotated[AreaQuestion, Body(openapi_examples=EXAMPLES)],
     store: AskDep,
+    auditing: AuditDep,
+    _turn: HeavyDep,
 ) -> AreaAnswer:
     """Count every event stored until now, each once; a point on the edge is inside.
 
@@ -107,4 +68,8 @@ def count_area(
     """
     response.headers["Cache-Control"] = "private, no-store"  # the next event changes it
     areas: Areas = request.app.state.areas
-    return ask(areas, pack, question, store.identity.prefixes)
+    asked = question.model_dump(mode="json", exclude_none=True)
+    with auditing.entry("ask_area", pack=pack, question=asked) as entry:
+        answer = ask(areas, pack, question, store.identity.prefixes)
+        entry.rows = answer.total
+    return answer

@@ -5,9 +5,10 @@ A parameter nobody declared is an error, not ignored: a misspelt filter must nev
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import psycopg2.errors
 import sqlalchemy as sa
@@ -17,32 +18,57 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 from app.api.models import ErrorBody, Period
-from app.database import claim, translated_errors
+from app.database import claim, raw, translated_errors
 from app.errors import Forbidden, Unavailable
 from app.security.identity import Action, Identity
+from app.security.leaving import ClientGone, cancellable, client_gone
+from app.security.limits import Budgets
 from app.services.caches import Caches
 
 PRIVATE = "private, max-age=3600"  # a published run never changes, but only its readers keep it
 REVALIDATE = "private, no-cache"  # may change at any time; the ETag makes asking again cheap
 
 
-def _declared(route: APIRoute) -> frozenset[str]:
+#: The one way to write a whole number; Python alone also takes `1_0`, `+1`, `1.0` and ` 1`.
+WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
+
+
+def _declared(route: APIRoute) -> tuple[frozenset[str], frozenset[tuple[str, str]]]:
+    """Names of the query parameters, and place and name of all whole numbers."""
     names: set[str] = set()
+    numbers: set[tuple[str, str]] = set()
     waiting: list[Dependant] = [route.dependant]
     while waiting:
         one = waiting.pop()
         names.update(field.alias for field in one.query_params)
+        for place, fields in (("path", one.path_params), ("query", one.query_params)):
+            for field in fields:
+                kind = field.field_info.annotation
+                if kind is int or int in get_args(kind):
+                    numbers.add((place, field.alias))
         waiting.extend(one.dependencies)
-    return frozenset(names)
+    return frozenset(names), frozenset(numbers)
+
+
+def _odd_numbers(request: Request, numbers: frozenset[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Whole numbers that are not written the one way: two addresses must not mean one thing."""
+    wrong = []
+    for place, name in sorted(numbers):
+        # the router has taken path parameters apart already, as text
+        value = (request.path_params if place == "path" else request.query_params).get(name)
+        if isinstance(value, str) and not WHOLE_NUMBER.fullmatch(value):
+            reason = "give an integer in plain digits"
+            wrong.append({"type": "int", "loc": (place, name), "msg": reason, "input": value})
+    return wrong
 
 
 async def known_parameters(request: Request) -> None:
-    """Refuse query parameters the route does not declare, and parameters given twice."""
+    """Refuse parameters the route does not declare or that are given twice, and odd numbers."""
     route = request.scope.get("route")
     if not isinstance(route, APIRoute) or getattr(route.endpoint, "any_parameters", False):
         return
-    declared = _declared(route)
-    wrong: list[dict[str, Any]] = []
+    declared, numbers = _declared(route)
+    wrong = _odd_numbers(request, numbers)
     seen: set[str] = set()
     for name, value in request.query_params.multi_items():
         if name not in declared:
@@ -81,9 +107,16 @@ class Store:
         ------
         Unavailable
             The database does not answer, all connections are busy, or a statement took too long.
+        ClientGone
+            Nobody waits for the answer any more.
         """
         try:
-            with translated_errors(), self.engine.connect() as connection, connection.begin():
+            with (
+                translated_errors(),
+                self.engine.connect() as connection,
+                cancellable(raw(connection)),
+                connection.begin(),
+            ):
                 connection.exec_driver_sql(
                     "set transaction isolation level repeatable read, read only; "
                     f"set local statement_timeout = {int(self.timeout_ms)}"
@@ -96,6 +129,8 @@ class Store:
         except Unavailable as error:
             cause = getattr(error.__cause__, "orig", error.__cause__)
             if isinstance(cause, psycopg2.errors.QueryCanceled):
+                if client_gone():
+                    raise ClientGone("the client went away") from error
                 raise Unavailable("the question took too long; narrow it") from error
             raise
 
@@ -136,6 +171,15 @@ class Door:
             state.settings.database.statement_timeout_ms,
         )
 
+
+async def _turn(request: Request) -> AsyncIterator[None]:
+    budgets: Budgets = request.app.state.budgets
+    async with budgets.heavy_turn(request.state.identity):
+        yield
+
+
+#: For routes with heavy work: holds one of few turns until the answer is made.
+HeavyDep = Annotated[None, Depends(_turn, scope="function")]
 
 StoreDep = Annotated[Store, Depends(Door("see_map"))]
 AskDep = Annotated[Store, Depends(Door("ask_area"))]
@@ -200,16 +244,32 @@ def accepts_gzip(header: bytes) -> bool:
     return star
 
 
+RETRY_AFTER: dict[str, Any] = {
+    "Retry-After": {
+        "description": "Seconds after which asking again makes sense",
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
 # Documented errors: every route lists those it can answer.
 ERRORS: dict[int, dict[str, Any]] = {
     401: {"model": ErrorBody, "description": "Nobody is logged in, or not any more"},
     403: {"model": ErrorBody, "description": "This account may not do this"},
     404: {"model": ErrorBody, "description": "No such run, unit, level, kind or period"},
+    413: {"model": ErrorBody, "description": "The body of the request is too large"},
     422: {"model": ErrorBody, "description": "A parameter is missing, unknown or out of bounds"},
-    503: {"model": ErrorBody, "description": "The database does not answer at the moment"},
+    429: {
+        "model": ErrorBody,
+        "description": "Too many requests of this account",
+        "headers": RETRY_AFTER,
+    },
+    503: {
+        "model": ErrorBody,
+        "description": "The database does not answer at the moment, or too much is under way",
+        "headers": RETRY_AFTER,
+    },
 }
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Documented errors of a route behind a door."""
-    return {status: ERRORS[status] for status in (401, 403, *statuses)}
+    return {status: ERRORS[status] for status in (401, 403, 413, 429, *statuses)}

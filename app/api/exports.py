@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from starlette.background import BackgroundTask
 
-from app.api.dependencies import PRIVATE, ExportDep, Run, errors
+from app.api.auditing import AuditDep
+from app.api.dependencies import PRIVATE, ExportDep, HeavyDep, Run, errors
 from app.api.layers import LayerDep
 from app.services import export as service
+from app.services.runs import Layer
 
 router = APIRouter(prefix="/api/runs/{run}", tags=["export"])
 GPKG = "application/geopackage+sqlite3"
@@ -22,6 +25,10 @@ GPKG = "application/geopackage+sqlite3"
 def _file(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
     content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
     return {200: {"description": description, "content": content}}
+
+
+def _asked(form: str, layer: Layer) -> dict[str, Any]:
+    return {"format": form, **asdict(layer)}
 
 
 @router.get(
@@ -39,10 +46,14 @@ def export_csv(
     run: Run,
     layer: LayerDep,
     store: ExportDep,
+    auditing: AuditDep,
+    _turn: HeavyDep,
 ) -> StreamingResponse:
     """Answer a file that opens in Excel as it is; codes stay text."""
-    with store.read() as connection:
-        table = service.export_table(connection, store.caches, run, layer)
+    with auditing.entry("export", run=run, question=_asked("csv", layer)) as entry:
+        with store.read() as connection:
+            table = service.export_table(connection, store.caches, run, layer)
+        entry.rows = len(table)
 
     def chunks() -> Iterator[bytes]:
         yield from service.csv_chunks(table)
@@ -72,14 +83,18 @@ def export_gpkg(
     run: Run,
     layer: LayerDep,
     store: ExportDep,
+    auditing: AuditDep,
+    _turn: HeavyDep,
 ) -> FileResponse:
     """Answer the columns of the CSV with the shapes of the units, for QGIS and others."""
     folder = tempfile.TemporaryDirectory(prefix="wusetu-export-")
     try:
-        with store.read() as connection:
-            table = service.export_table(connection, store.caches, run, layer)
-            path = Path(folder.name) / f"{table.file_name}.gpkg"
-            service.write_gpkg(connection, table, path)
+        with auditing.entry("export", run=run, question=_asked("gpkg", layer)) as entry:
+            with store.read() as connection:
+                table = service.export_table(connection, store.caches, run, layer)
+                path = Path(folder.name) / f"{table.file_name}.gpkg"
+                service.write_gpkg(connection, table, path)
+            entry.rows = len(table)
     except BaseException:
         folder.cleanup()
         raise

@@ -11,9 +11,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from app.api.auditing import note_refusal
 from app.api.envelope import error_answer, request_id
 from app.api.models import ErrorBody
-from app.errors import WusetuError
+from app.errors import Forbidden, WusetuError
 
 log = logging.getLogger("wusetu.web")
 
@@ -40,6 +41,8 @@ def domain_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, WusetuError)
     if error.status >= 500:
         log.error("request %s: %s", request_id(request.scope), error.message, exc_info=error)
+    if type(error) is Forbidden:
+        note_refusal(request, error)
     body = ErrorBody(
         code=error.code,
         message=error.message,

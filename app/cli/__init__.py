@@ -12,6 +12,7 @@ from app.errors import WusetuError
 COMMANDS = {
     "accounts": "app.cli.accounts",
     "assess": "app.cli.assess",
+    "audit": "app.cli.audit",
     "boundaries": "app.cli.boundaries",
     "bulk": "app.cli.bulk",
     "cube": "app.cli.cube",

@@ -877,6 +877,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who asked what, for what purpose, when, how many rows left
+         * @description Show an auditor the entries of accounts whose jurisdiction lies wholly in the auditor's.
+         */
+        get: operations["audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1083,6 +1103,98 @@ export interface components {
              * @default wgs84
              */
             crs: string;
+        };
+        /**
+         * AuditEntry
+         * @description One entry.
+         */
+        AuditEntry: {
+            /** Id */
+            id: number;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /**
+             * Action
+             * @description What was asked: an action of the roles, `refused`, or `account.…`
+             */
+            action: string;
+            /**
+             * Outcome
+             * @description `answered`, or the code of the error
+             */
+            outcome: string;
+            /**
+             * Account
+             * @description Who asked; null: the machine itself or nobody known
+             */
+            account: number | null;
+            /** Name */
+            name: string;
+            /** Role */
+            role: string;
+            /**
+             * How
+             * @description session, token, single; empty: not by a request
+             */
+            how: string;
+            /**
+             * Prefixes
+             * @description Jurisdiction then; null: everything or nobody
+             */
+            prefixes: string[] | null;
+            /** Purpose */
+            purpose: string | null;
+            /** Request Id */
+            request_id: string | null;
+            /** Pack */
+            pack: string | null;
+            /** Run */
+            run: number | null;
+            /**
+             * Question
+             * @description What was asked, the area too; very large parts by digest, size and bounds
+             */
+            question: {
+                [key: string]: unknown;
+            };
+            /**
+             * Rows
+             * @description Rows, or events counted, that left; null: none could
+             */
+            rows: number | null;
+            /**
+             * Place
+             * @description Place in the chain; null: it gets one within seconds
+             */
+            place: number | null;
+            /**
+             * Digest
+             * @description Digest of the chain at this place, hexadecimal
+             */
+            digest: string | null;
+        };
+        /**
+         * AuditPage
+         * @description Entries, newest first.
+         */
+        AuditPage: {
+            /** Entries */
+            entries: components["schemas"]["AuditEntry"][];
+            /**
+             * Next
+             * @description Ask with `before` for the next page; null: the last one
+             */
+            next: number | null;
+            /**
+             * Head Place
+             * @description Last place of the whole chain: note it with its digest
+             */
+            head_place: number;
+            /** Head Digest */
+            head_digest: string;
         };
         /**
          * CellChunk
@@ -2481,6 +2593,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -2490,9 +2611,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2537,9 +2671,29 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2596,6 +2750,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -2605,9 +2768,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2664,6 +2840,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -2673,9 +2858,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2747,6 +2945,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -2756,9 +2963,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2826,6 +3046,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -2835,9 +3064,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2907,6 +3149,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -2916,9 +3167,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2984,6 +3248,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -2993,9 +3266,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3059,6 +3345,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -3068,9 +3363,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3129,6 +3437,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -3138,9 +3455,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3214,6 +3544,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -3223,9 +3562,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3293,6 +3645,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -3302,9 +3663,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3370,6 +3744,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -3379,9 +3762,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3445,6 +3841,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -3454,9 +3859,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3526,6 +3944,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -3535,9 +3962,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3557,8 +3997,13 @@ export interface operations {
                 period?: "month" | "quarter" | "year";
                 /** @description Index of the period in the manifest */
                 ord?: number;
+                /** @description What for, as it stands in the audit; never names or numbers of persons. The installation may demand it */
+                purpose?: string | null;
             };
-            header?: never;
+            header?: {
+                /** @description What for: UTF-8, percent-encoded; see `purpose` */
+                "x-purpose"?: string | null;
+            };
             path: {
                 /** @description Run number, see the manifest */
                 run: number;
@@ -3603,6 +4048,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -3612,9 +4066,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3634,8 +4101,13 @@ export interface operations {
                 period?: "month" | "quarter" | "year";
                 /** @description Index of the period in the manifest */
                 ord?: number;
+                /** @description What for, as it stands in the audit; never names or numbers of persons. The installation may demand it */
+                purpose?: string | null;
             };
-            header?: never;
+            header?: {
+                /** @description What for: UTF-8, percent-encoded; see `purpose` */
+                "x-purpose"?: string | null;
+            };
             path: {
                 /** @description Run number, see the manifest */
                 run: number;
@@ -3680,6 +4152,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -3689,9 +4170,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3750,6 +4244,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -3759,9 +4262,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3820,6 +4336,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -3829,9 +4354,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3893,6 +4431,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -3902,9 +4449,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3965,6 +4525,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -3974,9 +4543,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4043,6 +4625,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -4052,9 +4643,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4124,6 +4728,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -4133,9 +4746,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4213,6 +4839,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -4222,9 +4857,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4235,8 +4883,14 @@ export interface operations {
     };
     countArea: {
         parameters: {
-            query?: never;
-            header?: never;
+            query?: {
+                /** @description What for, as it stands in the audit; never names or numbers of persons. The installation may demand it */
+                purpose?: string | null;
+            };
+            header?: {
+                /** @description What for: UTF-8, percent-encoded; see `purpose` */
+                "x-purpose"?: string | null;
+            };
             path: {
                 /** @description Name of the map */
                 pack: string;
@@ -4285,7 +4939,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The request is larger than 8 MB */
+            /** @description The body of the request is too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -4303,9 +4957,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4350,6 +5017,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -4359,9 +5035,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4388,7 +5077,7 @@ export interface operations {
                     "application/json": components["schemas"]["SessionInfo"];
                 };
             };
-            /** @description Nobody is logged in, or not any more */
+            /** @description Nobody is logged in, or a secret is wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4406,6 +5095,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -4415,9 +5113,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4446,7 +5157,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Nobody is logged in, or not any more */
+            /** @description Nobody is logged in, or a secret is wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4473,6 +5184,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -4485,15 +5205,19 @@ export interface operations {
             /** @description Too many tries; see Retry-After */
             429: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4518,7 +5242,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Nobody is logged in, or not any more */
+            /** @description Nobody is logged in, or a secret is wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4554,6 +5278,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -4563,9 +5296,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4594,7 +5340,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Nobody is logged in, or not any more */
+            /** @description Nobody is logged in, or a secret is wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4621,6 +5367,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -4630,9 +5385,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4661,7 +5429,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Nobody is logged in, or not any more */
+            /** @description Nobody is logged in, or a secret is wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4688,6 +5456,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -4700,15 +5477,19 @@ export interface operations {
             /** @description Too many tries; see Retry-After */
             429: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4739,7 +5520,7 @@ export interface operations {
                     "application/json": components["schemas"]["RecoveryCodes"];
                 };
             };
-            /** @description Nobody is logged in, or not any more */
+            /** @description Nobody is logged in, or a secret is wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4766,6 +5547,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -4775,9 +5565,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4808,7 +5611,7 @@ export interface operations {
                     "application/json": components["schemas"]["NewCodes"];
                 };
             };
-            /** @description Nobody is logged in, or not any more */
+            /** @description Nobody is logged in, or a secret is wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4835,6 +5638,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -4847,15 +5659,19 @@ export interface operations {
             /** @description Too many tries; see Retry-After */
             429: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4884,7 +5700,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Nobody is logged in, or not any more */
+            /** @description Nobody is logged in, or a secret is wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4911,6 +5727,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -4923,15 +5748,19 @@ export interface operations {
             /** @description Too many tries; see Retry-After */
             429: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4958,7 +5787,7 @@ export interface operations {
                     "application/json": components["schemas"]["OpenSessionInfo"][];
                 };
             };
-            /** @description Nobody is logged in, or not any more */
+            /** @description Nobody is logged in, or a secret is wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4985,6 +5814,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -4994,9 +5832,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5024,7 +5875,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Nobody is logged in, or not any more */
+            /** @description Nobody is logged in, or a secret is wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5060,6 +5911,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -5069,9 +5929,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5098,7 +5971,7 @@ export interface operations {
                     "application/json": components["schemas"]["AccountInfo"][];
                 };
             };
-            /** @description Nobody is logged in, or not any more */
+            /** @description Nobody is logged in, or a secret is wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5125,6 +5998,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -5134,9 +6016,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5167,7 +6062,7 @@ export interface operations {
                     "application/json": components["schemas"]["MadeAccount"];
                 };
             };
-            /** @description Nobody is logged in, or not any more */
+            /** @description Nobody is logged in, or a secret is wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5194,6 +6089,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -5203,9 +6107,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5239,7 +6156,7 @@ export interface operations {
                     "application/json": components["schemas"]["AccountInfo"];
                 };
             };
-            /** @description Nobody is logged in, or not any more */
+            /** @description Nobody is logged in, or a secret is wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5275,6 +6192,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -5284,9 +6210,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5316,7 +6255,7 @@ export interface operations {
                     "application/json": components["schemas"]["LinkInfo"];
                 };
             };
-            /** @description Nobody is logged in, or not any more */
+            /** @description Nobody is logged in, or a secret is wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5352,6 +6291,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -5361,9 +6309,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5391,7 +6352,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Nobody is logged in, or not any more */
+            /** @description Nobody is logged in, or a secret is wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5427,6 +6388,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -5436,9 +6406,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5468,7 +6451,7 @@ export interface operations {
                     "application/json": components["schemas"]["OpenSessionInfo"][];
                 };
             };
-            /** @description Nobody is logged in, or not any more */
+            /** @description Nobody is logged in, or a secret is wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5504,6 +6487,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -5513,9 +6505,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5543,7 +6548,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Nobody is logged in, or not any more */
+            /** @description Nobody is logged in, or a secret is wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5579,6 +6584,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -5588,9 +6602,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5620,7 +6647,7 @@ export interface operations {
                     "application/json": components["schemas"]["TokenInfo"][];
                 };
             };
-            /** @description Nobody is logged in, or not any more */
+            /** @description Nobody is logged in, or a secret is wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5656,6 +6683,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -5665,9 +6701,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5698,7 +6747,7 @@ export interface operations {
                     "application/json": components["schemas"]["MadeToken"];
                 };
             };
-            /** @description Nobody is logged in, or not any more */
+            /** @description Nobody is logged in, or a secret is wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5734,6 +6783,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -5743,9 +6801,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5773,7 +6844,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Nobody is logged in, or not any more */
+            /** @description Nobody is logged in, or a secret is wrong */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5809,6 +6880,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -5818,9 +6898,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5887,6 +6980,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -5896,9 +6998,22 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5969,6 +7084,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description A parameter is missing, unknown or out of bounds */
             422: {
                 headers: {
@@ -5978,9 +7102,118 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The database does not answer at the moment */
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
             503: {
                 headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    audit: {
+        parameters: {
+            query?: {
+                /** @description Number of the account that asked */
+                account?: number | null;
+                /** @description For example ask_area, export, refused, account, account.login */
+                action?: string | null;
+                /** @description Not before */
+                since?: string | null;
+                /** @description Before this moment */
+                until?: string | null;
+                /** @description Only entries with smaller numbers */
+                before?: number | null;
+                /** @description Most entries wanted */
+                limit?: number;
+                /** @description What for, as it stands in the audit; never names or numbers of persons. The installation may demand it */
+                purpose?: string | null;
+            };
+            header?: {
+                /** @description What for: UTF-8, percent-encoded; see `purpose` */
+                "x-purpose"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
