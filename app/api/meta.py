@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.api.dependencies import REVALIDATE, StoreDep, errors, not_modified
+from app.api.dependencies import REVALIDATE, Store, StoreDep, errors, not_modified
 from app.api.models import ComponentHealth, Health, Manifest
 from app.errors import Unavailable
 from app.services import health as health_service
@@ -50,6 +50,14 @@ def health(request: Request, store: StoreDep) -> JSONResponse:
             components = health_service.database_health(
                 connection, request.app.state.settings.data_dir
             )
+        state = request.app.state
+        own = Store(state.engine, store.identity, store.caches, store.timeout_ms)
+        if all(one.name != "schema" or one.ok for one in components):
+            with own.read() as connection:  # the web's role does not know of snapshots
+                components.append(
+                    health_service.snapshots_health(connection, state.settings.data_dir)
+                )
+        components.append(health_service.watch_health(state.kept))
     except Unavailable as error:
         components = [ComponentHealth(name="postgresql", ok=False, message=error.message)]
     found = health_service.health(components)

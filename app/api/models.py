@@ -397,6 +397,18 @@ class ComponentHealth(Model):
     message: str | None = None
 
 
+class Alive(Model):
+    """The server runs."""
+
+    live: bool
+
+
+class Ready(Model):
+    """Whether questions can be answered; no details, for anybody may ask."""
+
+    ready: bool
+
+
 class Health(Model):
     """Whether everything works."""
 

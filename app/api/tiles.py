@@ -87,6 +87,7 @@ class GeometryTiles:
         if scope["type"] == "http" and scope["path"].startswith("/tiles/"):
             found = FAST_PATH.fullmatch(scope["path"])
             if found:
+                scope["state"]["route"] = "/tiles/{digest}/{z}/{x}/{y}.mvt"
                 await self._tile(found, scope, receive, send)
                 return
         await self.app(scope, receive, send)

@@ -159,7 +159,9 @@ def test_health_names_versions(client: TestClient) -> None:
     assert answer.status_code == 200
     found = models.Health.model_validate(answer.json())
     parts = {one.name: one for one in found.components}
-    assert set(parts) == {"wusetu", "postgresql", "postgis", "schema", "archives", "run"}
+    assert set(parts) == {
+        "wusetu", "postgresql", "postgis", "schema", "archives", "run", "snapshots", "announcements",
+    }  # fmt: skip
     assert parts["postgis"].version.startswith("3.")
     assert parts["run"].version == "1"
     assert answer.headers["cache-control"] == "no-store"
