@@ -33,18 +33,22 @@ from app.api import (
 )
 from app.api import accounts as accounts_api
 from app.api import areas as areas_api
+from app.api import audit as audit_api
 from app.api.dependencies import Store, known_parameters
 from app.api.envelope import Envelope
 from app.api.fast_values import FastValues
 from app.api.stale import StaleAnswers
 from app.api.telemetry import RouteNote, Telemetry
-from app.database import make_engine, make_web_engine, resolve_url
+from app.database import make_audit_engine, make_engine, make_web_engine, resolve_url
 from app.logs import configure
 from app.security.doorkeeper import Doorkeeper
 from app.security.identity import LOCAL
+from app.security.leaving import Leaving
+from app.security.limits import Budgets, Limits
 from app.security.oidc import Talk, load_providers
 from app.services.accounts_doors import Doors
 from app.services.areas import Areas, warm
+from app.services.audit import Audit, Sealer
 from app.services.caches import ScopedCaches
 from app.services.kept import Kept
 from app.services.manifest import VERSION
@@ -70,6 +74,13 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     # what the installation does by itself, and what is done for those who ask
     app.state.engine = make_engine(url, settings.database)
     app.state.web = make_web_engine(url, settings.database)
+    entries = make_audit_engine(
+        url,
+        settings.database,
+        durable=settings.audit.durable,
+        patience_ms=settings.audit.patience_ms,
+    )
+    app.state.audit = Audit(entries, settings.audit)
     app.state.caches = ScopedCaches()
     # snapshots hold everything; `areas.ask` cuts every area to the jurisdiction of who asks
     whole = app.state.caches.of(LOCAL.scope_key)
@@ -81,11 +92,15 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.hashing = CapacityLimiter(account_store.HASHING)
     watch = RunWatch(url, {RUNS: app.state.kept, ACCOUNTS: app.state.doors.known})
     watch.start()
+    sealer = Sealer(app.state.engine, settings.audit)
+    sealer.start()
     try:
         yield
     finally:
+        await run_in_threadpool(sealer.stop)
         await run_in_threadpool(watch.stop)
         await run_in_threadpool(keeper.stop)
+        entries.dispose()
         app.state.web.dispose()
         app.state.engine.dispose()
 
@@ -112,6 +127,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.kept = Kept()
     app.state.metrics = Metrics()
+    app.state.budgets = Budgets(settings.limits)
     app.state.doors = Doors(settings.accounts)
     providers = load_providers(settings.accounts.oidc_file)
     app.state.oidc = {name: Talk(one) for name, one in providers.items()}
@@ -122,12 +138,15 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(sessions.router)
     app.include_router(accounts_api.router)
     app.include_router(oidc.router)
+    app.include_router(audit_api.router)
     pages.install(app)
     app.add_middleware(RouteNote)
     app.add_middleware(StaleAnswers)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)
+    app.add_middleware(Leaving)  # inside of what is answered from memory
     app.add_middleware(FastValues)  # outside of compression: values are kept compressed
     tiles.install(app)  # so are tiles
+    app.add_middleware(Limits)
     app.add_middleware(Doorkeeper)  # nothing but the envelope stands before it
     app.add_middleware(Envelope)
     app.add_middleware(Telemetry)

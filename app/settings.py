@@ -140,6 +140,73 @@ class CubeSettings(BaseSettings):
     )
 
 
+class AuditSettings(BaseSettings):
+    """What is written down about who asked what (`WUSETU_AUDIT_…`)."""
+
+    model_config = SettingsConfigDict(env_prefix="WUSETU_AUDIT_")
+
+    purpose: Literal["optional", "demanded"] = Field(
+        default="optional",
+        description="demanded: an area, export or record is not answered without its purpose",
+    )
+    durable: bool = Field(
+        default=False,
+        description="Wait for the disk at each entry; else a crash of the database machine may lose "
+        "the last second",
+    )
+    patience_ms: int = Field(
+        default=2_000,
+        ge=10,
+        le=60_000,
+        description="Longest an answer waits for its entry, milliseconds; then it is not given",
+    )
+    seal_seconds: float = Field(
+        default=1.0, gt=0, le=3_600, description="Pause between two additions to the chain"
+    )
+
+
+class LimitSettings(BaseSettings):
+    """How much one request, one account and one worker may take (`WUSETU_LIMITS_…`)."""
+
+    model_config = SettingsConfigDict(env_prefix="WUSETU_LIMITS_")
+
+    body_bytes: int = Field(default=2**20, ge=1_024, description="Largest request body")
+    area_bytes: int = Field(
+        default=8 * 2**20, ge=1_024, description="Largest body of a question about an area"
+    )
+    header_bytes: int = Field(
+        default=16_384, ge=1_024, description="Largest headers of a request, all together"
+    )
+    target_bytes: int = Field(
+        default=8_192, ge=256, description="Longest address with its parameters"
+    )
+    body_seconds: float = Field(
+        default=30, gt=0, description="Longest time a body may take to come in"
+    )
+    rate: float = Field(
+        default=200,
+        ge=0,
+        description="Requests per second of one account and worker, in the long run; 0: no limit",
+    )
+    burst: int = Field(default=2_000, ge=1, description="Requests of one account at once")
+    heavy_rate: float = Field(
+        default=5,
+        ge=0,
+        description="Areas and exports per second of one account and worker; 0: no limit",
+    )
+    heavy_burst: int = Field(default=60, ge=1, description="Areas and exports at once")
+    heavy_jobs: int = Field(
+        default=4, ge=1, le=64, description="Areas and exports worked on at once per worker"
+    )
+    heavy_per_account: int = Field(
+        default=2, ge=1, le=64, description="Of these, most of one account"
+    )
+    heavy_waiting: int = Field(
+        default=32, ge=0, description="Most that wait their turn, per worker"
+    )
+    heavy_wait_seconds: float = Field(default=10, gt=0, description="Longest wait for a turn")
+
+
 class Settings(BaseSettings):
     """Everything (`WUSETU_…`)."""
 
@@ -161,6 +228,8 @@ class Settings(BaseSettings):
         description="single: whoever is at this machine, loopback only; accounts: everyone logs in",
     )
     accounts: AccountSettings = Field(default_factory=AccountSettings)
+    audit: AuditSettings = Field(default_factory=AuditSettings)
+    limits: LimitSettings = Field(default_factory=LimitSettings)
 
     @field_validator("time_zone")
     @classmethod

@@ -45,6 +45,7 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Frame-Options": "SAMEORIGIN",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(self)",
 }
 # A proxy may pass its own id on; anything that could break a log line is replaced.
@@ -58,10 +59,11 @@ def request_id(scope: Scope) -> str:
 
 
 def error_answer(status: int, body: ErrorBody) -> JSONResponse:
-    """Make the one JSON error body an answer; never cached."""
-    return JSONResponse(
-        body.model_dump(mode="json"), status_code=status, headers={"Cache-Control": "no-store"}
-    )
+    """Make the one JSON error body an answer; never cached. 429 and 503 say when to come back."""
+    headers = {"Cache-Control": "no-store"}
+    if status in {429, 503}:
+        headers["Retry-After"] = "5"
+    return JSONResponse(body.model_dump(mode="json"), status_code=status, headers=headers)
 
 
 def _never_kept(scope: Scope, headers: MutableHeaders) -> None:
@@ -91,6 +93,8 @@ class Envelope:
         identity = given.decode("ascii") if _SAFE_ID.match(given) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = identity
         started = False
+        public = scope["app"].state.settings.accounts.public_url
+        secure = public is not None and public.startswith("https:")
         # every address that answers GET answers HEAD (RFC 9110 9.3.2): monitors ask that way
         head = scope["method"] == "HEAD"
         inner = {**scope, "method": "GET"} if head else scope
@@ -105,6 +109,8 @@ class Envelope:
                 headers["X-Request-ID"] = identity
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
+                if secure:
+                    headers.setdefault("Strict-Transport-Security", "max-age=31536000")
                 headers.setdefault("Cache-Control", "private, no-cache")
                 _never_kept(scope, headers)
             await send(message)
