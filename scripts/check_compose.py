@@ -69,7 +69,7 @@ def _doors(service: dict[str, Any], volumes: dict[str, Any]) -> Iterator[str]:
 def _secrets(service: dict[str, Any]) -> Iterator[str]:
     for key, value in (service.get("environment") or {}).items():
         text = str(value)
-        secret = SECRET.search(key) or re.search(r"://[^:/]+:[^@]", text)
+        secret = SECRET.search(key) or re.search(r"://[^:/@]+:[^/]*@", text)
         if secret and not re.search(r"\$\{\w+:\?[^}]+\}", text):
             yield f"{key} has no ${{VAR:?}}: a secret must be given, never defaulted"
 
