@@ -43,6 +43,12 @@ class ServerSettings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="Address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on")
+    grace_seconds: int = Field(
+        default=25,
+        ge=1,
+        le=600,
+        description="Longest time running requests are given to end when the server is stopped",
+    )
     names: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Further host names people may use for this server, separated by commas",

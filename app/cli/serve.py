@@ -60,7 +60,7 @@ def command(host: str | None, port: int | None, workers: int, migrate: bool, che
         with _database(settings, migrate) as url:
             if settings.access == "accounts":
                 _let_the_first_admin_in(settings, url, listening)
-            _serve(listening, workers, note)
+            _serve(listening, workers, note, settings.server.grace_seconds)
 
 
 def _may_listen(settings: settings_module.Settings, host: str) -> None:
@@ -149,7 +149,7 @@ def _database(settings: settings_module.Settings, migrate: bool) -> Iterator[str
                 cluster.stop()
 
 
-def _serve(listening: socket.socket, workers: int, note: Path) -> None:
+def _serve(listening: socket.socket, workers: int, note: Path, grace: int) -> None:
     import uvicorn
     from uvicorn.supervisors import Multiprocess
 
@@ -161,7 +161,7 @@ def _serve(listening: socket.socket, workers: int, note: Path) -> None:
         port=port,
         workers=workers,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=grace,
         log_level="warning",
         access_log=False,
     )
