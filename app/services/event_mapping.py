@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -29,6 +28,7 @@ from pydantic import (
 from app.errors import Invalid, NotFound
 from app.services.scenes import load_scene, scene_names
 from app.settings import PROJECT
+from app.yaml_text import read_yaml
 from geo.crs import CrsError, normalise
 
 FOLDER = PROJECT / "data" / "mappings"
@@ -192,6 +192,13 @@ class EventMapping(_Part):
     columns: Columns
     kinds: Kinds = Kinds()
 
+    @field_validator("delimiter")
+    @classmethod
+    def _one_byte(cls, value: str) -> str:
+        if value != "\t" and (value == '"' or not value.isascii() or not value.isprintable()):
+            raise ValueError(f"{value!r} separates no fields: use a comma, semicolon, tab, bar …")
+        return value
+
     @field_validator("crs")
     @classmethod
     def _known_crs(cls, value: str) -> str:
@@ -328,19 +335,17 @@ def load_mapping(given: str | Path | Mapping[str, Any] | EventMapping) -> EventM
     if not path.exists() and (FOLDER / f"{path.name}.yaml").exists():
         path = FOLDER / f"{path.name}.yaml"
     try:
-        body = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         shipped = ", ".join(sorted(p.stem for p in FOLDER.glob("*.yaml")))
         raise NotFound(f"no mapping file {path}; shipped are: {shipped or 'none'}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid(f"{path}: cannot be read as UTF-8 text: {error}") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise Invalid(f"{path.name}{line}: not YAML: {getattr(error, 'problem', error)}") from error
+    _, body = read_yaml(text, path.name)
     if isinstance(body, Mapping) and isinstance(body.get("scene"), str):
         scene = body["scene"]
         # a scene file is looked for beside the mapping that names it
-        if scene.endswith((".yaml", ".yml")) and scene not in scene_names():
+        plain = "\0" not in scene  # no path has one: it is refused with the other fields
+        if plain and scene.endswith((".yaml", ".yml")) and scene not in scene_names():
             body = {**body, "scene": str((path.parent / scene).resolve())}
     return parse_mapping(body, path.name)

@@ -26,6 +26,7 @@ from pydantic import (
 
 from app.errors import Invalid, NotFound
 from app.settings import PROJECT
+from app.yaml_text import read_yaml
 
 FOLDER = PROJECT / "data" / "scenes"
 DEFAULT = "nine-kinds"
@@ -155,7 +156,7 @@ class Scene(_Part):
         if value is not None:
             try:
                 ZoneInfo(value)
-            except (ZoneInfoNotFoundError, ValueError) as error:
+            except (ZoneInfoNotFoundError, ValueError, OSError) as error:
                 raise ValueError(f"unknown time zone {value!r}") from error
         return value
 
@@ -243,15 +244,8 @@ def parse_scene(text: str, where: str = "scene") -> Scene:
     Invalid
         Everything that is wrong, one line each: file, line, field, reason.
     """
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        lines = _Lines(node, where)
-        body = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise Invalid(f"{where}, line {line}: not YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise Invalid(f"{where}: not YAML: {error}") from error
+    node, body = read_yaml(text, where)
+    lines = _Lines(node, where)
     if not isinstance(body, dict):
         raise Invalid(f"{where}: a scene is a mapping with name, title, measures, kinds …")
     try:
@@ -292,6 +286,6 @@ def load_scene(name: str | Path = DEFAULT) -> Scene:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise NotFound(f"no scene file {path}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise Invalid(f"{path}: cannot be read as UTF-8 text: {error}") from error
+    except (OSError, ValueError) as error:  # a name with a NUL is a ValueError too
+        raise Invalid(f"{str(path)!r}: cannot be read as UTF-8 text: {error}") from error
     return parse_scene(text, str(path.name))
