@@ -194,7 +194,9 @@ def import_(  # noqa: PLR0917 - one argument per option
     if result.closed:
         console.print(f"{pack} {result.closed} now ends on {version.valid_from}", markup=False)
     if result.dropped:
-        console.print(f"{_rows(result.dropped, 'was', 'were')} left out (exit code {DROPPED})", markup=False)
+        console.print(
+            f"{_rows(result.dropped, 'was', 'were')} left out (exit code {DROPPED})", markup=False
+        )
         click.get_current_context().exit(DROPPED)
 
 
@@ -238,6 +240,8 @@ _ROWS: dict[str, Callable[[dict[str, Any]], str]] = {
     "shapes repaired": lambda v: str(len(v["repaired"])),
     "rows merged": lambda v: str(len(v["merged"])),
     "orphans": lambda v: str(v["orphans"]["count"]),
+    # reports written by older versions do not have it
+    "codes apart from the parent's": lambda v: str(v.get("codes_apart", {"count": "–"})["count"]),
     "overlaps": lambda v: _with_area(v["overlaps"]),
     "gaps": lambda v: _with_area(v["gaps"]),
     "outside the parent": lambda v: _with_area(v["outside_parent"]),
@@ -256,6 +260,9 @@ def _lines(body: dict[str, Any]) -> Iterator[str]:
             yield f"merged {name} {unit['code']} {unit['name']}: {unit['rows']} rows with one code"
         texts: dict[str, Callable[[dict[str, Any]], str]] = {
             "orphans": lambda o: f"{_unit(o)} has no parent here",
+            "codes_apart": lambda o: (
+                f"{_unit(o)} does not begin with the code of {_unit(o, 'parent')}"
+            ),
             "overlaps": lambda o: f"{_unit(o)} and {_unit(o, 'other')}: {o['km2']:.6g} km²",
             "gaps": lambda o: f"at {o['lon']:.5f} {o['lat']:.5f}: {o['km2']:.6g} km²",
             "outside_parent": lambda o: (
@@ -264,7 +271,8 @@ def _lines(body: dict[str, Any]) -> Iterator[str]:
             "parent_uncovered": lambda o: f"children of {_unit(o)} leave {o['km2']:.6g} km²",
         }
         for key, text in texts.items():
-            yield from _some(f"{key.replace('_', ' ')} {name}", level[key], text)
+            if key in level:
+                yield from _some(f"{key.replace('_', ' ')} {name}", level[key], text)
     yield from _some(
         "left out", body["rejected"], lambda r: f"{r['place']} ({r['code']}): {r['reason']}"
     )

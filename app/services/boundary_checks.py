@@ -415,6 +415,7 @@ def report(units: Units, notes: Notes, area_km2: npt.NDArray[np.float64], progre
     by_code = dict(zip(frame.code, shapes, strict=True))
     names = dict(zip(frame.code, frame["name"], strict=True))
     levels = []
+    gathered = list(notes.notes)
     for i, level in enumerate(units.levels):
         progress(f"inspect {level}", i / len(units.levels))
         here = np.flatnonzero(frame.level == level)
@@ -426,6 +427,14 @@ def report(units: Units, notes: Notes, area_km2: npt.NDArray[np.float64], progre
             by_code,
         )
         orphans = [{"code": code} for code in units.orphans.get(level, [])]
+        apart = _apart(frame.code.iloc[here].tolist(), parents.tolist())
+        if apart:
+            gathered.append(
+                f"{level}: the codes of {len(apart)} of {len(here)} units do not begin with their "
+                "parent's code, so the map does not show them when one looks into the parent, and "
+                "an account whose jurisdiction is the parent's code does not see them: give codes "
+                "that begin with the parent's, or codes of a layout (--layout)"
+            )
         levels.append(
             {
                 "level": level,
@@ -435,6 +444,7 @@ def report(units: Units, notes: Notes, area_km2: npt.NDArray[np.float64], progre
                 "repaired": [r for r in notes.repaired if r["level"] == level],
                 "merged": [m for m in notes.merged if m["level"] == level],
                 "orphans": {"count": len(orphans), "largest": _named(orphans, names)},
+                "codes_apart": {"count": len(apart), "largest": _named(apart, names)},
                 "overlaps": _sized(found.overlaps, names),
                 "gaps": _sized(found.gaps, names),
                 "outside_parent": _sized(found.outside, names),
@@ -452,8 +462,17 @@ def report(units: Units, notes: Notes, area_km2: npt.NDArray[np.float64], progre
             "count": len(notes.rejects),
             "largest": [vars(r) for r in notes.rejects[:LISTED]],
         },
-        "notes": notes.notes,
+        "notes": gathered,
     }
+
+
+def _apart(codes: Sequence[str], parents: Sequence[str | None]) -> list[dict[str, Any]]:
+    """Units whose code does not begin with their parent's: map and jurisdictions go by prefix."""
+    return [
+        {"code": code, "parent": parent}
+        for code, parent in zip(codes, parents, strict=True)
+        if parent is not None and not code.startswith(parent)
+    ]
 
 
 def _sized(found: Sequence[Any], names: dict[str, str]) -> dict[str, Any]:
@@ -482,4 +501,6 @@ def count_findings(body: dict[str, Any]) -> int:
         for key in ("orphans", "overlaps", "gaps", "outside_parent", "parent_uncovered",
                     "edges_unmatched"):  # fmt: skip
             total += int(level[key]["count"])
+        # reports written by older versions do not have it
+        total += int(level.get("codes_apart", {"count": 0})["count"])
     return total

@@ -267,6 +267,11 @@ def test_parents_without_a_layout(engine: sa.Engine) -> None:
         level = result.report["levels"][1]
         assert level["parents_by"] == by
         assert [o["code"] for o in level["orphans"]["largest"]] == [rows[2][0]]
+        # map and jurisdictions go by prefix: a code that does not begin with its parent's is told
+        apart = [(o["code"], o["parent"]) for o in level["codes_apart"]["largest"]]
+        assert apart == ([] if by == "prefix" else [("x", "A")])
+        told = [note for note in result.report["notes"] if note.startswith("town: the codes of 1 ")]
+        assert len(told) == len(apart)
         with engine.connect() as connection:
             table_ = boundaries.ancestor_table(connection, result.version)
         assert table_["county"].tolist() == [0, 1, 1, 0]
@@ -360,6 +365,7 @@ def test_taiwan(engine: sa.Engine, shared: Path) -> None:
     assert all(r["reason"] and r["name"] for r in levels["village"]["repaired"])
     assert levels["county"]["repaired"] == levels["town"]["repaired"] == []
     assert {level["orphans"]["count"] for level in levels.values()} == {0}
+    assert {level["codes_apart"]["count"] for level in levels.values()} == {0}
     # towns and counties are an exact coverage; one town was drawn without its islands
     assert levels["county"]["edges_unmatched"]["count"] == 0
     assert levels["town"]["overlaps"]["count"] == 0

@@ -183,6 +183,35 @@ def test_a_code_of_another_level_than_the_file_says(run: Run, tmp_path: Path) ->
     assert "code '330102001' is a town by its length, the file says county" in out
 
 
+def test_codes_that_do_not_begin_with_their_parents(
+    run: Run, tmp_path: Path, engine: sa.Engine
+) -> None:
+    # given towns whose parent is told by a column, one of them with a code of its own kind
+    file = write(
+        tmp_path / "a.parquet", ("A", "甲", box(120, 30, 122, 31)),
+        ("A1", "乙", box(120, 30, 121, 31)), ("K7", "丙", box(121, 30, 122, 31)),
+        level=["county", "town", "town"], parent=[None, "A", "A"],
+    )  # fmt: skip
+    command = ["import", file, "--pack", "x", "--label", "1", "--level-column", "level"]
+    # when it is imported, then the report says which, what does not work, and how to mend it
+    code, _, err = run(*command, "--strict")
+    assert (code, rows_stored(engine)) == (2, [])
+    assert "refused (strict): 1 findings" in err
+    code, out, _ = run(*command)
+    assert (code, rows_stored(engine)) == (0, ["A", "A1", "K7"])
+    assert "codes apart town: K7 丙 does not begin with the code of A 甲" in out
+    assert "note: town: the codes of 1 of 2 units do not begin with their parent's code" in out
+    assert "jurisdiction" in out
+    assert "codes of a layout (--layout)" in out
+    # and a report from before this was checked is still shown
+    with engine.begin() as connection:
+        connection.execute(
+            sa.text("update boundary_version set report = report #- '{levels,1,codes_apart}'")
+        )
+    code, out, _ = run("show", "x")
+    assert (code, "codes apart town" in out) == (0, False)
+
+
 def test_rows_of_one_unit_become_one(run: Run, tmp_path: Path, engine: sa.Engine) -> None:
     part = ("330105", "拱墅区", box(121, 30, 121.1, 30.1))
     file = write(tmp_path / "a.parquet", *GOOD, part)
@@ -315,6 +344,8 @@ def test_vancouver(run: Run, shared: Path, engine: sa.Engine) -> None:
     codes = rows_stored(engine)
     assert len(codes) == 22
     assert codes == sorted(codes)
+    # one level has no parents whose codes it could begin with
+    assert "parent's code" not in out
     # neighbours were drawn one by one: they overlap by some hundred square metres
     assert "MP Mount Pleasant and RP Riley Park" in out
 
@@ -336,6 +367,7 @@ def test_taiwan_from_three_files(run: Run, shared: Path, tmp_path: Path) -> None
     assert code == 0
     assert "stored 8091 units, levels county town village" in out
     assert out.count("repaired village") == 7
+    assert "parent's code" not in out
     assert "repaired village 67000020010 汫水里: Self-intersection" in out
     found = {level["level"]: level for level in json.loads(report.read_text("utf-8"))["levels"]}
     assert len(found["village"]["repaired"]) == 7

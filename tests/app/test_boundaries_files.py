@@ -279,11 +279,13 @@ def test_sources_are_written_in_one_line() -> None:
     defaults = Source(Path(), crs="gcj02", name="NAME")
     got = parse_source("dir/a.parquet; level=town ;code=CODE;", defaults)
     assert got == Source(Path("dir/a.parquet"), level="town", code="CODE", name="NAME", crs="gcj02")
-    for text in ("a.parquet;lvl=town", "a.parquet;level", "a;level=", "a;code=x;code=y"):
+    for text in ("a.parquet;lvl=town", "a.parquet;level", "a;level="):
         with pytest.raises(Invalid, match="keys: level, level_column"):
             parse_source(text, defaults)
     with pytest.raises(Invalid, match="names no file"):
         parse_source(";level=town", defaults)
+    with pytest.raises(Invalid, match="key 'code' is given twice"):
+        parse_source("a;code=x;code=y", defaults)
 
 
 def test_levels_by_file_and_by_column(tmp_path: Path) -> None:
