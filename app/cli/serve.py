@@ -130,7 +130,9 @@ def _database(settings: settings_module.Settings, migrate: bool) -> Iterator[str
 
             cluster = Cluster(settings.data_dir)
             url = database.resolve_url(settings)
+            web = database.make_web_engine(url).url.render_as_string(hide_password=False)
             os.environ["WUSETU_DATABASE_URL"] = url  # the workers use it and start nothing
+            os.environ["WUSETU_DATABASE_WEB_URL"] = web  # logging in as the role that owns nothing
         else:
             url = database.checked_url(settings.database.url)
         if migrate:
