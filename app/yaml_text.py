@@ -36,7 +36,7 @@ class _Loader(yaml.SafeLoader):
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
-            value = super().construct_object(node, deep)  # type: ignore[no-untyped-call]
+            value = super().construct_object(node, deep)
         except _UNREADABLE as error:
             kind = str(node.tag).rpartition(":")[2]
             raise _error(f"this is no {kind}: put text in quotes", node.start_mark) from error
@@ -71,7 +71,7 @@ def read_yaml(text: str, where: str) -> tuple[yaml.Node | None, Any]:
         loader = _Loader(text)
         try:
             node = loader.get_single_node()
-            body = None if node is None else loader.construct_document(node)  # type: ignore[no-untyped-call]
+            body = None if node is None else loader.construct_document(node)
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:

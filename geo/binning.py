@@ -195,9 +195,9 @@ class Locator:
             raise BinningError(f"{error.filename} is missing") from error
         except LocateError as error:
             raise BinningError(str(error)) from error
-        except (OSError, KeyError, TypeError, ValueError, EOFError) as error:
-            if isinstance(error, BinningError):
-                raise
+        except BinningError:
+            raise
+        except Exception as error:  # a damaged file makes its readers raise anything
             raise BinningError(f"{folder} cannot be read: {error}") from error
 
 

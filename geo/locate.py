@@ -30,7 +30,7 @@ from geo.locate_build import Grid, Progress, choose_grid, raster_and_records
 
 Floats = npt.NDArray[np.float64]
 
-FORMAT = 2
+FORMAT = 3
 _PIECE = 1 << 16
 _PARTS = ("raster", "words", "ids", "wkb", "wkb_start")
 
@@ -177,6 +177,7 @@ class LocateIndex:
             for name in _PARTS:
                 np.save(new / f"{name}.npy", getattr(self, name))
                 digests[name] = _digest(new / f"{name}.npy")
+            digests["grid"] = _grid_digest(vars(self.grid))
             meta = {"format": FORMAT, "grid": vars(self.grid), "sha256": digests}
             (new / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
             old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -221,12 +222,14 @@ class LocateIndex:
                 if check and _digest(path) != meta["sha256"][name]:
                     raise LocateError(f"{path} is damaged (its digest differs): {advice}")
                 parts[name] = np.load(path, mmap_mode="r" if mmap else None)
+            if _grid_digest(meta["grid"]) != meta["sha256"]["grid"]:
+                raise LocateError(f"{folder / 'meta.json'} is damaged: {advice}")
             grid = Grid(**meta["grid"])
         except FileNotFoundError as error:
             raise LocateError(f"{error.filename} is missing: {advice}") from error
-        except (OSError, KeyError, TypeError, ValueError, EOFError) as error:
-            if isinstance(error, LocateError):
-                raise
+        except LocateError:
+            raise
+        except Exception as error:  # a damaged file makes its readers raise anything
             raise LocateError(f"{folder} cannot be read ({error}): {advice}") from error
         # as plain arrays: the compiled kernel wants them, and they stay mapped
         plain = {name: _read_only(np.asarray(array)) for name, array in parts.items()}
@@ -279,6 +282,10 @@ def _prepared(shapes: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
     for _ in range(3):
         shapely.intersects_xy(shapes, shapely.get_x(corner), shapely.get_y(corner))
     return shapes
+
+
+def _grid_digest(grid: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(grid, sort_keys=True).encode()).hexdigest()
 
 
 def _digest(path: Path) -> str:

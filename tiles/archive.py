@@ -172,8 +172,12 @@ class Archive:
         self._data = header["tile_data_offset"]
         entries: list[tuple[int, int, int, int]] = []
         queue = [(header["root_offset"], header["root_length"])]
+        seen: set[tuple[int, int]] = set()
         while queue:
-            offset, length = queue.pop()
+            offset, length = part_of = queue.pop()
+            if part_of in seen or offset + length > size:
+                raise ArchiveError(f"{self.path.name}: its directory goes round or outside")
+            seen.add(part_of)
             for entry in deserialize_directory(os.pread(self._file, length, offset)):
                 if entry.run_length:
                     if entry.offset + entry.length > header["tile_data_length"]:

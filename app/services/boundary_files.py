@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pyarrow
 import pyogrio
+import shapely
 
 from app.errors import Invalid
 from app.services import boundary_checks as checks
@@ -28,6 +29,11 @@ _TEXT = (".geojson", ".json")
 _PARQUET = (".parquet", ".geoparquet")
 _TABLES = (".gpkg", ".shp", ".fgb")
 _INSIDE_ZIP = (".shp", ".gpkg", ".geojson", ".json")
+#: What the readers raise on a damaged file.
+_UNREADABLE = (
+    OSError, ValueError, RuntimeError, pyarrow.ArrowException, zipfile.BadZipFile,
+    shapely.errors.ShapelyError,
+)  # fmt: skip
 READABLE = (*_TEXT, *_PARQUET, *_TABLES, ".zip")
 
 
@@ -182,7 +188,7 @@ def _open(source: Source, notes: Notes) -> gpd.GeoDataFrame:
         ) from error
     except LookupError as error:
         raise Invalid(f"{what}: {error}") from error
-    except (OSError, ValueError, RuntimeError, pyarrow.ArrowException, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         text = " ".join(str(error).replace(str(path), what).split())
         raise Invalid(f"{what} cannot be read: {text or type(error).__name__}") from error
 

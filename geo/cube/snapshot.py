@@ -96,7 +96,11 @@ class Snapshot:
 
         """
         arrays, about, digest = store.read(folder, verify, mmap)
-        return cls(Spec(tuple(about["kinds"]), about["time_zone"]), arrays, digest)
+        try:
+            spec = Spec(tuple(about["kinds"]), about["time_zone"])
+        except Exception as error:  # well-formed and yet not what `save` writes
+            raise SnapshotError(f"{folder} has no kinds and time zone: {error}") from error
+        return cls(spec, arrays, digest)
 
 
 def _without(rows: Columns, removed: Columns) -> Columns:

@@ -92,9 +92,9 @@ def read(
             arrays[name] = np.asarray(array)  # a plain view: compiled code takes no memmap
     except FileNotFoundError as error:
         raise SnapshotError(f"{error.filename} is missing") from error
-    except (OSError, KeyError, TypeError, AttributeError, ValueError, EOFError) as error:
-        if isinstance(error, SnapshotError):
-            raise
+    except SnapshotError:
+        raise
+    except Exception as error:  # a damaged file makes its readers raise anything
         raise SnapshotError(f"{folder} cannot be read: {error}") from error
     return arrays, about, hashlib.sha256(text).hexdigest()
 

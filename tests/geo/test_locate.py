@@ -292,7 +292,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
         LocateIndex.load(folder)
     index.save(folder)
     meta = folder / "meta.json"
-    meta.write_text(meta.read_text().replace('"format": 2', '"format": 0'))
+    meta.write_text(meta.read_text().replace('"format": 3', '"format": 0'))
     with pytest.raises(LocateError, match="has format 0"):
         LocateIndex.load(folder)
 
