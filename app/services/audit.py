@@ -22,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic_core import to_json
 
 from app.database import translated_errors
 from app.errors import Invalid, Unavailable, WusetuError
@@ -33,6 +34,8 @@ log = logging.getLogger("wusetu.audit")
 
 #: A larger question is kept as its digest, size and bounds, so that its entry stays quick.
 WHOLE = 32_768
+#: Parts of such a question larger than this are not kept whole, characters.
+LARGE = 2_000
 #: Longest purpose, characters.
 LONGEST = 200
 BATCH = 1_000
@@ -133,21 +136,20 @@ def bounded(question: dict[str, Any]) -> str:
     ----------
     question : what was asked; the parts of `area` may be large
     """
-    text = json.dumps(question, ensure_ascii=False, allow_nan=False)
-    if len(text) <= WHOLE:
-        return text
-    small: dict[str, Any] = {}
-    for name, value in question.items():
-        part = json.dumps(value, ensure_ascii=False)
-        if len(part) > 2_000:
-            small[name] = {
-                "sha256": hashlib.sha256(part.encode()).hexdigest(),
-                "characters": len(part),
-                **_bounds(value),
-            }
-        else:
-            small[name] = value
-    return json.dumps(small, ensure_ascii=False)
+    parts = {
+        name: to_json(value).decode()  # several times as fast as `json`, which counts here
+        for name, value in question.items()
+    }
+    if sum(map(len, parts.values())) > WHOLE:
+        for name, text in parts.items():
+            if len(text) > LARGE:
+                about = {
+                    "sha256": hashlib.sha256(text.encode()).hexdigest(),
+                    "characters": len(text),
+                    **_bounds(question[name]),
+                }
+                parts[name] = json.dumps(about, ensure_ascii=False)
+    return "{" + ", ".join(f"{json.dumps(name)}: {text}" for name, text in parts.items()) + "}"
 
 
 def _bounds(value: Any) -> dict[str, Any]:
@@ -162,12 +164,12 @@ def _bounds(value: Any) -> dict[str, Any]:
             crs = one.get("crs", crs)
             waiting.extend(one.values())
         elif isinstance(one, list | tuple):
-            if len(one) >= 2 and all(isinstance(part, int | float) for part in one[:2]):
-                xs.append(one[0])
-                ys.append(one[1])
+            if _is_line(one):
+                xs.extend(position[0] for position in one)
+                ys.extend(position[1] for position in one)
             else:
-                waiting.extend(one)
-        elif isinstance(one, str) and len(one) > 2_000:  # WKT
+                waiting.extend(part for part in one if isinstance(part, dict | list | tuple))
+        elif isinstance(one, str) and len(one) > LARGE:  # WKT
             for pair in one.replace("(", ",").replace(")", ",").split(","):
                 parts = pair.split()
                 try:
@@ -179,6 +181,12 @@ def _bounds(value: Any) -> dict[str, Any]:
     if not xs:
         return {}
     return {"crs": crs, "bounds": [min(xs), min(ys), max(xs), max(ys)]}
+
+
+def _is_line(value: list[Any] | tuple[Any, ...]) -> bool:
+    """Whether it begins with a position; what is written down was a sound shape before."""
+    first = value[0] if value else None
+    return isinstance(first, list | tuple) and len(first) > 1 and isinstance(first[0], int | float)
 
 
 class Audit:

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from app.database import transaction
 from app.main import create_app
 from app.services import accounts, accounts_login
-from app.settings import CubeSettings, DatabaseSettings, Settings
+from app.settings import CubeSettings, DatabaseSettings, LimitSettings, Settings
 
 from ..conftest import install, until
 from .conftest import PASSWORD, settings_of
@@ -43,6 +43,7 @@ def patient(url: str, pool_size: int = 8) -> Settings:
     return Settings(
         database=DatabaseSettings(url=url, pool_size=pool_size, statement_timeout_ms=0),
         cube=CubeSettings(check_seconds=0),
+        limits=LimitSettings(heavy_wait_seconds=3600),
     )
 
 
