@@ -1,7 +1,8 @@
 """PostgreSQL's binary COPY format, written and read by numpy: no Python object per value.
 
-May import numpy. A column is fixed for the whole block: a scalar, an array of numbers with the same
-length in every row, or text. Text of several lengths cuts the block into runs of equal length.
+May import numpy and pyarrow. `rows` is for columns that are fixed for the whole block: a scalar, an
+array of numbers with the same length in every row, or text; text of several lengths cuts the block
+into runs of equal length. `arrow_rows` is for Arrow columns: texts of any length, nulls.
 Format: PostgreSQL documentation, COPY, "Binary Format"; arrays as in `array_send`.
 """
 
@@ -13,13 +14,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
 TRAILER = b"\xff\xff"
 INT2, INT4, FLOAT8 = 21, 23, 701
+_TO_2000 = 946_684_800_000_000  # PostgreSQL counts microseconds from 2000-01-01
 _WIRE = {INT2: ">i2", INT4: ">i4", FLOAT8: ">f8"}
 
 Column = int | str | npt.NDArray[Any]
+Bytes = npt.NDArray[np.uint8]
 
 
 def _field(number: int, column: Column) -> list[tuple[Any, ...]]:
@@ -112,6 +117,92 @@ def _cut(column: Column, start: int, stop: int) -> Column:
     length = int(np.char.str_len(part[:1])[0])
     # a text of no length has no field in a numpy record
     return part.astype(f"S{length}") if length else ""
+
+
+def arrow_rows(columns: Sequence[pa.Array]) -> memoryview:
+    """Rows of a table, without header and trailer.
+
+    Parameters
+    ----------
+    columns : in table order, (n,) each: text, binary, booleans, integers, float64, timestamps (as
+        microseconds in UTC) or fixed-size binary (bytes as PostgreSQL takes them); nulls allowed
+
+    Raises
+    ------
+    ValueError
+        Columns of different lengths or of a type that has no wire form.
+    """
+    sizes = {len(column) for column in columns}
+    if len(sizes) != 1:
+        raise ValueError(f"columns of different lengths: {sorted(sizes)}")
+    count = sizes.pop()
+    if count == 0:
+        return memoryview(b"")
+    # what has the same length in every row is laid side by side, the rest is joined row by row
+    fixed: list[Bytes] = [_big(np.full(count, len(columns)), ">i2")]
+    pieces: list[pa.Array] = []
+    for column in columns:
+        array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        if pa.types.is_string(array.type) or pa.types.is_binary(array.type):
+            texts = pc.cast(array, pa.large_binary())
+        elif array.null_count == 0:
+            values = _wire_bytes(array)
+            fixed += [_big(np.full(count, values.shape[1]), ">i4"), values]
+            continue
+        else:
+            values = _wire_bytes(array.drop_null())
+            given = array.is_valid().to_numpy(zero_copy_only=False)
+            ends = np.concatenate(([0], np.cumsum(given, dtype=np.int64))) * values.shape[1]
+            texts = pc.if_else(
+                pa.array(given), _binary(ends, values), pa.scalar(None, pa.large_binary())
+            )
+        fixed.append(_big(pc.fill_null(pc.binary_length(texts), -1).to_numpy(), ">i4"))
+        if texts.null_count < count:
+            pieces += [_side_by_side(fixed), pc.fill_null(texts, b"")]
+            fixed = []
+    if fixed:
+        pieces.append(_side_by_side(fixed))
+    joined = pc.binary_join_element_wise(*pieces, pa.scalar(b"", pa.large_binary()))
+    _, offsets, data = joined.buffers()
+    ends = np.frombuffer(offsets, np.int64)
+    return memoryview(data)[int(ends[joined.offset]) : int(ends[joined.offset + count])]
+
+
+def _wire_bytes(array: pa.Array) -> Bytes:
+    """Values without nulls as they are sent, (n, bytes each)."""
+    kind = array.type
+    if pa.types.is_fixed_size_binary(kind):
+        width = kind.byte_width
+        whole = np.frombuffer(array.buffers()[1], np.uint8)
+        start = array.offset * width
+        return whole[start : start + len(array) * width].reshape(-1, width)
+    if pa.types.is_boolean(kind):
+        return _big(array.to_numpy(zero_copy_only=False), "u1")
+    if pa.types.is_timestamp(kind):
+        micro = pc.cast(array, pa.timestamp("us")).to_numpy(zero_copy_only=False)
+        return _big(micro.astype("datetime64[us]").astype(np.int64) - _TO_2000, ">i8")
+    wires = {pa.int16(): ">i2", pa.int32(): ">i4", pa.int64(): ">i8", pa.float64(): ">f8"}
+    if kind not in wires:
+        raise ValueError(f"no wire form of {kind}")
+    return _big(array.to_numpy(zero_copy_only=False), wires[kind])
+
+
+def _big(values: npt.NDArray[Any], wire: str) -> Bytes:
+    """Numbers (n,) as bytes (n, size)."""
+    sent = np.ascontiguousarray(values.astype(wire))
+    return sent.view(np.uint8).reshape(len(values), sent.itemsize)
+
+
+def _side_by_side(parts: Sequence[Bytes]) -> pa.Array:
+    """Bytes (n, k) of several parts as one binary column (n,)."""
+    table = np.concatenate(parts, axis=1)
+    ends = np.arange(len(table) + 1, dtype=np.int64) * table.shape[1]
+    return _binary(ends, table)
+
+
+def _binary(ends: npt.NDArray[np.int64], data: Bytes) -> pa.Array:
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(np.ascontiguousarray(data))]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(ends) - 1, buffers)
 
 
 def read_columns(data: bytes, types: Sequence[str]) -> list[npt.NDArray[Any]]:

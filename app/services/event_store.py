@@ -15,10 +15,10 @@ import numpy.typing as npt
 import psycopg2.errors
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import sqlalchemy as sa
 
 from app.database import raw, transaction
+from app.services.binary_copy import HEADER, TRAILER, arrow_rows
 from app.services.event_mapping import EventMapping
 from geo.binning import LOCATED_BY
 
@@ -44,15 +44,16 @@ _COLUMNS = (
     "reference, kind, occurred_at, located_by, mismatch, unit_id, code, address, geom, "
     "source_id, boundary_version_id"
 )
-_COPY = f"copy event ({_COLUMNS}) from stdin (format csv)"
+_COPY = f"copy event ({_COLUMNS}) from stdin (format binary)"
 _INCOMING = """
 create temporary table if not exists incoming (
-  reference text not null, kind text not null, occurred_at timestamptz not null,
+  reference text collate "C" not null, kind text not null, occurred_at timestamptz not null,
   located_by text not null, mismatch boolean not null, unit_id int, code text, address text,
   geom geometry(Point, 4326), source_id int not null, boundary_version_id int not null
 ) on commit delete rows
 """
-_COPY_INCOMING = f"copy incoming ({_COLUMNS}) from stdin (format csv)"
+_SENT = 1 << 18  # bytes handed to the driver at once
+_COPY_INCOMING = f"copy incoming ({_COLUMNS}) from stdin (format binary)"
 # ordered, so that two imports of one feed at once wait for each other instead of deadlocking
 _MERGE = sa.text("""
 with stored as (
@@ -119,7 +120,7 @@ class EventStore:
         """
         with transaction(self.engine) as connection:
             source = self.source or self._make_source(connection)
-            text = copy_text(events, source, self.version)
+            text = copy_rows(events, source, self.version)
             stored = self._copy(connection, text) if self._direct else None
             if stored is None:
                 stored = _merge(connection, text)
@@ -133,7 +134,7 @@ class EventStore:
         """Copy into the table; None when an event is there already, and nothing is done."""
         try:
             with connection.begin_nested(), raw(connection).cursor() as cursor:
-                cursor.copy_expert(_COPY, text)
+                cursor.copy_expert(_COPY, text, _SENT)
                 return int(cursor.rowcount), 0
         except (psycopg2.errors.UniqueViolation, psycopg2.errors.DeadlockDetected):
             text.seek(0)
@@ -157,62 +158,52 @@ class EventStore:
 def _merge(connection: sa.Connection, text: io.BytesIO) -> tuple[int, int]:
     connection.exec_driver_sql(_INCOMING)
     with raw(connection).cursor() as cursor:
-        cursor.copy_expert(_COPY_INCOMING, text)
+        cursor.copy_expert(_COPY_INCOMING, text, _SENT)
     new, updated = connection.execute(_MERGE).one()
     return int(new), int(updated)
 
 
-def copy_text(events: pa.Table, source: int, version: int) -> io.BytesIO:
-    """Events as CSV for COPY: null is nothing, the empty text is ""."""
+def copy_rows(events: pa.Table, source: int, version: int) -> io.BytesIO:
+    """Events as a binary COPY."""
     n = len(events)
     unit = events["unit"].combine_chunks()
-    at = pc.cast(events["occurred_at"], pa.timestamp("us"))
     lon, lat = (events[name].to_numpy() for name in ("lon", "lat"))
-    table = pa.table(
-        {
-            "reference": events["reference"],
-            "kind": events["kind"],
-            "occurred_at": pc.binary_join_element_wise(pc.cast(at, pa.string()), "Z", ""),
-            "located_by": pa.array(LOCATED_BY).take(events["located"]),
-            "mismatch": events["mismatch"],
-            "unit": pc.if_else(pc.equal(unit, 0), pa.scalar(None, pa.int32()), unit),
-            "code": events["code"],
-            "address": events["address"],
-            "geom": point_texts(lon, lat),
-            "source": _same(source, n),
-            "version": _same(version, n),
-        }
-    )
-    sink = io.BytesIO()
-    pa.csv.write_csv(table, sink, pa.csv.WriteOptions(include_header=False))
-    sink.seek(0)
-    return sink
+    columns = [
+        events["reference"],
+        events["kind"],
+        events["occurred_at"],
+        pa.array(LOCATED_BY).take(events["located"].combine_chunks()),
+        events["mismatch"],
+        pc.if_else(pc.equal(unit, 0), pa.scalar(None, pa.int32()), unit),
+        events["code"],
+        events["address"],
+        points(lon, lat),
+        _same(source, n),
+        _same(version, n),
+    ]
+    return io.BytesIO(b"".join((HEADER, arrow_rows(columns), TRAILER)))
 
 
 def _same(value: int, n: int) -> Any:
     return pa.array(np.full(n, value, dtype=np.int32))
 
 
-_HEX = np.frombuffer(b"0123456789ABCDEF", dtype=np.uint8)
 #: little endian, a point with an SRID, 4326
 _POINT = np.frombuffer(b"\x01\x01\x00\x00\x20\xe6\x10\x00\x00", dtype=np.uint8)
 
 
-def point_texts(lon: Floats, lat: Floats) -> pa.Array:
-    """Points (n,) as PostGIS reads and writes them, EWKB in hexadecimal; null where nan.
+def points(lon: Floats, lat: Floats) -> pa.Array:
+    """Points (n,) as PostGIS takes them, EWKB of 25 bytes; null where nan.
 
-    >>> point_texts(np.array([0.0]), np.array([2.0]))[0].as_py()
-    '0101000020E610000000000000000000000000000000000040'
+    >>> points(np.array([0.0]), np.array([2.0]))[0].as_py().hex()
+    '0101000020e610000000000000000000000000000000000040'
     """
     n = len(lon)
-    raw_bytes = np.empty((n, 25), dtype=np.uint8)
-    raw_bytes[:, :9] = _POINT
-    raw_bytes[:, 9:17] = np.ascontiguousarray(lon, dtype="<f8").view(np.uint8).reshape(n, 8)
-    raw_bytes[:, 17:] = np.ascontiguousarray(lat, dtype="<f8").view(np.uint8).reshape(n, 8)
-    text = np.empty((n, 50), dtype=np.uint8)
-    text[:, 0::2] = _HEX[raw_bytes >> 4]
-    text[:, 1::2] = _HEX[raw_bytes & 15]
-    ends = pa.py_buffer(np.arange(0, 50 * (n + 1), 50, dtype=np.int64))
-    array = pa.LargeStringArray.from_buffers(n, ends, pa.py_buffer(text))
-    given = pa.array(np.isfinite(lon) & np.isfinite(lat))
-    return pc.if_else(given, array, pa.scalar(None, pa.large_string()))
+    table = np.empty((n, 25), dtype=np.uint8)
+    table[:, :9] = _POINT
+    table[:, 9:17] = np.ascontiguousarray(lon, dtype="<f8").view(np.uint8).reshape(n, 8)
+    table[:, 17:] = np.ascontiguousarray(lat, dtype="<f8").view(np.uint8).reshape(n, 8)
+    kind = pa.binary(25)
+    array = pa.FixedSizeBinaryArray.from_buffers(kind, n, [None, pa.py_buffer(table)])
+    given = np.isfinite(lon) & np.isfinite(lat)
+    return array if given.all() else pc.if_else(pa.array(given), array, pa.scalar(None, kind))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
 from app.database import raw
-from app.services.binary_copy import HEADER, TRAILER, read_columns, rows
+from app.services.binary_copy import HEADER, TRAILER, arrow_rows, read_columns, rows
 
 
 def test_postgres_reads_what_was_written(engine: sa.Engine) -> None:
@@ -67,3 +71,54 @@ def test_numbers_read_back(engine: sa.Engine) -> None:
     for other in ((">i4", ">i4", ">f8"), (">i4", ">i2", ">f8", ">i4"), (">i2", ">i4", ">f8")):
         with pytest.raises(ValueError, match="not a binary COPY"):
             read_columns(data, other)
+
+
+# naive, as Arrow and PostgreSQL keep them
+_TIMES = st.datetimes(dt.datetime(1, 1, 1), dt.datetime(9999, 1, 1))  # noqa: DTZ001
+_TYPES = (
+    (pa.string(), "text", st.text(st.characters(exclude_characters="\0", codec="utf-8"))),
+    (pa.bool_(), "boolean", st.booleans()),
+    (pa.int16(), "smallint", st.integers(-(2**15), 2**15 - 1)),
+    (pa.int32(), "int", st.integers(-(2**31), 2**31 - 1)),
+    (pa.int64(), "bigint", st.integers(-(2**63), 2**63 - 1)),
+    (pa.float64(), "float8", st.floats(allow_nan=False)),
+    (pa.timestamp("us"), "timestamp", _TIMES),
+    (pa.timestamp("s"), "timestamp", _TIMES.map(lambda at: at.replace(microsecond=0))),
+    (pa.binary(3), "bytea", st.binary(min_size=3, max_size=3)),
+    (pa.binary(), "bytea", st.binary()),
+)
+
+
+@hypothesis.settings(
+    max_examples=60,
+    deadline=None,
+    # the table goes with each transaction
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
+@hypothesis.given(data=st.data())
+def test_postgres_reads_arrow_columns(engine: sa.Engine, data: st.DataObject) -> None:
+    count = data.draw(st.integers(0, 6))
+    chosen = data.draw(st.lists(st.sampled_from(_TYPES), min_size=1, max_size=8))
+    values = [
+        data.draw(st.lists(given | st.none(), min_size=count + 1, max_size=count + 1))
+        for _, _, given in chosen
+    ]
+    # a slice: what stands before it is not sent
+    columns = [pa.array(v, kind).slice(1) for v, (kind, _, _) in zip(values, chosen, strict=True)]
+    with engine.connect() as connection:
+        names = ", ".join(f"c{i} {sql}" for i, (_, sql, _) in enumerate(chosen))
+        connection.exec_driver_sql(f"create temp table t (at serial, {names})")
+        listed = ", ".join(f"c{i}" for i in range(len(chosen)))
+        sent = io.BytesIO(b"".join((HEADER, arrow_rows(columns), TRAILER)))
+        raw(connection).cursor().copy_expert(f"copy t ({listed}) from stdin (format binary)", sent)
+        found = connection.exec_driver_sql(f"select {listed} from t order by at").all()
+        connection.rollback()
+    back = [tuple(bytes(v) if isinstance(v, memoryview) else v for v in row) for row in found]
+    assert back == list(zip(*(v[1:] for v in values), strict=True))
+
+
+def test_arrow_columns_without_wire_form() -> None:
+    with pytest.raises(ValueError, match="no wire form of float"):
+        arrow_rows([pa.array([1.0], pa.float32())])
+    with pytest.raises(ValueError, match="different lengths"):
+        arrow_rows([pa.array([1]), pa.array([1, 2])])
