@@ -7,14 +7,16 @@ Makes a private database, the units of a sample pack, and a Parquet file of even
 of its leaf units (reference, kind, time, longitude, latitude). Then, each in a process of its own:
 
 peer    COPY the raw rows into a table, INSERT … SELECT with an ST_Covers join on the same leaf
-        polygons (GiST index, analysed) into a table like `event`, its keys, indexes and foreign
-        keys as the first schema had them
+        polygons (GiST index, analysed) into a table like `event`: its primary and unique key, and
+        its references as foreign keys
 import  `wusetu events import` and the first snapshot
 bulk    `wusetu bulk`, `wusetu bulk adopt` and the first snapshot
 spark   the parts on Spark, compared file by file with those of `bulk`
 
 The stored events of all ways are compared row by row (digest over reference, kind, time, unit,
-point). Peak memory is that of the Wusetu process, the database's is not part of it.
+point). Peak memory is that of the Wusetu process, the database's is not part of it. Seconds of CPU
+are those of the process and its workers, and of all processes of the database, while the way ran:
+what the machine does besides changes them less than the seconds of the clock. Linux only.
 """
 
 from __future__ import annotations
@@ -107,6 +109,38 @@ def read_pack(name: str, limit: int | None) -> Any:
     return frame
 
 
+def cpu(engine: sa.Engine) -> tuple[float, float]:
+    """CPU seconds so far: this process with its children, the database server with its own."""
+    here = sum(
+        used.ru_utime + used.ru_stime
+        for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
+    with engine.connect() as connection:
+        backend = connection.exec_driver_sql("select pg_backend_pid()").scalar_one()
+    postmaster = _process(Path(f"/proc/{backend}"))[1]
+    ticks = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = _process(folder)
+        except OSError:  # it ended
+            continue
+        if postmaster in (int(folder.name), fields[1]):
+            # of the postmaster also what its ended children used
+            ticks += sum(fields[11 : 15 if int(folder.name) == postmaster else 13])
+    return here, ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _process(folder: Path) -> list[int]:
+    """Fields of /proc/<pid>/stat from the state on, which is put as 0."""
+    text = (folder / "stat").read_text(encoding="ascii", errors="replace")
+    return [0, *map(int, text.rpartition(")")[2].split()[1:])]
+
+
+def _spent(engine: sa.Engine, before: tuple[float, float]) -> dict[str, float]:
+    client, server = (b - a for a, b in zip(before, cpu(engine), strict=True))
+    return {"client_cpu": client, "server_cpu": server}
+
+
 # The ways ---------------------------------------------------------------------------------------
 def peer(url: str, path: Path) -> dict[str, Any]:
     """COPY, then ST_Covers."""
@@ -118,6 +152,7 @@ def peer(url: str, path: Path) -> dict[str, Any]:
             connection.exec_driver_sql(statement)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("vacuum analyze peer_unit")
+    used = cpu(engine)
     start = time.perf_counter()
     with engine.begin() as connection, raw(connection).cursor() as cursor:
         for batch in pa.parquet.ParquetFile(path).iter_batches(_CHUNK):
@@ -132,9 +167,12 @@ def peer(url: str, path: Path) -> dict[str, Any]:
     with engine.begin() as connection:
         connection.exec_driver_sql(_PEER_INSERT)
     done = time.perf_counter()
+    spent = _spent(engine, used)
     with engine.connect() as connection:
         digest = stored(connection, "peer_event", None)
-    return {"copy": copied - start, "store": done - copied, "total": done - start, **digest}
+    return {
+        "copy": copied - start, "store": done - copied, "total": done - start, **spent, **digest,
+    }  # fmt: skip
 
 
 _PEER_TABLES = (
@@ -155,7 +193,6 @@ _PEER_TABLES = (
   geom geometry(Point, 4326), imported_at timestamptz not null default now(),
   unique (source_id, reference),
   foreign key (boundary_version_id, unit_id) references unit (boundary_version_id, id))""",
-    "create index on peer_event (boundary_version_id, occurred_at)",
 )
 # lowest id wins on a shared edge, as everywhere
 _PEER_INSERT = """
@@ -192,6 +229,7 @@ def way_import(url: str, path: Path, folder: Path, pack: str) -> dict[str, Any]:
     from app.services.events import import_file
 
     engine = make_engine(url)
+    used = cpu(engine)
     start = time.perf_counter()
     import_file(
         engine, path, pack=pack, mapping={**MAPPING, "source": "import"}, now=NOW,
@@ -199,7 +237,7 @@ def way_import(url: str, path: Path, folder: Path, pack: str) -> dict[str, Any]:
     )  # fmt: skip
     loaded = time.perf_counter()
     snapshots.build(engine, folder, pack, ZONE)
-    return _told(engine, start, loaded, "import", {})
+    return _told(engine, used, start, loaded, "import", {})
 
 
 def way_bulk(url: str, path: Path, folder: Path, pack: str, jobs: int) -> dict[str, Any]:
@@ -208,6 +246,7 @@ def way_bulk(url: str, path: Path, folder: Path, pack: str, jobs: int) -> dict[s
     from app.services import bulk, snapshots
 
     engine = make_engine(url)
+    used = cpu(engine)
     start = time.perf_counter()
     job = bulk.prepare(
         engine, [path], folder / "job", pack=pack, mapping={**MAPPING, "source": "bulk"}, now=NOW,
@@ -218,13 +257,16 @@ def way_bulk(url: str, path: Path, folder: Path, pack: str, jobs: int) -> dict[s
     bulk.adopt(engine, job.folder)
     loaded = time.perf_counter()
     snapshots.build(engine, folder, pack, ZONE)
-    return _told(engine, start, loaded, "bulk", {"parts": made - start, "adopt": loaded - made})
+    parts = {"parts": made - start, "adopt": loaded - made}
+    return _told(engine, used, start, loaded, "bulk", parts)
 
 
 def _told(
-    engine: sa.Engine, start: float, loaded: float, source: str, more: dict[str, Any]
-) -> dict[str, Any]:
+    engine: sa.Engine, used: tuple[float, float], start: float, loaded: float, source: str,
+    more: dict[str, Any],
+) -> dict[str, Any]:  # fmt: skip
     done = time.perf_counter()
+    more = {**more, **_spent(engine, used)}
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     with engine.connect() as connection:
@@ -324,9 +366,12 @@ def run(given: argparse.Namespace, folder: Path) -> list[str]:
             f"{' '.join(version.pg.split()[:2])}, PostGIS {version.postgis}, pyarrow "
             f"{pa.__version__}, shapely {shapely.__version__}; {os.cpu_count()} cores"
         )
-        say("| way | rows | s | rows/s | of it | peak MB | x peer |")
-        say("|---|---|---|---|---|---|---|")
+        say(
+            "| way | rows | s | rows/s | of it | CPU s client + server | peak MB | x peer | by CPU |"
+        )
+        say("|---|---|---|---|---|---|---|---|---|")
         slow = None
+        slow_cpu = 0.0
 
         def database(name: str) -> str:
             cluster.create_database(name)
@@ -344,18 +389,24 @@ def run(given: argparse.Namespace, folder: Path) -> list[str]:
                 if name in told
             )
             ratio = "1" if slow is None else f"{rows / told['total'] / slow:.1f}"
+            by_cpu, spent = "-", "-"
+            if "client_cpu" in told:
+                each = (told["client_cpu"] + told["server_cpu"]) / rows
+                by_cpu = f"{slow_cpu / each:.1f}" if slow_cpu else "1"
+                spent = f"{told['client_cpu']:.1f} + {told['server_cpu']:.1f}"
             memory = f"{told['own_mb']:,.0f}" if "own_mb" in told else "-"
             if told.get("child_mb"):
                 memory += f", workers {told['child_mb']:,.0f} each"
             say(
                 f"| {way} | {rows:,} | {told['total']:.1f} | {rows / told['total']:,.0f} | "
-                f"{parts or '-'} | {memory} | {ratio} |"
+                f"{parts or '-'} | {spent} | {memory} | {ratio} | {by_cpu} |"
             )
 
         found = _child("peer", database("peer"), str(few))
         slow_told = found
         row("COPY + ST_Covers", given.peer_rows, found)
         slow = given.peer_rows / found["total"]
+        slow_cpu = (found["client_cpu"] + found["server_cpu"]) / given.peer_rows
         runs = [("few", few, given.peer_rows)]
         if given.rows != given.peer_rows:
             runs.append(("all", path, given.rows))
