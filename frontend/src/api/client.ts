@@ -16,6 +16,7 @@ import type {
   UnitDetail,
   Why,
 } from "./models";
+import { heardAnswer, STALE } from "./server";
 import { loginAddress } from "./session";
 
 /** An answer that did not come: `status` 0 means the server did not answer at all. */
@@ -57,8 +58,10 @@ export async function request(address: string, signal?: AbortSignal): Promise<Re
     response = await fetch(address, signal ? { signal } : {});
   } catch (error) {
     if (isAbort(error)) throw error;
+    heardAnswer(address, 0, null);
     throw new Failure(0, "no_answer", String(error), null);
   }
+  heardAnswer(address, response.status, response.headers.get(STALE));
   if (response.status === 401) location.assign(loginAddress(location));
   if (!response.ok) throw await failureOf(response);
   return response;

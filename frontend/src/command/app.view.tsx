@@ -1,8 +1,18 @@
 /** Root: fetches the manifest, keeps it young, chooses the layout. */
-import { createEffect, createMemo, createSignal, Match, onCleanup, Show, Switch } from "solid-js";
+import {
+  createEffect,
+  createMemo,
+  createSignal,
+  Match,
+  on,
+  onCleanup,
+  Show,
+  Switch,
+} from "solid-js";
 import { askAgain } from "../api/answer";
 import { api, Failure, isAbort } from "../api/client";
 import type { Manifest } from "../api/models";
+import { doubts, staleSince } from "../api/server";
 import { dictionary } from "../i18n";
 import { createView } from "../state/view";
 import { cssVariables, makeTheme, type Theme } from "../style/theme";
@@ -11,6 +21,8 @@ import { createModel, ModelProvider } from "./model";
 import { WallView } from "./wall.view";
 
 const REFRESH_MS = 60_000;
+/** Pause between questions while the server or its database is away. */
+const AWAY_MS = 5_000;
 
 /** `?wall` from 1900 px on. */
 export function isWall(search: string, width: number): boolean {
@@ -52,6 +64,13 @@ export function App() {
   };
   fetchManifest();
   const timer = setInterval(fetchManifest, REFRESH_MS);
+  // the first answer that fails or is stale is a reason to ask at once, and again until all is well
+  createEffect(on(doubts, () => void fetchManifest(), { defer: true }));
+  createEffect(() => {
+    if (!failure() && !staleSince()) return;
+    const again = setInterval(fetchManifest, AWAY_MS);
+    onCleanup(() => clearInterval(again));
+  });
   onCleanup(() => {
     clearInterval(timer);
     controller.abort();

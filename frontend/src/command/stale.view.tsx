@@ -1,6 +1,7 @@
 /** Black strip: since when the data stands still and why. Colours stay as they are. */
 import { ClockAlert } from "lucide";
 import { Show } from "solid-js";
+import { staleSince } from "../api/server";
 import { daysSince, moment } from "../state/times";
 import { Icon } from "./icon";
 import { useModel } from "./model";
@@ -15,18 +16,17 @@ export function StaleStrip(props: { lost: boolean }) {
     const at = cutoff();
     return at && !model.map().simulated ? daysSince(at, new Date()) : 0;
   };
+  const standsSince = () => staleSince() ?? cutoff() ?? model.map().published_at;
+  const reason = () => {
+    if (props.lost) return model.words().staleServer;
+    return staleSince() ? model.words().staleDatabase : model.words().staleAge(String(days()));
+  };
   return (
-    <Show when={props.lost || days() > OLD_DAYS}>
+    <Show when={props.lost || staleSince() || days() > OLD_DAYS}>
       <div class="stale" role="status">
         <Icon node={ClockAlert} />
-        <b>
-          {model
-            .words()
-            .stale(moment(cutoff() ?? model.map().published_at, model.map().time_zone, new Date()))}
-        </b>
-        <span>
-          {props.lost ? model.words().staleServer : model.words().staleAge(String(days()))}
-        </span>
+        <b>{model.words().stale(moment(standsSince(), model.map().time_zone, new Date()))}</b>
+        <span>{reason()}</span>
       </div>
     </Show>
   );

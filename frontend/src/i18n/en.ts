@@ -193,6 +193,7 @@ export const en: Words = {
   noDataUnit: "Exposure missing or 0: no colour. Its events still count in its parent.",
   stale: (time) => `Data stopped at ${time}`,
   staleServer: "The server does not answer; shown is what came last",
+  staleDatabase: "The database does not answer; shown is what was known then",
   staleAge: (days) => `no new events for ${days} days`,
   zoomForLevel: (level) => `Zoom in to see ${level.toLowerCase()}`,
   announce: (name, colour, theta, low, high) =>

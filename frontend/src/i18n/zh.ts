@@ -180,6 +180,7 @@ export const zh = {
   noDataUnit: "底数缺失或为 0，不评色；它的事件仍计入上级。",
   stale: (time: string) => `数据停在 ${time}`,
   staleServer: "服务器没有应答，所示为上次取到的数字",
+  staleDatabase: "数据库没有应答，所示为当时已知的数字",
   staleAge: (days: string) => `已 ${days} 天没有新事件`,
   zoomForLevel: (level: string) => `再放大即可看到${level}`,
   announce: (name: string, colour: string, theta: string, low: string, high: string) =>
