@@ -63,16 +63,20 @@ def test_the_wall_shows_everything_and_turns(visit: Opener) -> None:
     expect(page.locator(".wall-counts li")).to_have_count(6)
     expect(page.locator(".kind-table tbody tr")).to_have_count(9)
     expect(page.locator(".rank-row")).to_have_count(10)
-    expect(page.locator(".wall-why")).to_contain_text(HOT_NAME)
+    expect(page.locator(".rank-row").first).to_contain_text(HOT_NAME)
+    # the reasons are those of the selected unit, whichever it is by now
+    page.wait_for_function(
+        """() => { const name = document.querySelector('.rank-row[aria-current=true] .name');
+        return name !== null
+          && document.querySelector('.wall-why')?.textContent.includes(name.textContent) }"""
+    )
     expect(page.get_by_text("近似边界")).to_be_visible()
     expect(page.get_by_text("模拟事件")).to_be_visible()
     assert page.locator(".wall button:enabled:visible").count() == page.locator(".rank-row").count()
     frame = page.evaluate("() => document.querySelector('.map-box').map.getBounds().toArray()")
     chosen = desk.state()["unit"]
     page.clock.run_for(31_000)
-    page.wait_for_function(
-        "before => !location.hash.includes('unit=' + before)", arg=chosen
-    ) if page.locator(".swatch-red, .swatch-orange").count() > 2 else None
+    page.wait_for_function("before => !location.hash.includes('unit=' + before)", arg=chosen)
     after = page.evaluate("() => document.querySelector('.map-box').map.getBounds().toArray()")
     assert after == frame
 

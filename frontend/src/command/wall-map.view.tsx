@@ -91,26 +91,45 @@ export function WallMap(props: { scale: number }) {
     if (one && model.ranking.fresh() && noted() && one.map.loaded()) arrange();
   });
 
-  const common = () => ({
-    info: model.map(),
-    theme: model.theme(),
-    level: model.level(),
-    scope: model.scope()?.code ?? "",
-    scopeIndex: model.scopeIndex(),
-    pattern: view.state.pattern,
+  // Getters, not one object per change: a new selection must touch neither style nor camera.
+  const common = {
+    get info() {
+      return model.map();
+    },
+    get theme() {
+      return model.theme();
+    },
+    get level() {
+      return model.level();
+    },
+    get scope() {
+      return model.scope()?.code ?? "";
+    },
+    get scopeIndex() {
+      return model.scopeIndex();
+    },
+    get pattern() {
+      return view.state.pattern;
+    },
+    get lang() {
+      return view.state.lang;
+    },
+    get question() {
+      return value();
+    },
+    get selected() {
+      return selected();
+    },
     labels: true,
-    lang: view.state.lang,
     interactive: false,
-    question: value(),
-    selected: selected(),
     camera: null,
-  });
+  };
 
   return (
     <div class="wall-map">
       <Show when={view.state.scope === "" || model.scope()}>
         <MapView
-          {...common()}
+          {...common}
           scale={s()}
           frame={frame()}
           padding={{ top: 24 * s(), right: 24 * s(), bottom: 56 * s(), left: 24 * s() }}
@@ -161,7 +180,7 @@ export function WallMap(props: { scale: number }) {
             }}
           >
             <MapView
-              {...common()}
+              {...common}
               scale={s() * 0.9}
               frame={layout().frame ?? frame()}
               padding={{ top: 4, right: 4, bottom: 4, left: 4 }}
