@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -53,6 +55,13 @@ class Desk:
     def settle(self) -> None:
         """Wait until the map has come to rest."""
         self.page.wait_for_function(SETTLED, timeout=PATIENCE_MS)
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something holds that the page itself does not know, such as what was asked."""
+        deadline = time.monotonic() + PATIENCE_MS / 1000
+        while not condition():
+            assert time.monotonic() < deadline, "it did not come to that"
+            self.page.wait_for_timeout(20)
 
     def state(self) -> dict[str, str]:
         """What the link says."""

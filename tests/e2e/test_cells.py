@@ -50,6 +50,10 @@ def test_cells_take_the_place_of_units(desk: Desk) -> None:
     (res,) = {int(one["source"].removeprefix("cells-")) for one in shown.values()}
     info = next(one for one in manifest["cells"] if one["res"] == res)
     desk.expect_units(info["count"])
+    # and the panel says that it counts units
+    expect(desk.panel.locator(".cell-units")).to_have_text(
+        re.compile("^图例数六边形；概况、时间轴和排名数的是.+。$")
+    )
     # and every cell has the colour the server gave it
     base = f"{desk.watched.base}/api/runs/{manifest['run']}/cells/{res}"
     served = {}
@@ -85,6 +89,7 @@ def test_cells_take_the_place_of_units(desk: Desk) -> None:
     desk.expect_state(cells=None)
     desk.settle()
     desk.expect_units(15)
+    expect(desk.panel.locator(".cell-units")).to_have_count(0)
 
 
 def test_a_cell_is_asked_why(desk: Desk) -> None:

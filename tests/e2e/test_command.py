@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from e2e_desk import Desk
-from e2e_map import COUNTIES, COUNTY, HOT, HOT_NAME
+from e2e_map import COUNTIES, COUNTY, HOT, HOT_NAME, PACK
 from e2e_page import Watched
 from playwright.sync_api import expect
 
@@ -282,17 +282,20 @@ def test_nothing_happened_is_said_and_two_ways_lead_out(desk: Desk) -> None:
 def test_a_failure_says_what_still_works_and_can_be_retried(
     visit: Callable[..., Watched],
 ) -> None:
-    # given a server that fails at one question
+    # given a server that fails at one question, until a button is pressed: a panel asks again by
+    # itself, too, and must not be well before
     watched = visit()
     desk = Desk(watched)
     body = {"code": "internal", "message": "x", "detail": None, "request_id": "7f3a-21c9"}
-    failing = {"on": True}
+    watched.page.add_init_script(
+        "addEventListener('click', () => { window.pressed = true }, {capture: true})"
+    )
 
     def answer(route: Any) -> None:
-        if failing["on"]:
-            route.fulfill(status=503, content_type="application/json", body=json.dumps(body))
-        else:
+        if desk.page.evaluate("() => window.pressed === true"):
             route.continue_()
+        else:
+            route.fulfill(status=503, content_type="application/json", body=json.dumps(body))
 
     desk.page.route("**/ranking?*", answer)
     desk.open("/")
@@ -300,8 +303,7 @@ def test_a_failure_says_what_still_works_and_can_be_retried(
     expect(alert).to_contain_text("排名没有取到")
     expect(alert).to_contain_text("其他面板不受影响")
     expect(alert).to_contain_text("请求号 7f3a-21c9")
-    # when the server is well again
-    failing["on"] = False
+    # when one tries again
     alert.get_by_role("button", name="重试").click()
     expect(desk.panel.locator(".rank-row").first).to_be_visible()
     # the browser itself reports the failed request: that is the one complaint allowed
@@ -321,20 +323,38 @@ def test_an_unknown_unit_or_scope_is_said(visit: Callable[..., Watched]) -> None
     watched.complaints.clear()
 
 
+@pytest.mark.parametrize(("lang", "said"), [("zh", "没有这张地图"), ("en", "This map is not here")])
+def test_an_unknown_map_is_said_and_no_other_shown(desk: Desk, lang: str, said: str) -> None:
+    desk.page.goto(f"{desk.watched.base}/#map=atlantis&scope={COUNTY}&kind=dispute&lang={lang}")
+    alert = desk.page.get_by_role("alert")
+    expect(alert).to_contain_text(said)
+    expect(alert).to_contain_text("atlantis")
+    expect(desk.page.locator(".map-box")).to_have_count(0)
+    assert desk.watched.violations() == []
+    # the maps there are lead out; the unit of the other map is left behind
+    alert.get_by_role("button", name={"zh": "杭州市", "en": "Hangzhou"}[lang]).click()
+    desk.expect_state(map=PACK, scope=None, kind="dispute")
+    desk.settle()
+    desk.expect_units(15)
+
+
 def test_a_panel_that_failed_heals_by_itself(visit: Callable[..., Watched]) -> None:
     watched = visit()
     watched.page.clock.install()
     desk = Desk(watched).open("/")
     page = desk.page
-    page.route(
-        "**/ranking?*",
-        lambda route: route.fulfill(status=503, content_type="application/json", body="{}"),
-    )
+    asked: list[str] = []
+
+    def fail(route: Any) -> None:
+        asked.append(route.request.url)
+        route.fulfill(status=503, content_type="application/json", body="{}")
+
+    page.route("**/ranking?*", fail)
     desk.kind("fire")
     expect(page.get_by_role("alert")).to_contain_text("排名没有取到")
-    # the one retry of its own fails too
-    with page.expect_response("**/ranking?*"):
-        page.clock.run_for(16_000)
+    # the one retry of its own fails too, whenever it was made
+    page.clock.run_for(16_000)
+    desk.wait_until(lambda: len(asked) > 1)
     expect(page.get_by_role("alert")).to_contain_text("排名没有取到")
     page.unroute("**/ranking?*")
     # when the server is heard again, nobody has to press a button

@@ -3,6 +3,7 @@ import {
   createEffect,
   createMemo,
   createSignal,
+  For,
   Match,
   on,
   onCleanup,
@@ -14,6 +15,7 @@ import { api, Failure, isAbort } from "../api/client";
 import type { Manifest } from "../api/models";
 import { doubts, staleSince } from "../api/server";
 import { dictionary } from "../i18n";
+import type { ViewState } from "../state/hash";
 import { createView } from "../state/view";
 import { cssVariables, makeTheme, type Theme } from "../style/theme";
 import { DeskView } from "./desk.view";
@@ -27,6 +29,11 @@ const AWAY_MS = 5_000;
 /** `?wall` from 1900 px on. */
 export function isWall(search: string, width: number): boolean {
   return new URLSearchParams(search).has("wall") && width >= 1900;
+}
+
+/** What leads to another map: nothing below the map of before is known there. */
+function onlyMap(pack: string): Partial<ViewState> {
+  return { map: pack, scope: "", level: "", unit: "", cell: "", camera: null };
 }
 
 /** Puts a theme on the page. */
@@ -77,9 +84,17 @@ export function App() {
     removeEventListener("resize", resized);
   });
 
+  /** Maps there are, when the link names none of them: another map is never shown in its stead. */
+  const unknown = createMemo(() => {
+    const maps = manifest()?.maps ?? [];
+    const named = view.state.map;
+    return named !== "" && maps.every((one) => one.pack !== named) ? maps : undefined;
+  });
+
   // The pages without a map have the theme too: without its variables a button is bare text.
   createEffect(() => {
-    if (!manifest()) wear(makeTheme(wall() ? "wall" : view.state.theme, view.state.palette));
+    if (!manifest() || unknown())
+      wear(makeTheme(wall() ? "wall" : view.state.theme, view.state.palette));
   });
   createEffect(() => {
     document.documentElement.lang = view.state.lang === "zh" ? "zh-CN" : "en";
@@ -93,6 +108,23 @@ export function App() {
           <h1>{words().noMaps}</h1>
           <p>{words().noMapsText}</p>
         </div>
+      </Match>
+      <Match when={unknown()}>
+        {(maps) => (
+          <div class="blank state" role="alert">
+            <h1>{words().unknownMap}</h1>
+            <p>{words().unknownMapText(view.state.map)}</p>
+            <div class="ways">
+              <For each={maps()}>
+                {(one) => (
+                  <button type="button" class="button" onClick={() => view.go(onlyMap(one.pack))}>
+                    {one.title[view.state.lang]}
+                  </button>
+                )}
+              </For>
+            </div>
+          </div>
+        )}
       </Match>
       <Match when={manifest()}>
         {(known) => (

@@ -20,6 +20,11 @@ export function ScopePanel(props: { onPick: (code: string) => void }) {
           {model.scopeName()} · {model.title(model.map().scene_title)}
         </p>
         <Headline class="headline" />
+        <Show when={model.cells.shown().length > 0}>
+          <p class="note cell-units">
+            {words().cellUnits(words().plural(model.title(model.level().title)))}
+          </p>
+        </Show>
       </header>
       <Settled answer={model.summary} what={words().failedSummary} rows={9}>
         {(summary) => (

@@ -56,6 +56,8 @@ export const en: Words = {
   cellParts: "Units it lies in (share of the hexagon)",
   cellInside: (share: string) => `${share} inside the map`,
   cellMore: (n: number) => `${n} more. `,
+  cellUnits: (level: string) =>
+    `The legend counts hexagons; summary, time line and ranking count ${level}.`,
   cellNote: "Exposure is spread from units by area; events are counted by their point.",
   units: (n) => n,
   plural: (level) =>
@@ -181,6 +183,9 @@ export const en: Words = {
   failedScope: "This scope",
   failedManifest: "List of maps",
   wholeMap: "Whole map",
+  unknownMap: "This map is not here",
+  unknownMapText: (map: string) =>
+    `The map "${map}" of the link does not exist, or this account may not see it. Maps to see:`,
   emptyTitle: (period, kind) => `${kind}: none ${period.toLowerCase()}`,
   emptyText: (scope, n) => `${scope}: all ${n} units have 0 events.`,
   emptyMore: "Zero events is not the same as no data. See the whole year, or another kind.",

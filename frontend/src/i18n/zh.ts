@@ -46,6 +46,7 @@ export const zh = {
   cellInside: (share: string) => `${share} 在地图内`,
   cellMore: (n: number) => `另有 ${n} 个。`,
   cellNote: "暴露量按面积从单位分摊；事件按坐标计入。",
+  cellUnits: (level: string) => `图例数六边形；概况、时间轴和排名数的是${level}。`,
   units: (n: string) => `${n} 个`,
   plural: (level: string) => level,
   events: (n: string) => `${n} 件`,
@@ -168,6 +169,9 @@ export const zh = {
   failedScope: "这个范围",
   failedManifest: "地图目录",
   wholeMap: "看全图",
+  unknownMap: "没有这张地图",
+  unknownMapText: (map: string) =>
+    `链接指向的地图“${map}”不存在，或不在本账号的范围内。可看的地图：`,
   emptyTitle: (period: string, kind: string) => `${period}没有${kind}`,
   emptyText: (scope: string, n: string) => `${scope} ${n} 个单位均为 0 件。`,
   emptyMore: "零件与无数据是两回事。可看全年，或换一类。",
