@@ -255,13 +255,17 @@ ERRORS: dict[int, dict[str, Any]] = {
     401: {"model": ErrorBody, "description": "Nobody is logged in, or not any more"},
     403: {"model": ErrorBody, "description": "This account may not do this"},
     404: {"model": ErrorBody, "description": "No such run, unit, level, kind or period"},
+    408: {"model": ErrorBody, "description": "The body of the request took too long to come"},
     413: {"model": ErrorBody, "description": "The body of the request is too large"},
+    414: {"model": ErrorBody, "description": "The address is too long"},
+    421: {"model": ErrorBody, "description": "This server is not known by this name"},
     422: {"model": ErrorBody, "description": "A parameter is missing, unknown or out of bounds"},
     429: {
         "model": ErrorBody,
         "description": "Too many requests of this account",
         "headers": RETRY_AFTER,
     },
+    431: {"model": ErrorBody, "description": "The headers are too large"},
     503: {
         "model": ErrorBody,
         "description": "The database does not answer at the moment, or too much is under way",
@@ -271,5 +275,6 @@ ERRORS: dict[int, dict[str, Any]] = {
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Documented errors of a route behind a door."""
-    return {status: ERRORS[status] for status in (401, 403, 413, 429, *statuses)}
+    """Documented errors of a route: its own, and those of the door and the limits before it."""
+    always = (401, 403, 408, 413, 414, 421, 429, 431)
+    return {status: ERRORS[status] for status in (*always, *statuses)}

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from app.api.auditing import note_refusal
 from app.api.envelope import error_answer, request_id
 from app.api.models import ErrorBody
-from app.errors import Forbidden, WusetuError
+from app.errors import Forbidden, Invalid, WusetuError
 
 log = logging.getLogger("wusetu.web")
 
@@ -72,6 +72,8 @@ def invalid_request(request: Request, error: Exception) -> Response:
 def http_error(request: Request, error: Exception) -> Response:
     """Answer what routing itself refuses."""
     assert isinstance(error, HTTPException)
+    if error.status_code == 400:  # the framework's word for a body it cannot even take for text
+        return domain_error(request, Invalid("the body is not JSON in UTF-8"))
     phrase = HTTPStatus(error.status_code).phrase
     code, message = HTTP_CODES.get(
         error.status_code, (phrase.lower().replace(" ", "_"), phrase.lower())
