@@ -74,11 +74,15 @@ def test_the_wall_shows_everything_and_turns(visit: Opener) -> None:
     expect(page.get_by_text("模拟事件")).to_be_visible()
     assert page.locator(".wall button:enabled:visible").count() == page.locator(".rank-row").count()
     frame = page.evaluate("() => document.querySelector('.map-box').map.getBounds().toArray()")
+    page.evaluate(
+        "() => document.querySelector('.map-box').map.on('movestart', () => { window.moved = true })"
+    )
     chosen = desk.state()["unit"]
     page.clock.run_for(31_000)
     page.wait_for_function("before => !location.hash.includes('unit=' + before)", arg=chosen)
     after = page.evaluate("() => document.querySelector('.map-box').map.getBounds().toArray()")
     assert after == frame
+    assert page.evaluate("() => window.moved") is None
 
 
 def test_the_wall_scales_with_the_screen(visit: Opener) -> None:
