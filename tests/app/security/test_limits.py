@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from app.errors import TooMany, Unavailable
 from app.main import create_app
-from app.security.limits import Buckets, Turns
+from app.security.limits import Buckets, Gone, Refusal, Turns, _whole_body
 from app.settings import AccountSettings, DatabaseSettings, LimitSettings, Settings
 
 from .conftest import SITE, House, code_of
@@ -131,6 +131,27 @@ def test_a_turn_is_not_waited_for_for_ever() -> None:
                     raise AssertionError
         async with turns.turn("b"):
             assert turns.running.total() == 1
+
+    asyncio.run(play())
+
+
+def test_a_body_that_never_comes_is_not_waited_for() -> None:
+    async def play() -> None:
+        limits = LimitSettings(body_seconds=0.01)
+        scope = {"type": "http", "path": "/api/session"}
+
+        async def silent() -> dict[str, Any]:
+            return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+        with pytest.raises(Refusal) as refusal:
+            await _whole_body(scope, silent, limits)
+        assert refusal.value.status == 408
+
+        async def gone() -> dict[str, Any]:
+            return {"type": "http.disconnect"}
+
+        with pytest.raises(Gone):
+            await _whole_body(scope, gone, LimitSettings())
 
     asyncio.run(play())
 
