@@ -127,7 +127,7 @@ create table event (
   unique (source_id, reference),
   foreign key (boundary_version_id, unit_id) references unit (boundary_version_id, id)
 );
--- No index on the time: nothing looks events up by it, and it cost a third of what an import costs here.
+-- No index on the time: nothing looks events up by it, and it cost a third of a COPY into this table.
 comment on table event is 'incidents; an event is a place, a time and a kind, never a person';
 comment on column event.reference is 'identifier inside its source; source + reference make re-sending harmless';
 comment on column event.located_by is 'what decided the unit: code beats point beats address';
