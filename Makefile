@@ -1,6 +1,6 @@
 # Two commands: `make up` and `make test`. What they do is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: up setup test test-py test-e2e test-slow test-spark lint fmt bench lock clean help
+.PHONY: up setup test test-py test-e2e test-slow test-spark lint fmt bench audit lock clean help
 PORT ?=
 export WUSETU_SERVER_PORT := $(or $(PORT),$(WUSETU_SERVER_PORT),8000)
 
@@ -33,6 +33,9 @@ fmt: ## format everything
 
 bench: ## benchmarks against the named peers
 	@scripts/bench.sh
+
+audit: ## known vulnerabilities of the locked packages
+	@scripts/audit.sh
 
 lock: ## resolve the Python dependencies anew into the lock files
 	@scripts/lock.sh
