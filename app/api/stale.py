@@ -64,6 +64,8 @@ class StaleAnswers:
             scope["headers"] = [one for one in scope["headers"] if one[0] != b"if-none-match"]
         watch = _Watch(send)
         await self.app(scope, receive, watch)
+        if watch.status in {200, 304}:
+            kept.well()
         if watch.failed is not None:
             found = kept.spared(name)
             if found is None:

@@ -104,11 +104,14 @@ class Kept:
             if answer is None:
                 self._spares.pop(address, None)
             elif self.live and generation == self.generation:
-                self._failing = None  # it answers
                 self._spares[address] = answer
                 self._spares.move_to_end(address)
                 while len(self._spares) > self.spares:
                     self._spares.popitem(last=False)
+
+    def well(self) -> None:
+        """Note that the database answered: failures from now on are new ones."""
+        self._failing = None
 
     def has_spare(self, address: str) -> bool:
         """Whether there is a copy."""

@@ -206,6 +206,19 @@ def test_copies_go_with_their_run() -> None:
     assert kept.spared("/b") is None
 
 
+def test_each_failure_has_its_own_beginning() -> None:
+    kept = Kept()
+    kept.renew(live=True)
+    kept.spare("/a", COPY, kept.generation)
+    first = kept.spared("/a")
+    assert first == kept.spared("/a")
+    kept.well()
+    second = kept.spared("/a")
+    assert first is not None
+    assert second is not None
+    assert second[1] > first[1]
+
+
 def test_the_least_recently_given_copy_goes_first() -> None:
     kept = Kept(spares=2)
     kept.renew(live=True)
