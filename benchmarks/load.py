@@ -91,7 +91,9 @@ class Map:
         self.levels = [one for one in self.one["levels"] if one["tiles"]]
         self.kinds = [one["id"] for one in self.one["kinds"]]
         found = [self.read(f"api/packs/{self.pack}/search?q={q}")["hits"] for q in "13579"]
-        self.codes = sorted({hit["unit"]["code"] for hits in found for hit in hits}) or ["0"]
+        levels = {one["id"] for one in self.one["levels"]}
+        units = [hit["unit"] for hits in found for hit in hits]
+        self.codes = sorted({one["code"] for one in units if one["level"] in levels})
 
     def read(self, path: str) -> Any:
         with urllib.request.urlopen(self.address + path, timeout=PATIENCE) as answer:
