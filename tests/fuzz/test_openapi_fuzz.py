@@ -1,0 +1,318 @@
+"""Every documented question, asked in every odd way by every role: only documented answers come."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import anyio
+import h3
+import pytest
+import schemathesis
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.checks import (
+    content_type_conformance,
+    not_a_server_error,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from schemathesis.core.failures import FailureGroup
+
+from app.database import make_engine, transaction
+from app.main import create_app
+from app.security.identity import MAY, Role
+from app.services import accounts, accounts_tokens, tile_archives
+from app.services.assess import assess
+from app.settings import DatabaseSettings, LimitSettings, Settings
+
+from ..app.conftest import KINDS, LEVELS, install
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+#: Who asks: nobody, and every role with everything and with one county.
+DESKS: list[tuple[str, str | None]] = [
+    ("nobody", None),
+    *((role, prefix) for role in Role for prefix in (None, "330101")),
+]
+
+
+@dataclass
+class House:
+    """A served small map with accounts of every role."""
+
+    client: TestClient
+    schema: Any
+    values: dict[str, list[Any]]
+    tokens: dict[tuple[str, str | None], str]
+    statuses: dict[str, Counter[int]] = field(default_factory=dict)
+
+    def as_(self, desk: tuple[str, str | None]) -> dict[str, str]:
+        """Headers of who asks."""
+        return {"Authorization": f"Bearer {self.tokens[desk]}"} if desk in self.tokens else {}
+
+
+@pytest.fixture(scope="module")
+def house(cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    admin = sa.create_engine(cluster.url("postgres"), isolation_level="AUTOCOMMIT")
+    name = f"f_{uuid.uuid4().hex[:12]}"
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"create database {name} template {template}")
+    url = cluster.url(name)
+    engine = make_engine(url)
+    small = install(engine)
+    run = assess(engine, "small", "nine-kinds", zone="Asia/Shanghai")
+    data: Path = tmp_path_factory.mktemp("data")
+    tile_archives.build(engine, small.version, data / "archives")
+    tokens: dict[tuple[str, str | None], str] = {}
+    with transaction(engine) as connection:
+        for desk in DESKS[1:]:
+            role, prefix = desk
+            made = accounts.create(
+                connection,
+                f"{role}-{prefix or 'all'}",
+                Role(role),
+                kind="program",
+                prefixes=None if prefix is None else [prefix],
+            )
+            _, tokens[desk] = accounts_tokens.create(
+                connection, account=made.id, title="fuzz", scopes=sorted(MAY[Role(role)]),
+                days=1, longest=1,
+            )  # fmt: skip
+    configured = Settings(
+        access="accounts",
+        data_dir=data,
+        database=DatabaseSettings(url=url, pool_size=2),
+        limits=LimitSettings(rate=0, heavy_rate=0),  # how often is another test's question
+    )
+    app = create_app(configured)
+    with TestClient(app, follow_redirects=False, raise_server_exceptions=False) as client:
+        schema = schemathesis.openapi.from_dict(app.openapi())
+        yield House(client, schema, real_values(engine, run), tokens)
+    engine.dispose()
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"drop database {name} with (force)")
+    admin.dispose()
+
+
+def real_values(engine: sa.Engine, run: int) -> dict[str, list[Any]]:
+    """What is there, by the name parameters have in addresses and queries."""
+    with engine.connect() as connection:
+        digests = list(connection.execute(sa.text("select digest from tile_archive")).scalars())
+    codes = ["3301", "330101", "330102", "330101001", "330102000001", "330101001001001", "330103"]
+    cells = [h3.latlng_to_cell(29.5, lon, res) for lon in (119.5, 120.5) for res in (6, 8)]
+    return {
+        "run": [run], "pack": ["small"], "level": LEVELS, "kind": ["overall", *KINDS, "noise"],
+        "period": ["month", "quarter", "year"], "ord": [0, 1, 3, 21, 22, 32767], "code": codes,
+        "within": codes, "res": [6, 7, 8, 9], "cell": cells,
+        "chunk": [h3.cell_to_parent(one, res) for one in cells for res in (2, 4, 5)],
+        "digest": [*digests, "0" * 64], "z": [0, 6, 9], "x": [0, 53, 425], "y": [0, 26, 210],
+        "account": [1, 2, 3], "token": [1, 2], "session": [1], "provider": ["none"],
+        "limit": [1, 50], "q": ["3301", "村", "网格 1"], "set": ["wall"], "next": ["/"],
+    }  # fmt: skip
+
+
+def with_real(case: Any, house: House, random: Any) -> None:
+    """Put what is there in the place of half of what was made up."""
+    for place in (case.path_parameters, case.query):
+        for name in list(place or ()):
+            if name in house.values and random.random() < 0.75:
+                place[name] = random.choice(house.values[name])
+    if isinstance(case.body, dict):
+        real = {
+            "start": "2023-01-01", "end": "2025-01-01", "kinds": ["theft", "fire"],
+            "area": random.choice([
+                {"unit": "330101"}, {"circle": {"lon": 120.0, "lat": 29.5, "metres": 20000}},
+                {"wkt": "POLYGON((119 29, 121 29, 121 30, 119 30, 119 29))"},
+            ]),
+            "role": "viewer", "prefixes": ["330101001"], "scopes": ["see_map"], "days": 1,
+        }  # fmt: skip
+        for name in list(case.body):
+            if name in real and random.random() < 0.5:
+                case.body[name] = real[name]
+
+
+def operations(house: House) -> dict[str, Any]:
+    """Documented operations by method and address."""
+    found = {}
+    for one in house.schema.get_all_operations():
+        operation = one.ok()
+        found[operation.label] = operation
+    return found
+
+
+def ask(house: House, case: Any, desk: tuple[str, str | None], wrong: dict[str, str]) -> None:
+    """Send a case; note each kind of answer that is not documented once."""
+    sent = case.as_transport_kwargs(base_url="http://testserver")
+    headers = {
+        name: value
+        for name, value in dict(sent.pop("headers", {})).items()
+        if name.lower() not in {"authorization", "cookie", "host", "content-length"}
+    }
+    sent.pop("cookies", None)
+    if isinstance(sent.get("data"), bytes | str):
+        sent["content"] = sent.pop("data")
+    answer = house.client.request(**sent, headers={**headers, **house.as_(desk)})
+    label = case.operation.label
+    house.statuses.setdefault(label, Counter())[answer.status_code] += 1
+    try:
+        case.validate_response(answer, checks=CHECKS)
+    except FailureGroup as found:
+        for failure in found.exceptions:
+            key = f"{label} {answer.status_code} {type(failure).__name__}"
+            text = f"{key} by {desk}: {failure}\n{sent}\n{answer.text[:300]}"
+            wrong.setdefault(key, text[:2000])
+
+
+def plainly(house: House, operation: Any, wrong: dict[str, str]) -> None:
+    """Ask for what is there, from every desk."""
+    random = Random(operation.label)
+    for desk in DESKS:
+        path = {
+            one.name: random.choice(house.values[one.name]) for one in operation.path_parameters
+        }
+        query = {
+            one.name: random.choice(house.values[one.name])
+            for one in operation.query
+            if one.is_required or (one.name in house.values and random.random() < 0.5)
+        }
+        case = operation.Case(path_parameters=path, query=query)
+        ask(house, case, desk, wrong)
+
+
+@pytest.mark.parametrize(
+    "rounds", [1, pytest.param(40, marks=pytest.mark.slow)], ids=["few", "many"]
+)
+def test_every_answer_is_documented(house: House, rounds: int) -> None:
+    """Valid and invalid questions to every operation from every desk; the same at every run."""
+    wrong: dict[str, str] = {}
+    for operation in operations(house).values():
+        plainly(house, operation, wrong)
+        for mode in GenerationMode:
+            search(house, operation, mode, rounds * len(DESKS), wrong)
+    assert not wrong, "\n\n".join(wrong.values())
+    asked = {label: set(found) for label, found in house.statuses.items()}
+    assert asked.keys() == operations(house).keys()
+    # what programs may ask was mostly answered, not only refused; accounts are for people
+    own = ("/api/session", "/api/accounts", "/api/tokens", "/api/oidc")
+    ours = {label for label in asked if not label.split()[1].startswith(own)}
+    reached = {label for label in ours if asked[label] & {200, 201, 204}}
+    assert len(reached) >= 0.6 * len(ours), sorted(ours - reached)
+
+
+def search(
+    house: House, operation: Any, mode: GenerationMode, tries: int, wrong: dict[str, str]
+) -> None:
+    """Ask one operation from one desk after the other; note each kind of wrong answer once."""
+    desks = itertools.cycle(DESKS)
+
+    @settings(
+        max_examples=tries, derandomize=True, database=None, deadline=None,
+        suppress_health_check=list(HealthCheck), phases=[Phase.generate],
+    )  # fmt: skip
+    @given(operation.as_strategy(generation_mode=mode), st.randoms(use_true_random=False))
+    def one(case: Any, random: Any) -> None:
+        desk = next(desks)
+        with_real(case, house, random)
+        ask(house, case, desk, wrong)
+
+    # nothing to get wrong, nothing more to ask
+    with contextlib.suppress(Unsatisfiable):
+        one()
+
+
+ODD = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from(
+        ["..", "%00", "%2e%2e", "%2F", "\0", "é", "①", "٣", "1_0", "+1", "-1", "1.0", "1e3"]
+    ),
+    st.sampled_from(["", " 1", "9" * 20, "9" * 5000, "\ud800", "a" * 64, "0" * 64, "nan", "𝟙"]),
+    st.integers(-2, 2**40).map(str),
+)
+
+
+async def raw_answer(app: Any, path: str, query: bytes, token: str) -> tuple[int, bytes]:
+    """Answer of the application to a path no client of HTTP would send."""
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET",
+        "scheme": "http", "path": path, "raw_path": path.encode("utf-8", "surrogateescape"),
+        "query_string": query, "root_path": "", "client": ("testclient", 1), "server": ("testserver", 80),
+        "headers": [(b"host", b"testserver"), (b"authorization", b"Bearer " + token.encode())],
+    }  # fmt: skip
+    said: list[Any] = []
+
+    waiting = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> dict[str, Any]:
+        while not waiting:  # the client stays until it has its answer
+            await anyio.sleep(60)
+        return waiting.pop()
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    await app(scope, receive, send)
+    return said[0]["status"], b"".join(one.get("body", b"") for one in said[1:])
+
+
+@pytest.mark.parametrize("examples", [300, pytest.param(5000, marks=pytest.mark.slow)])
+def test_paths_of_tiles_and_values(house: House, examples: int) -> None:
+    """What the raw middlewares make of paths: they never break and never leave their folder."""
+    token = house.tokens["viewer", None]
+    run, digests = house.values["run"][0], house.values["digest"]
+    number = st.one_of(st.integers(0, 30).map(str), ODD)
+    known = st.one_of(st.sampled_from(["grid", "overall", "month", "21", str(run)]), ODD)
+    tile = st.builds(
+        "/tiles/{}/{}/{}/{}.{}".format, st.one_of(st.sampled_from(digests), ODD), number, number,
+        number, st.sampled_from(["mvt", "mvt", "pbf", "MVT", "mvt/"]),
+    )  # fmt: skip
+    values = st.builds(
+        f"/api/runs/{run}/values/{{}}/{{}}/{{}}/{{}}".format, known, known, known, known
+    )
+    coloured = st.builds(
+        f"/tiles/coloured/{run}/grid/overall/month/21/{{}}/{{}}/{{}}.mvt".format,
+        number,
+        number,
+        number,
+    )
+    other = st.lists(ODD, max_size=6).map(lambda parts: "/" + "/".join(parts))
+    seen: Counter[int] = Counter()
+
+    @settings(
+        max_examples=examples, derandomize=True, database=None, deadline=None,
+        suppress_health_check=list(HealthCheck), phases=[Phase.generate],
+    )  # fmt: skip
+    @given(st.one_of(tile, tile, values, coloured, other), st.binary(max_size=6))
+    def one(path: str, query: bytes) -> None:
+        try:
+            path.encode()
+        except UnicodeEncodeError:  # no server hands on what is not UTF-8
+            path = path.encode("utf-8", "replace").decode()
+        assert house.client.portal is not None
+        status, body = house.client.portal.call(
+            raw_answer, house.client.app, path, b"" if len(query) < 4 else query, token
+        )
+        seen[status] += 1
+        assert status < 500, (path, body)
+        assert status < 400 or b"request_id" in body, (path, status, body)
+
+    one()
+    assert seen[200] + seen[204] > 0
+    assert seen[404] > 0
