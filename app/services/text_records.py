@@ -90,6 +90,7 @@ def pieces(
     block: int,
     where: str,
     delimiter: str | None,
+    *,
     line: int = 1,
     offset: int = 0,
 ) -> Iterator[Piece]:
