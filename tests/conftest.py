@@ -10,11 +10,13 @@ import atexit
 import contextlib
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 
@@ -22,6 +24,13 @@ from app import settings
 from app.cluster import Cluster
 from app.database import make_engine, migrate
 from app.errors import ClusterError
+
+# The same examples at every run: a failure is the change's, not the day's.
+hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("steady")
+# A shell that starts the tests in the background ignores Ctrl-C for all of them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

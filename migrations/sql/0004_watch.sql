@@ -5,10 +5,10 @@ begin
   return null;
 end
 $$;
-comment on function announce_run is 'tells listeners of channel wusetu_run that a run was published, failed or pruned';
+comment on function announce_run is 'tells listeners of channel wusetu_run that a published run is none any more or was pruned';
 
 create trigger run_announced after update of status or delete on run
-  for each row execute function announce_run();
+  for each row when (old.status = 'published') execute function announce_run();
 comment on trigger run_announced on run is 'answers kept in memory about a run are dropped when it goes';
 
 create function announce_truncate() returns trigger language plpgsql as $$

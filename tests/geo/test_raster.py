@@ -56,7 +56,8 @@ def brute(
     cover = np.bincount(pixel, part, values.size)
     share = value * part / np.maximum(cover[pixel], 1)
     sums = np.bincount(shape[good], share[good], len(shapes))
-    known = np.bincount(shape[good], part[good], len(shapes))
+    # of nothing bincount makes integers
+    known = np.bincount(shape[good], part[good], len(shapes)).astype(float)
     with np.errstate(invalid="ignore"):
         known /= shapely.area(shapes) / abs(grid.determinant)
     return sums, known, cover.reshape(values.shape)
