@@ -20,18 +20,15 @@ from app.api.dependencies import (
     Run,
     StoreDep,
     Within,
-    accepts_gzip,
     errors,
-    not_modified,
 )
 from app.api.layers import LayerDep
 from app.api.models import Ranking, Series, Summary, Why
+from app.api.packed_answer import packed_answer
 from app.services import lookup
 from app.services import ranking as ranking_service
-from app.services import runs as runs_service
 from app.services import summary as summary_service
 from app.services import values as values_service
-from app.services.kept import Answer, Kept, address
 from app.services.runs import Layer
 
 router = APIRouter(prefix="/api/runs/{run}", tags=["assessment"])
@@ -65,26 +62,15 @@ def values(
     store: StoreDep,
 ) -> Response:
     """Answer what the map needs to colour itself when the kind or the period changes."""
-    etag = store.etag(f"{run}-{level}-{kind}-{period}-{ord}")
-    headers = {"ETag": etag, "Cache-Control": PRIVATE, "Vary": "Accept-Encoding"}
-    kept: Kept = request.app.state.kept
-    generation = kept.generation  # before the transaction begins
-    with store.read() as connection:
-        if not_modified(request, etag):
-            # a run that was pruned is not found even for those who still hold its values
-            runs_service.run_facts(connection, store.caches, run)
-            return Response(status_code=304, headers=headers)
-        body, squeezed = values_service.compressed(
+    return packed_answer(
+        request,
+        store,
+        run,
+        f"{level}-{kind}-{period}-{ord}",
+        lambda connection: values_service.compressed(
             connection, store.caches, run, Layer(level, kind, period, ord)
-        )
-    kept.keep(
-        address(store.identity, request.scope["path"]),
-        Answer(etag.encode(), body, squeezed),
-        generation,
+        ),
     )
-    if accepts_gzip(request.headers.get("accept-encoding", "").encode("latin-1")):
-        body, headers["Content-Encoding"] = squeezed, "gzip"
-    return Response(body, media_type="application/octet-stream", headers=headers)
 
 
 @router.get(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from typing import Annotated
 
+import sqlalchemy as sa
 from fastapi import APIRouter, Path, Request, Response
 
 from app.api.assessments import PAYLOAD
@@ -24,13 +25,12 @@ from app.api.dependencies import (
     not_modified,
 )
 from app.api.models import CellChunk, CellCounts, CellWhy, Series
+from app.api.packed_answer import packed_answer
 from app.api.tiles import IMMUTABLE, MEDIA, Column, Row, Zoom
 from app.errors import Invalid, NotFound
 from app.services import cells_lookup
 from app.services import cells_tiles as tiles_service
-from app.services import runs as runs_service
 from app.services.cells_lookup import CellLayerKey
-from app.services.kept import Answer, Kept, address
 
 router = APIRouter(tags=["cells"])
 
@@ -78,26 +78,14 @@ def values(
     store: StoreDep,
 ) -> Response:
     """Answer as for the units of a level; byte `i` belongs to cell `first_id + i` of the chunk."""
-    etag = store.etag(f"{run}-{res}-{kind}-{period}-{ord}-{chunk}")
-    headers = {"ETag": etag, "Cache-Control": PRIVATE, "Vary": "Accept-Encoding"}
-    kept: Kept = request.app.state.kept
-    generation = kept.generation  # before the transaction begins
-    with store.read() as connection:
-        if not_modified(request, etag):
-            runs_service.run_facts(connection, store.caches, run)
-            return Response(status_code=304, headers=headers)
+
+    def make(connection: sa.Connection) -> tuple[bytes, bytes]:
         squeezed = cells_lookup.values(
             connection, store.caches, run, CellLayerKey(res, kind, period, ord), int(chunk, 16)
         )
-    body = gzip.decompress(squeezed)
-    kept.keep(
-        address(store.identity, request.scope["path"]),
-        Answer(etag.encode(), body, squeezed),
-        generation,
-    )
-    if accepts_gzip(request.headers.get("accept-encoding", "").encode("latin-1")):
-        body, headers["Content-Encoding"] = squeezed, "gzip"
-    return Response(body, media_type="application/octet-stream", headers=headers)
+        return gzip.decompress(squeezed), squeezed
+
+    return packed_answer(request, store, run, f"{res}-{kind}-{period}-{ord}-{chunk}", make)
 
 
 @router.get(
