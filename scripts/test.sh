@@ -32,6 +32,22 @@ tests() { "$bin/pytest" -n "${WUSETU_TEST_WORKERS:-2}" --dist loadfile -q "$@" <
 closing=$DATA/log/pytest.txt
 mkdir -p "$DATA/log"
 recorded() { { "$@" 2>&1; echo $? >"$closing.code"; } | tee "$closing"; return "$(cat "$closing.code")"; }
+# Tests that share a busy machine can lose a race that is theirs alone. Up to three failures are run
+# once more, each alone; what passes then is named as unsteady, what fails again fails the suite.
+steady() {
+  recorded "$@" --cache-clear && return 0
+  st_code=$(cat "$closing.code") st_first=$(tail -n 1 "$closing")
+  st_failed=$(grep -cE '^(FAILED|ERROR) ' "$closing" || true)
+  if [ "$st_code" != 1 ] || [ "$st_failed" -gt 3 ]; then return "$st_code"; fi
+  grep -E '^(FAILED|ERROR) ' "$closing" | cut -d' ' -f2 >"$closing.unsteady"
+  say "once more, alone: $(tr '\n' ' ' <"$closing.unsteady")"
+  cp "$closing" "$closing.first"
+  recorded "$@" -n 0 --lf --lfnf=none ${COVER:+--cov-append} || return 1
+  say "UNSTEADY, passed at the second run only: $(tr '\n' ' ' <"$closing.unsteady")"
+  st_passed=$(printf '%s\n' "$st_first" | sed -n 's/.* \([0-9]*\) passed.*/\1/p')
+  printf '%s passed, %s of them unsteady (at the second run only; first: %s)\n' \
+    "$((st_passed + st_failed))" "$st_failed" "$st_first" >>"$closing"
+}
 
 lint() {
   suite "ruff check" "$bin/ruff" check .
@@ -42,12 +58,12 @@ kernel_covered() { "$bin/coverage" report --include='geo/*' --fail-under=95; }
 
 case $what in
 lint) lint; suite "front end" scripts/node.sh check ;;
-py) suite pytest recorded tests -m "not slow and not e2e and not spark" ;;
-e2e) suite pytest recorded tests -m "e2e and not slow" ;;
+py) suite pytest steady tests -m "not slow and not e2e and not spark" ;;
+e2e) suite pytest steady tests -m "e2e and not slow" ;;
 slow) suite pytest recorded tests -m "slow and not spark" ;;
 all)
   lint
-  suite pytest recorded tests -m "not slow and not spark" --cov --cov-report=
+  COVER=1 suite pytest steady tests -m "not slow and not spark" --cov --cov-report=
   suite "coverage of geo" kernel_covered
   suite "front end" scripts/node.sh check
   suite "compose file" scripts/compose.sh

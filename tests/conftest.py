@@ -41,6 +41,8 @@ _DATA_DIR.chmod(0o755)  # the cluster's user must get through
 if (_deb := settings.load().data_dir / "deb").is_dir():
     (_DATA_DIR / "deb").symlink_to(_deb.resolve())  # programs unpacked without root
 os.environ["WUSETU_DATA_DIR"] = str(_DATA_DIR)
+# A test that wants a new snapshot makes it; one that comes by itself half-way is another answer.
+os.environ["WUSETU_CUBE_CHECK_SECONDS"] = "0"
 os.environ["WUSETU_SERVER_NAMES"] = "testserver,map.example"  # hosts the tests say
 
 

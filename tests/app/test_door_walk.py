@@ -12,6 +12,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import h3
@@ -26,9 +27,9 @@ from app.api.dependencies import Door
 from app.database import make_engine, transaction
 from app.main import create_app
 from app.security.identity import MAY, Role
-from app.services import accounts, accounts_tokens
+from app.services import accounts, accounts_tokens, snapshots
 from app.services.assess import assess
-from app.settings import AccountSettings, DatabaseSettings, Settings
+from app.settings import AccountSettings, CubeSettings, DatabaseSettings, Settings
 
 from .conftest import KINDS, LEVELS, Small, install, until
 
@@ -41,7 +42,7 @@ OWN = re.compile(r"/api/(session|accounts|tokens|oidc)(/|$)")
 SERVER = re.compile(r"/metrics$|/api/health|/api/audit$")
 #: Words that differ from answer to answer, or repeat the question.
 PASSING = re.compile(
-    rb'"request_id":"[^"]*"|"as_of":"[^"]*"|# generated:[^\r\n]*|"snapshot":[0-9]+|"query":"[^"]*"'
+    rb'"request_id":"[^"]*"|"as_of":"[^"]*"|# generated:[^\r\n]*|"snapshot":(?:[0-9]+|null)|"query":"[^"]*"'
 )
 
 
@@ -54,6 +55,7 @@ class Walked:
     small: Small
     run: int
     tokens: dict[tuple[str, str | None], str]
+    data_dir: Path
 
     def app(self) -> TestClient:
         """The application, with nothing remembered."""
@@ -61,6 +63,8 @@ class Walked:
             access="accounts",
             database=DatabaseSettings(url=self.url, pool_size=2),
             accounts=AccountSettings(),
+            cube=CubeSettings(check_seconds=0),  # a new snapshot half-way would be another answer
+            data_dir=self.data_dir,
         )
         return TestClient(create_app(settings), follow_redirects=False)
 
@@ -70,7 +74,9 @@ class Walked:
 
 
 @pytest.fixture(scope="module")
-def walked(cluster: Any, template: str) -> Iterator[Walked]:
+def walked(
+    cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Walked]:
     admin = sa.create_engine(cluster.url("postgres"), isolation_level="AUTOCOMMIT")
     name = f"w_{uuid.uuid4().hex[:12]}"
     with admin.connect() as connection:
@@ -97,7 +103,9 @@ def walked(cluster: Any, template: str) -> Iterator[Walked]:
                 days=1,
                 longest=1,
             )
-    yield Walked(url, engine, small, run, tokens)
+    data_dir = tmp_path_factory.mktemp("walked")
+    snapshots.build(engine, data_dir, "small", "Asia/Shanghai")
+    yield Walked(url, engine, small, run, tokens, data_dir)
     engine.dispose()
     with admin.connect() as connection:
         connection.exec_driver_sql(f"drop database {name} with (force)")
