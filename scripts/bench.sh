@@ -8,10 +8,10 @@ scripts/setup.sh run
   .venv-bench/bin/pip install -q tipg uvicorn uvloop httptools
 }
 # peers of the other benchmarks; geoarrow-pyarrow and geopandas are how SedonaDB takes and gives tables
-.venv-bench/bin/python -c "import sedonadb, duckdb, geopandas, geoarrow.pyarrow" 2>/dev/null ||
-  .venv-bench/bin/pip install -q sedonadb duckdb geopandas geoarrow-pyarrow pyarrow
+.venv-bench/bin/python -c "import sedonadb, duckdb, geopandas, geoarrow.pyarrow, esda" 2>/dev/null ||
+  .venv-bench/bin/pip install -q sedonadb duckdb geopandas geoarrow-pyarrow pyarrow esda
 "$VENV/bin/wusetu" sample load
-for name in ${BENCH:-operating_characteristics tiles import_memory ingest locate area load}; do
+for name in ${BENCH:-operating_characteristics tiles import_memory ingest locate area load audit}; do
   say "$name"
   "$VENV/bin/python" -m "benchmarks.$name"
 done
