@@ -110,6 +110,25 @@ class Store:
         ClientGone
             Nobody waits for the answer any more.
         """
+        with self._transaction("repeatable read, read only") as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction that may change what the role of the web may change.
+
+        Raises
+        ------
+        Unavailable, ClientGone
+            As `read`.
+        Conflict
+            It is there already.
+        """
+        with self._transaction("read committed, read write") as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, mode: str) -> Iterator[sa.Connection]:
         try:
             with (
                 translated_errors(),
@@ -118,7 +137,7 @@ class Store:
                 connection.begin(),
             ):
                 connection.exec_driver_sql(
-                    "set transaction isolation level repeatable read, read only; "
+                    f"set transaction isolation level {mode}; "
                     f"set local statement_timeout = {int(self.timeout_ms)}"
                 )
                 one = self.identity
