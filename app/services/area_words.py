@@ -30,8 +30,8 @@ from geo.cube import Answer, Cells, Question, QuestionError, Series, UnitRanges
 from geo.shapes import ShapeError
 
 Bools = npt.NDArray[np.bool_]
-Shape: TypeAlias = shapely.MultiPolygon | Cells | str
-"""A unit is its code until the boundaries are known."""
+Shape: TypeAlias = shapely.MultiPolygon | Cells | str | tuple[str, ...]
+"""A unit is its code until the boundaries are known; several units are a tuple."""
 
 _FIELDS = {
     "bad_time": "end", "empty_span": "end", "end_before_start": "end",
@@ -255,18 +255,18 @@ def question(
         refuse("kinds", "unknown_kind", f"{unknown[0]!r} is not one of {', '.join(kinds)}")
     outline: shapely.MultiPolygon | None = None
     place: shapely.MultiPolygon | Cells | UnitRanges
-    if isinstance(area, str):
-        place = _unit_ranges(area, unit, ground, visible)
+    if isinstance(area, str | tuple):
+        place = ranges(members(area, ground, visible))
     elif isinstance(area, Cells):
         if visible is not None:
             refuse("area", "cells_in_scope", "ask with the shape of the cells: what you may see is "
                    "a part of the map, and a cell is counted whole")  # fmt: skip
         place, outline = area, _outline(area)
     else:
-        clipped = _clipped(area, ground, scope) if scope is not None else area
-        if clipped is None:
+        cut = clipped(area, ground, scope) if scope is not None else area
+        if cut is None:
             return Asked(None, None, under)
-        place = outline = clipped
+        place = outline = cut
     beside = None
     if outline is not None:
         near = ground.near(outline)
@@ -283,21 +283,32 @@ def question(
             kinds=None if wanted.kinds is None else frozenset(wanted.kinds),
             hours_of_week=hours,
             breakdowns=frozenset(wanted.breakdowns),
-            beside=_ranges(beside) if beside is not None and beside.any() else None,
+            beside=ranges(beside) if beside is not None and beside.any() else None,
         )
     except QuestionError as error:
         refuse(_FIELDS.get(error.reason, "area"), error.reason, error.message)
     return Asked(made, outline, under)
 
 
-def _unit_ranges(code: str, unit: int | None, ground: Ground, visible: Bools | None) -> UnitRanges:
-    inside = ground.below(unit) if unit is not None else None
-    if inside is not None and visible is not None:
-        inside = inside & visible
-    if inside is None or not inside.any():
-        # the same whether it is not there or not for this caller
-        raise NotFound(f"no unit {code!r} in this map")
-    return _ranges(inside)
+def members(area: str | tuple[str, ...], ground: Ground, visible: Bools | None = None) -> Bools:
+    """Whether each unit is one of `area` or below one: (N + 1,), by id.
+
+    Raises
+    ------
+    NotFound
+        No such unit, or nothing of it may be seen: one answer for both.
+    """
+    every = np.zeros(len(ground.table) + 1, np.bool_)
+    for code in (area,) if isinstance(area, str) else area:
+        unit = ground.table.lookup(code)
+        inside = ground.below(unit) if unit is not None else None
+        if inside is not None and visible is not None:
+            inside = inside & visible
+        if inside is None or not inside.any():
+            # the same whether it is not there or not for this caller
+            raise NotFound(f"no unit {code!r} in this map")
+        every |= inside
+    return every
 
 
 def _outline(cells: Cells) -> shapely.MultiPolygon:
@@ -309,9 +320,10 @@ def _outline(cells: Cells) -> shapely.MultiPolygon:
     return shapely.MultiPolygon([p for p in shapely.get_parts(whole) if p.geom_type == "Polygon"])
 
 
-def _clipped(
+def clipped(
     area: shapely.MultiPolygon, ground: Ground, scope: Sequence[str]
 ) -> shapely.MultiPolygon | None:
+    """Part of an area on the ground of a jurisdiction; None: no part."""
     seen = ground.visible(scope)
     # the coarsest units that may be seen hold the ground of all of them
     ids = (np.flatnonzero(seen[1:] & ~seen[ground.table.parent_of]) + 1).tolist()
@@ -322,7 +334,7 @@ def _clipped(
     return shapely.MultiPolygon(parts) if parts else None
 
 
-def _ranges(inside: Bools) -> UnitRanges:
+def ranges(inside: Bools) -> UnitRanges:
     """Ids as half-open ranges."""
     edges = np.flatnonzero(np.diff(np.r_[False, inside, False].astype(np.int8)))
     return UnitRanges(tuple((int(a), int(b)) for a, b in edges.reshape(-1, 2)))

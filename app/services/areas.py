@@ -28,7 +28,7 @@ import sqlalchemy as sa
 from app.api.area_models import AreaAnswer, AreaQuestion
 from app.errors import NotFound, Unavailable
 from app.services import area_words, event_changes, snapshots
-from app.services.area_words import Ground
+from app.services.area_words import Asked, Ground, Shape
 from app.services.boundaries import newest_version
 from app.services.caches import Caches
 from app.services.units import unit_table
@@ -44,7 +44,7 @@ Read = Callable[[], AbstractContextManager[sa.Connection]]
 
 _HEAD = """
 select pg_current_snapshot()::text as taken, now() as at, pg_is_in_recovery() as standby,
-  pg_postmaster_start_time() as started, v.id as version, v.label,
+  pg_postmaster_start_time() as started, v.id as version, v.label, v.pack,
   (select max(c.id) from cube_snapshot c where c.pack = %(pack)s
     and c.boundary_version_id = v.id and c.time_zone = %(zone)s) as newest,
   exists (select from cube_snapshot where id = %(held)s and digest = %(digest)s) as kept
@@ -336,29 +336,105 @@ def ask(
     """
     shape = area_words.shape(wanted.area)  # refused before the database is asked anything
     span = area_words.span(wanted, areas.zone)
+    sight = look(areas, pack, scope)
+    asked = sight.asked(wanted, shape, span)
+    return sight.answer(sight.count(asked, wanted.breakdowns), asked)
+
+
+class Sight:
+    """A pack at one moment, as far as one asker may see it.
+
+    Several questions about one moment are asked of it. What it counts was cut to the jurisdiction
+    by `asked`, the only way to a question.
+    """
+
+    def __init__(
+        self, held: Held, ground: Ground, head: sa.Row[Any], scope: Sequence[str] | None
+    ) -> None:
+        self._held = held
+        self._head = head
+        self.ground = ground
+        self.scope = scope
+
+    @property
+    def version(self) -> int:
+        """Boundary version whose units the events are counted by."""
+        return self._held.version
+
+    @property
+    def label(self) -> str:
+        """Name of the boundary version."""
+        return str(self._head.label)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds in the order of counts by kind."""
+        return self._held.kinds
+
+    @property
+    def zone(self) -> str:
+        """Zone of local days."""
+        return self._held.snapshot.spec.time_zone
+
+    @property
+    def elsewhere(self) -> int:
+        """Events of the whole map located on other boundaries only."""
+        return self._held.elsewhere
+
+    @property
+    def moment(self) -> tuple[object, ...]:
+        """Key of all events as they are now: equal keys, equal counts."""
+        about = self._held.about
+        return (self._held.version, about.digest if about else None, self._held.taken,
+                self._held.started)  # fmt: skip
+
+    def asked(self, wanted: AreaQuestion, shape: Shape, span: tuple[int, int]) -> Asked:
+        """Put a request in the words of the cube, cut to what may be seen.
+
+        Raises
+        ------
+        NotFound, Invalid
+            As `ask`.
+        """
+        return area_words.question(wanted, shape, span, self.ground, self.kinds, scope=self.scope)
+
+    def count(self, asked: Asked, breakdowns: Sequence[str]) -> Answer:
+        """Count."""
+        if asked.question is None:
+            return area_words.nothing(self.kinds, breakdowns)
+        return _count(self._held, asked.question)
+
+    def answer(self, found: Answer, asked: Asked) -> AreaAnswer:
+        """Answer in the words of the web, with what was counted."""
+        held, whole = self._held, self.scope is None
+        return area_words.answer(
+            found,
+            asked,
+            self.ground,
+            held.kinds,
+            facts={
+                "pack": self._head.pack,
+                "boundary_version": self._head.label,
+                "snapshot": held.about.id if held.about else None,
+                "changed": held.changed if whole else None,
+                "as_of": self._head.at,
+                "data_cutoff": held.newest if whole else None,
+                "time_zone": self.zone,
+                "other_boundaries": held.elsewhere if whole else None,
+            },
+        )
+
+
+def look(areas: Areas, pack: str, scope: Sequence[str] | None) -> Sight:
+    """All events of a pack as they are now, as far as `scope` may see them.
+
+    Raises
+    ------
+    NotFound, Unavailable
+        As `ask`.
+    """
     held, ground, head = areas.present(pack)
-    asked = area_words.question(wanted, shape, span, ground, held.kinds, scope=scope)
-    answer = (
-        area_words.nothing(held.kinds, wanted.breakdowns)
-        if asked.question is None
-        else _count(held, asked.question)
-    )
-    return area_words.answer(
-        answer,
-        asked,
-        ground,
-        held.kinds,
-        facts={
-            "pack": pack,
-            "boundary_version": head.label,
-            "snapshot": held.about.id if held.about else None,
-            "changed": held.changed if scope is None else None,
-            "as_of": head.at,
-            "data_cutoff": held.newest if scope is None else None,
-            "time_zone": held.snapshot.spec.time_zone,
-            "other_boundaries": held.elsewhere if scope is None else None,
-        },
-    )  # fmt: skip
+    return Sight(held, ground, head, scope)
 
 
 def _count(held: Held, question: Question) -> Answer:
