@@ -1,15 +1,15 @@
 /** A class with its name: never a hue alone. */
 import type { Colour } from "../api/models";
-import { useModel } from "./model";
+import { useFrame } from "./frame";
 
 export function Chip(props: { colour: Colour }) {
-  const model = useModel();
+  const model = useFrame();
   return <span class={`chip chip-${props.colour}`}>{model.words().colours[props.colour]}</span>;
 }
 
 /** A bar of colour beside a name that is written out; the class name is for readers of the page. */
 export function Swatch(props: { colour: Colour; wide?: boolean }) {
-  const model = useModel();
+  const model = useFrame();
   return (
     <span
       class={`swatch swatch-${props.colour}`}
@@ -22,7 +22,7 @@ export function Swatch(props: { colour: Colour; wide?: boolean }) {
 
 /** ▲ ▼ with what it was before. */
 export function Was(props: { now: Colour; before: Colour | null }) {
-  const model = useModel();
+  const model = useFrame();
   const order = ["none", "green", "blue", "yellow", "orange", "red"];
   const step = () =>
     props.before === null || props.before === "none" || props.now === "none"

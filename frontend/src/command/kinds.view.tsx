@@ -2,6 +2,7 @@
 import { For, Show } from "solid-js";
 import { PERIODS } from "../api/models";
 import { newest, periodName, sameTime } from "../state/periods";
+import { useFrame } from "./frame";
 import { useModel } from "./model";
 
 export function KindTabs() {
@@ -89,7 +90,7 @@ export function PeriodName() {
 
 /** Never hidden: what on this map is not real. */
 export function Badges() {
-  const model = useModel();
+  const model = useFrame();
   return (
     <span class="badges">
       <Show when={model.map().approximate}>

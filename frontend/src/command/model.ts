@@ -9,7 +9,6 @@ import type {
   KindInfo,
   LevelInfo,
   Manifest,
-  MapInfo,
   PeriodInfo,
   Ranking,
   Series,
@@ -18,20 +17,13 @@ import type {
   UnitDetail,
   Why,
 } from "../api/models";
-import { dictionary, type Words } from "../i18n";
 import { levelIndex, rootCode, scopeIndex, shownLevel } from "../state/levels";
 import { clampOrd } from "../state/periods";
 import type { View } from "../state/view";
-import { makeTheme, type Theme } from "../style/theme";
 import { type CellModel, createCells } from "./cells.model";
+import { createFrame, type Frame } from "./frame";
 
-export interface Model {
-  view: View;
-  wall: boolean;
-  manifest: Accessor<Manifest>;
-  map: Accessor<MapInfo>;
-  words: Accessor<Words>;
-  theme: Accessor<Theme>;
+export interface Model extends Frame {
   /** The unit looked into; undefined while the whole map is. */
   scope: Accessor<UnitDetail | undefined>;
   /** The scope, or the single top unit of the map. */
@@ -54,9 +46,6 @@ export interface Model {
   rankingLevel: Accessor<LevelInfo>;
   /** Hexagonal cells in place of units. */
   cells: CellModel;
-  nameOf: (unit: { name: string; name_en: string | null }) => string;
-  /** `title` of a manifest entry in the present language. */
-  title: (words: { zh: string; en: string }) => string;
 }
 
 const Context = createContext<Model>();
@@ -73,12 +62,8 @@ export const RANKING_LIMIT = 60;
 
 export function createModel(view: View, manifest: Accessor<Manifest>, wall: boolean): Model {
   const { state } = view;
-  const map = createMemo(() => {
-    const maps = manifest().maps;
-    return (maps.find((one) => one.pack === state.map) ?? maps[0]) as MapInfo;
-  });
-  const words = createMemo(() => dictionary(state.lang));
-  const theme = createMemo(() => makeTheme(wall ? "wall" : state.theme, state.palette));
+  const frame = createFrame(view, manifest, wall);
+  const { map, nameOf, title } = frame;
 
   const unitOf = (code: Accessor<string>) =>
     createAnswer(
@@ -141,20 +126,12 @@ export function createModel(view: View, manifest: Accessor<Manifest>, wall: bool
   );
   const cells = createCells(state, map, question, ready, wall);
   const scopeUnit = () => scope() ?? (rootCode(map()) !== "" ? rootAnswer.data() : undefined);
-  const nameOf = (unit: { name: string; name_en: string | null }) =>
-    state.lang === "en" ? (unit.name_en ?? unit.name) : unit.name;
-  const title = (both: { zh: string; en: string }) => both[state.lang];
   const scopeName = () => {
     const unit = scopeUnit();
     return unit ? nameOf(unit) : title(map().title);
   };
   return {
-    view,
-    wall,
-    manifest,
-    map,
-    words,
-    theme,
+    ...frame,
     scope,
     scopeUnit,
     scopeAnswer,
@@ -173,8 +150,6 @@ export function createModel(view: View, manifest: Accessor<Manifest>, wall: bool
     ranking,
     rankingLevel,
     cells,
-    nameOf,
-    title,
   };
 }
 

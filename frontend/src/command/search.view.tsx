@@ -13,13 +13,13 @@ import {
 import { createAnswer } from "../api/answer";
 import { api } from "../api/client";
 import type { SearchHit } from "../api/models";
+import { useFrame } from "./frame";
 import { Icon } from "./icon";
-import { useModel } from "./model";
 
 const PAUSE_MS = 150;
 
 export function SearchBox(props: { onFound: (code: string) => void }) {
-  const model = useModel();
+  const model = useFrame();
   const words = model.words;
   const list = createUniqueId();
   const [text, setText] = createSignal("");

@@ -3,14 +3,14 @@ import { ClockAlert } from "lucide";
 import { Show } from "solid-js";
 import { staleSince } from "../api/server";
 import { daysSince, moment } from "../state/times";
+import { useFrame } from "./frame";
 import { Icon } from "./icon";
-import { useModel } from "./model";
 
 /** Real feeds older than this are said to have stopped; simulated events have no such age. */
 const OLD_DAYS = 45;
 
 export function StaleStrip(props: { lost: boolean }) {
-  const model = useModel();
+  const model = useFrame();
   const cutoff = () => model.map().data_cutoff;
   const days = () => {
     const at = cutoff();

@@ -3,8 +3,8 @@ import { CircleSlash2, Unplug } from "lucide";
 import { For, type JSX, Match, Show, Switch } from "solid-js";
 import type { Answer } from "../api/answer";
 import { clock } from "../state/times";
+import { useFrame } from "./frame";
 import { Icon } from "./icon";
-import { useModel } from "./model";
 
 export function Skeleton(props: { rows: number }) {
   return (
@@ -35,7 +35,7 @@ export function Empty(props: { title: string; children: JSX.Element }) {
 
 /** What still works, the request id, and a way to try again. */
 export function Failed(props: { answer: Answer<unknown>; what: string }) {
-  const model = useModel();
+  const model = useFrame();
   const words = model.words;
   return (
     <Show when={props.answer.failure()}>

@@ -1,10 +1,10 @@
 /** Who is logged in, and the way out; nothing at all on a single machine. */
 import { createResource, Show } from "solid-js";
 import { ask, type SessionInfo } from "../api/session";
-import { useModel } from "./model";
+import { useFrame } from "./frame";
 
 export function WhoAmI() {
-  const words = useModel().words;
+  const words = useFrame().words;
   const [me] = createResource(() => ask<SessionInfo>("GET", "/api/session"));
   const logout = async () => {
     await ask("DELETE", "/api/session");

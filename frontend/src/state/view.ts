@@ -3,19 +3,28 @@ import { createSignal, onCleanup } from "solid-js";
 import { createStore, reconcile } from "solid-js/store";
 import { parse, serialise, type ViewState } from "./hash";
 
-export interface View {
-  state: ViewState;
+export interface View<S extends ViewState = ViewState> {
+  state: S;
   /** Change some parts. `push`: a step the back button undoes; otherwise it replaces. */
-  go: (patch: Partial<ViewState>, how?: "push" | "replace") => void;
+  go: (patch: Partial<S>, how?: "push" | "replace") => void;
   /** The address of this very view. */
   link: () => string;
 }
 
-export function createView(): View {
-  const [state, setState] = createStore<ViewState>(parse(location.hash));
+/** How a page's own state is read from a hash and written into one. */
+export interface Codec<S extends ViewState> {
+  parse: (hash: string) => S;
+  serialise: (state: S) => string;
+}
+
+/** The command view's state; another page gives the codec of its own. */
+export function createView(): View;
+export function createView<S extends ViewState>(codec: Codec<S>): View<S>;
+export function createView(codec: Codec<ViewState> = { parse, serialise }): View {
+  const [state, setState] = createStore<ViewState>(codec.parse(location.hash));
   const [link, setLink] = createSignal(location.href);
   const read = () => {
-    setState(reconcile(parse(location.hash)));
+    setState(reconcile(codec.parse(location.hash)));
     setLink(location.href);
   };
   addEventListener("hashchange", read);
@@ -27,8 +36,8 @@ export function createView(): View {
 
   const go: View["go"] = (patch, how = "push") => {
     const next = { ...state, ...patch };
-    const hash = serialise(next);
-    if (hash === serialise(state)) return;
+    const hash = codec.serialise(next);
+    if (hash === codec.serialise(state)) return;
     const address = location.pathname + location.search + hash;
     if (how === "push") history.pushState(null, "", address);
     else history.replaceState(null, "", address);
