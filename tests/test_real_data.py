@@ -32,7 +32,14 @@ def run(command: list[str], db_url: str, data_dir: Path) -> str:
     """Run one README command as a user would; give back what it printed."""
     assert command[0] == ".venv/bin/wusetu", command
     done = subprocess.run(
-        [sys.executable, "-c", "from app.cli import main; main()", *command[1:]],
+        [
+            sys.executable,
+            "-c",
+            "from app.cli import main; main()",
+            *(
+                re.sub(r"^/tmp/", f"{data_dir}/", part) for part in command[1:]
+            ),  # not another user's
+        ],
         env={**os.environ, "WUSETU_DATABASE_URL": db_url, "WUSETU_DATA_DIR": str(data_dir)},
         cwd=README.parent,
         text=True,
