@@ -213,6 +213,29 @@ class LimitSettings(BaseSettings):
     heavy_wait_seconds: float = Field(default=10, gt=0, description="Longest wait for a turn")
 
 
+class JobSettings(BaseSettings):
+    """Questions worked on in the background (`WUSETU_JOBS_…`)."""
+
+    model_config = SettingsConfigDict(env_prefix="WUSETU_JOBS_")
+
+    at_once: int = Field(
+        default=2, ge=0, le=64, description="Processes at once, all workers together; 0: none here"
+    )
+    per_account: int = Field(default=1, ge=1, le=64, description="Of these, most of one account")
+    waiting: int = Field(
+        default=10, ge=1, le=1_000, description="Most jobs of one account that wait or run"
+    )
+    keep_days: int = Field(
+        default=30, ge=1, le=3_660, description="A job goes after so long, with its result"
+    )
+    longest_seconds: int = Field(
+        default=3_600, ge=1, le=86_400, description="A job that takes longer is ended"
+    )
+    look_seconds: float = Field(
+        default=2, gt=0, le=3_600, description="Pause between two looks at what waits"
+    )
+
+
 class Settings(BaseSettings):
     """Everything (`WUSETU_…`)."""
 
@@ -236,6 +259,7 @@ class Settings(BaseSettings):
     accounts: AccountSettings = Field(default_factory=AccountSettings)
     audit: AuditSettings = Field(default_factory=AuditSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
+    jobs: JobSettings = Field(default_factory=JobSettings)
 
     @field_validator("time_zone")
     @classmethod
