@@ -70,16 +70,25 @@ class CellLayer:
         One resolution, ascending.
     codes : str (n,)
         Code of the unit a cell belongs to when a map is looked into.
+    places : int (n,)
+        Places in the grid, from 0; none given: all of them in order.
 
     Notes
     -----
-    16 bytes per cell; outlines are worked out per tile, for keeping them would take 200.
+    20 bytes per cell; outlines are worked out per tile, for keeping them would take 200.
     """
 
-    def __init__(self, cells: h3.Cells, codes: Sequence[str], res: int) -> None:
+    def __init__(
+        self,
+        cells: h3.Cells,
+        codes: Sequence[str],
+        res: int,
+        places: NDArray[np.integer] | None = None,
+    ) -> None:
         self.cells = cells
         self.codes = codes
         self.res = res
+        self.ids = (np.arange(len(cells)) if places is None else places).astype(np.int32) + 1
         centre = h3.centres(cells)
         self.at = project(centre) / lv.WORLD
         # a corner is at most 1.5 mean edges from the centre, wherever on the icosahedron
@@ -119,7 +128,7 @@ class CellLayer:
         )  # fmt: skip
         names = [f"{one:x}" for one in self.cells[near].tolist()]
         columns = Columns.of(
-            near + 1, {"cell": names, "code": [self.codes[i] for i in near.tolist()]}
+            self.ids[near], {"cell": names, "code": [self.codes[i] for i in near.tolist()]}
         )
         commands = ring_commands(rings)
         return compress(

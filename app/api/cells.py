@@ -80,10 +80,10 @@ def values(
     """Answer as for the units of a level; byte `i` belongs to cell `first_id + i` of the chunk."""
 
     def make(connection: sa.Connection) -> tuple[bytes, bytes]:
-        squeezed = cells_lookup.values(
+        body = cells_lookup.values(
             connection, store.caches, run, CellLayerKey(res, kind, period, ord), int(chunk, 16)
         )
-        return gzip.decompress(squeezed), squeezed
+        return body, gzip.compress(body, 4, mtime=0)
 
     return packed_answer(request, store, run, f"{res}-{kind}-{period}-{ord}-{chunk}", make)
 
@@ -183,7 +183,8 @@ def tile(
         raise NotFound(f"these tiles have zooms {zooms.low} to {zooms.high}, not {z}")
     data = store.caches.cell_tiles.get((digest, z, x, y), lambda: layer.tile(z, x, y))
     packed = accepts_gzip(request.headers.get("accept-encoding", "").encode("latin-1"))
-    etag = f'"{digest[:16]}{"-gzip" if packed else ""}"'
+    # another one for every jurisdiction: a tile holds the cells that may be seen
+    etag = f'"{store.identity.scope_key}-{digest[:16]}{"-gzip" if packed else ""}"'
     headers = {"ETag": etag, "Cache-Control": IMMUTABLE.decode(), "Vary": "Accept-Encoding"}
     if not_modified(request, etag):
         return Response(status_code=304, headers=headers)

@@ -84,15 +84,19 @@ class CellInfo(Model):
     """H3 cells of one resolution, assessed."""
 
     res: int = Field(description="H3 resolution")
-    count: int = Field(description="Cells on the map; feature ids run from 1")
+    count: int = Field(description="Cells on the map that the asker may see")
     tiles: str = Field(description="Address template {z}/{x}/{y} of the geometry tiles; immutable")
     min_zoom: int = Field(description="First zoom at which this resolution is shown")
     max_zoom: int = Field(description="Last zoom at which this resolution is shown")
     tiles_min_zoom: int
     tiles_max_zoom: int = Field(description="Tiles are enlarged beyond")
-    inside: int = Field(description="Events with a point in one of these cells")
-    outside: int = Field(description="Events with a point in a cell off the map")
-    no_point: int = Field(description="Events without a point; with the other two all of the run")
+    inside: int | None = Field(
+        description="Events with a point in one of the map's cells; null for a part of the map"
+    )
+    outside: int | None = Field(description="Events with a point in a cell off the map")
+    no_point: int | None = Field(
+        description="Events without a point; with the other two all of the run"
+    )
 
 
 class ColourRuleInfo(Model):

@@ -10,7 +10,6 @@ Memory grows with cells × periods of one kind, never with the number of kinds: 
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import struct
@@ -23,7 +22,7 @@ import sqlalchemy as sa
 
 from app.database import raw, transaction
 from app.errors import Invalid
-from app.services import cells_grid
+from app.services import cells_grid, cells_own
 from app.services.caches import Caches
 from app.services.cells_count import CellCounts, load
 from app.services.cells_grid import Grid
@@ -266,6 +265,7 @@ def publish(
         for kind, (colour, theta) in layers.items():
             writer.layer(period, kind, colour, theta)
     writer.finish()
+    cells_own.store(connection, facts, grid, panel, exposures)
 
 
 def _field(value: bytes) -> bytes:
@@ -316,7 +316,7 @@ class _Writer:
             head = self.head + name + _field(struct.pack(">h", t))
             for chunk, chunk_name in zip(self.grid.chunks, self.names, strict=True):
                 body = colour[t, chunk.slice].tobytes() + theta[t, chunk.slice].tobytes()
-                buffer.write(head + chunk_name + _field(gzip.compress(body, 4, mtime=0)))
+                buffer.write(head + chunk_name + _field(body))
             self.classes.append(
                 {
                     "run": self.run,
@@ -406,6 +406,8 @@ def assess_more(
             f"run {run} has no events with a point, or is older than cells: assess the map again"
         )
     made = {}
+    for res in sorted(set(resolutions) & there):
+        _complete(engine, table, run, res)
     for res in sorted(set(resolutions) - there):
         progress(f"cells {res}, the map", 0, 1)
         grid = cells_grid.ensure(engine, table, res)
@@ -416,6 +418,18 @@ def assess_more(
             announce(connection, run)
         made[res] = len(grid)
     return made
+
+
+def _complete(engine: sa.Engine, table: UnitTable, run: int, res: int) -> None:
+    """Store what single cells need beside a resolution assessed before that was kept."""
+    with transaction(engine) as connection:
+        if cells_own.stored(connection, run, res):
+            return
+        facts = run_facts(connection, Caches(), run)
+        grid = cells_grid.read(connection, table, res)
+        exposures = read_leaf_exposures(connection, run, len(facts.measures))
+        panel, _ = make_panel(grid, load(connection, run, res), exposures, facts, table)
+        cells_own.store(connection, facts, grid, panel, exposures)
 
 
 def announce(connection: sa.Connection, run: int) -> None:

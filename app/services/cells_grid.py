@@ -6,6 +6,7 @@ Made once per version and resolution, in a transaction of its own; never changed
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +67,15 @@ class Grid:
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """What drawing and counting by scope need of a grid: cells (n,) ascending, owners (n,)."""
+    """What drawing and counting by scope need of a grid.
+
+    Attributes
+    ----------
+    cells : (n,) uint64, ascending
+    owner : (n,) int32, id of the leaf that holds most of each cell
+    own : (n,) bool, cells the asker may see: all of their units are the asker's
+    everything : whether the asker sees the whole map
+    """
 
     version_id: int
     res: int
@@ -74,6 +83,8 @@ class Places:
     cells: h3.Cells
     owner: Ids
     chunks: tuple[Chunk, ...]
+    own: npt.NDArray[np.bool_]
+    everything: bool
 
 
 def leaf_ids(table: UnitTable) -> Ids:
@@ -128,7 +139,7 @@ def ensure(engine: sa.Engine, table: UnitTable, res: int) -> Grid:
         if there:
             return read(connection, table, res)
         grid = _make(connection, table, res)
-        _store(connection, grid)
+        _store(connection, grid, table)
         return grid
 
 
@@ -155,7 +166,7 @@ def _make(connection: sa.Connection, table: UnitTable, res: int) -> Grid:
     )
 
 
-def _store(connection: sa.Connection, grid: Grid) -> None:
+def _store(connection: sa.Connection, grid: Grid, table: UnitTable) -> None:
     key = {"version": grid.version_id, "res": grid.res}
     connection.execute(
         sa.text("insert into cell_grid values (:version, :res, :digest, :cells)"),
@@ -187,6 +198,35 @@ def _store(connection: sa.Connection, grid: Grid) -> None:
         ),
         rows,
     )
+    connection.execute(
+        sa.text("insert into cell_grid_span values (:version, :res, :chunk, :at, :n, :codes)"),
+        [
+            {
+                **key,
+                "chunk": chunk.chunk,
+                "at": at,
+                "n": n,
+                "codes": [table.codes[i - 1] for i in ids],
+            }
+            for chunk in grid.chunks
+            for at, n, ids in spans(grid, chunk)
+        ],
+    )
+
+
+def spans(grid: Grid, chunk: Chunk) -> Iterator[tuple[int, int, list[int]]]:
+    """Cells of a chunk one after the other that lie in the same leaves: place in it, number, ids."""
+    over = grid.over
+    at, before = 0, None
+    for place in range(chunk.n):
+        a, b = over.start[chunk.first + place : chunk.first + place + 2].tolist()
+        here = over.unit[a:b]
+        if before is not None and not np.array_equal(here, before):
+            yield at, place - at, grid.leaves[before].tolist()
+            at = place
+        before = here
+    if before is not None:
+        yield at, chunk.n - at, grid.leaves[before].tolist()
 
 
 def read(connection: sa.Connection, table: UnitTable, res: int, chunk: int | None = None) -> Grid:
@@ -234,7 +274,7 @@ PLACES = (
 
 
 def places(connection: sa.Connection, caches: Caches, digest: str) -> Places:
-    """Cells and owners of a grid by its digest, kept in memory.
+    """Cells and owners of a grid by its digest, and which the asker may see, kept in memory.
 
     Raises
     ------
@@ -252,13 +292,37 @@ def places(connection: sa.Connection, caches: Caches, digest: str) -> Places:
         ).all()
         if not rows:
             raise NotFound("there are no such cells; read the manifest again")
+        chunks = tuple(Chunk(row.chunk, row.first, row.n) for row in rows)
+        own, everything = _own(connection, rows[0].boundary_version_id, rows[0].res, chunks)
         return Places(
             rows[0].boundary_version_id,
             rows[0].res,
             digest,
             np.concatenate([np.frombuffer(row.cells, "<u8") for row in rows]),
             np.concatenate([np.frombuffer(row.owner, "<i4") for row in rows]),
-            tuple(Chunk(row.chunk, row.first, row.n) for row in rows),
+            chunks,
+            own,
+            everything,
         )
 
     return caches.cells.get(digest, make)
+
+
+def _own(
+    connection: sa.Connection, version_id: int, res: int, chunks: tuple[Chunk, ...]
+) -> tuple[npt.NDArray[np.bool_], bool]:
+    """Cells the database shows to who asks, (n,), and whether those are all by right."""
+    size = chunks[-1].first + chunks[-1].n
+    if connection.execute(sa.text("select claimed_all()")).scalar_one():
+        return np.ones(size, bool), True
+    own = np.zeros(size, bool)
+    first = {one.chunk: one.first for one in chunks}
+    for row in connection.execute(
+        sa.text(
+            "select chunk, at, n from cell_grid_span "
+            "where boundary_version_id = :version and res = :res"
+        ),
+        {"version": version_id, "res": res},
+    ):
+        own[first[row.chunk] + row.at :][: row.n] = True
+    return own, False

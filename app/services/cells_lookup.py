@@ -6,7 +6,6 @@ what the filter fitted) with the kernel that made its colour; the colour itself 
 
 from __future__ import annotations
 
-import gzip
 import math
 from dataclasses import dataclass
 
@@ -29,10 +28,10 @@ from app.api.models import (
     Why,
 )
 from app.errors import NotFound
-from app.services import cells_assess, cells_grid
+from app.services import cells_assess, cells_grid, cells_own
 from app.services.caches import Caches
-from app.services.cells_count import load
 from app.services.cells_grid import Places, places
+from app.services.cells_own import OwnCell
 from app.services.lookup import (
     estimate,
     flag_names,
@@ -68,16 +67,25 @@ def tile_address(digest: str) -> str:
     return f"/tiles/cells/{digest}/{{z}}/{{x}}/{{y}}.mvt"
 
 
-def layers(connection: sa.Connection, run: int) -> list[CellInfo]:
-    """Resolutions a run is assessed at, coarse first; none when no event has a point."""
-    rows = connection.execute(
-        sa.text("select * from run_cell where run_id = :run order by res"), {"run": run}
+def layers(connection: sa.Connection, caches: Caches, run: int) -> list[CellInfo]:
+    """Resolutions a run is assessed at that have a cell the asker may see, coarse first.
+
+    There are none when no event has a point.
+    """
+    found = connection.execute(
+        sa.text(
+            "select res, digest, total.inside, total.outside, total.no_point from run_cell "
+            "left join run_cell_totals as total using (run_id, res) where run_id = :run order by res"
+        ),
+        {"run": run},
     ).all()
+    own = {row.res: int(places(connection, caches, row.digest).own.sum()) for row in found}
+    rows = [row for row in found if own[row.res]]
     shown = cell_tiles.ranges([row.res for row in rows])
     return [
         CellInfo(
             res=row.res,
-            count=row.cells,
+            count=own[row.res],
             tiles=tile_address(row.digest),
             min_zoom=shown[row.res].low,
             max_zoom=shown[row.res].high,
@@ -120,7 +128,9 @@ def chunks(connection: sa.Connection, caches: Caches, run: int, res: int) -> lis
     reach = math.degrees(math.sqrt(h3.area_km2(float(at[0, 0]), float(at[0, 1]), res)) / 6371)
     found = []
     for chunk in grid.chunks:
-        part = at[chunk.slice]
+        part = at[chunk.slice][grid.own[chunk.slice]]
+        if not len(part):
+            continue
         wide = reach / max(0.1, math.cos(math.radians(float(np.abs(part[:, 1]).max()))))
         found.append(
             CellChunk(
@@ -141,7 +151,9 @@ def chunks(connection: sa.Connection, caches: Caches, run: int, res: int) -> lis
 def values(
     connection: sa.Connection, caches: Caches, run: int, layer: CellLayerKey, chunk: int
 ) -> bytes:
-    """Payload of one chunk, gzip: colours, then relative risks, in the order of its cells.
+    """Payload of one chunk: colours, then relative risks, in the order of its cells.
+
+    Cells the asker may not see whole are 0, as cells without data; the database makes them so.
 
     Raises
     ------
@@ -152,10 +164,7 @@ def values(
     facts.kind(layer.kind)
     facts.span(layer.period, layer.ord)
     found = connection.execute(
-        sa.text(
-            "select payload from run_cell_value where run_id = :run and res = :res "
-            "and kind = :kind and period = :period and ord = :ord and chunk = :chunk"
-        ),
+        sa.text("select own_values(:run, :res, :kind, :period, :ord, cast(:chunk as bigint))"),
         {"run": run, "chunk": chunk, **vars(layer)},
     ).scalar_one_or_none()
     if found is None:
@@ -167,19 +176,20 @@ def values(
 def _colours(
     connection: sa.Connection, grid: Places, run: int, layer: CellLayerKey
 ) -> npt.NDArray[np.uint8]:
-    """Colours of all cells of a layer, (n,)."""
+    """Colours of all cells of a layer, (n,); 0 for those the asker may not see."""
     colour = np.zeros(len(grid.cells), np.uint8)
     place = {chunk.chunk: chunk for chunk in grid.chunks}
     rows = connection.execute(
         sa.text(
-            "select chunk, payload from run_cell_value where run_id = :run and res = :res "
-            "and kind = :kind and period = :period and ord = :ord"
+            "select chunk, own_values(:run, :res, :kind, :period, :ord, chunk) as payload "
+            "from cell_grid_part where boundary_version_id = :version and res = :res"
         ),
-        {"run": run, **vars(layer)},
+        {"run": run, "version": grid.version_id, **vars(layer)},
     )
     for row in rows:
-        chunk = place[row.chunk]
-        colour[chunk.slice] = np.frombuffer(gzip.decompress(row.payload), np.uint8, chunk.n)
+        if row.payload is not None:
+            chunk = place[row.chunk]
+            colour[chunk.slice] = np.frombuffer(row.payload, np.uint8, chunk.n)
     return colour
 
 
@@ -192,6 +202,8 @@ def counts(
 ) -> CellCounts:
     """Cells of each class; `within`: those that belong to a unit, by the greatest part.
 
+    Only cells the asker may see are counted.
+
     Raises
     ------
     NotFound
@@ -203,7 +215,8 @@ def counts(
     grid = places(connection, caches, _digest(connection, facts, layer.res))
     before: npt.NDArray[np.int64] | None = None
     earlier = CellLayerKey(layer.res, layer.kind, layer.period, layer.ord - 1)
-    if within is None:
+    code = None
+    if within is None and grid.everything:
         rows = connection.execute(
             sa.text(
                 "select ord, counts from run_cell_class where run_id = :run and res = :res "
@@ -213,12 +226,13 @@ def counts(
         )
         by_ord = {row.ord: np.array(row.counts) for row in rows}
         now, before = by_ord[layer.ord], by_ord.get(layer.ord - 1)
-        code = None
     else:
-        table = unit_table(connection, caches, facts.version_id)
-        scope = table.find(within)
-        code = table.codes[scope - 1]
-        mine = table.ancestors[grid.owner, table.level_of[scope - 1]] == scope
+        mine = grid.own
+        if within is not None:
+            table = unit_table(connection, caches, facts.version_id)
+            scope = table.find(within)
+            code = table.codes[scope - 1]
+            mine = mine & (table.ancestors[grid.owner, table.level_of[scope - 1]] == scope)
         now = np.bincount(_colours(connection, grid, run, layer)[mine], minlength=6)
         if layer.ord:
             before = np.bincount(_colours(connection, grid, run, earlier)[mine], minlength=6)
@@ -255,8 +269,7 @@ class _Cell:
     leaves: npt.NDArray[np.int32]
     owner: int
     reference: int
-    shares: Floats
-    exposures: Floats
+    own: OwnCell
     months: npt.NDArray[np.int64]
 
     @property
@@ -279,14 +292,15 @@ def find(connection: sa.Connection, caches: Caches, run: int, cell: int) -> _Cel
     Raises
     ------
     NotFound
-        No such run, or the cell is none of its cells.
+        No such run, or the cell is none of its cells, or not all of its units are the asker's.
     """
     facts = run_facts(connection, caches, run)
     res = cell >> 52 & 15
     digest = _digest(connection, facts, res)
     grid = places(connection, caches, digest)
     place = int(np.searchsorted(grid.cells, np.uint64(cell)))
-    if place == len(grid.cells) or int(grid.cells[place]) != cell:
+    there = place < len(grid.cells) and int(grid.cells[place]) == cell
+    if not there or not grid.own[place]:
         raise NotFound(f"cell {cell:x} is not on the map of run {run}")
     table = unit_table(connection, caches, facts.version_id)
     home = next(one for one in grid.chunks if one.first <= place < one.first + one.n)
@@ -298,20 +312,13 @@ def find(connection: sa.Connection, caches: Caches, run: int, cell: int) -> _Cel
         res, over.cells[at : at + 1], np.array([0, b - a]), over.unit[a:b], over.weight[a:b],
         over.km2[a:b],
     )  # fmt: skip
-    exposures = cells_assess.read_leaf_exposures(connection, run, len(facts.measures))
     unit_reference = cells_assess.leaf_references(table, part.leaves, facts.scene.reference_level)
-    reference = one.owner(unit_reference)
-    shares = h3.reference_shares(
-        one, exposures, cells_assess.kind_weights(facts), unit_reference, reference
-    )
-    counted = load(connection, run, res, home.chunk)
-    mine = counted.take(counted.cell == np.uint64(cell))
+    own = cells_own.read(connection, facts, res, home.chunk, at)
     months = np.zeros((len(facts.kinds), _months(facts)), np.int64)
-    np.add.at(months, (mine.kind, mine.month), mine.events)
+    months[own.counts["kind"], own.counts["month"]] = own.counts["events"]
     return _Cell(
         facts, table, res, cell, place, home.chunk, at, one, part.leaves,
-        int(grid.owner[place]), int(reference[0]), shares,
-        np.array([one.spread(row)[0] for row in exposures]), months,
+        int(grid.owner[place]), int(one.owner(unit_reference)[0]), own, months,
     )  # fmt: skip
 
 
@@ -332,17 +339,17 @@ class _Fit:
 def _fits(connection: sa.Connection, one: _Cell, period: Period) -> dict[str, _Fit]:
     rows = connection.execute(
         sa.text(
-            "select kind, rate, alpha, short, marks from run_cell_rate where run_id = :run "
+            "select kind, rate, alpha, short from run_cell_rate where run_id = :run "
             "and res = :res and reference_id = :area and period = :period"
         ),
         {"run": one.facts.id, "res": one.res, "area": one.reference, "period": period},
     )
+    kinds = (*one.facts.kinds, OVERALL)
     found = {}
     for row in rows:
         flags = np.where(row.short, risk.SHORT, 0).astype(np.uint8)
-        marks = np.frombuffer(row.marks, "<i4").reshape(-1, 3)
-        for t, _, bits in marks[marks[:, 1] == one.place]:
-            flags[t] |= bits
+        marks = one.own.marks_of(kinds.index(row.kind), period)
+        flags[marks["ord"]] |= marks["bits"]
         found[row.kind] = _Fit(np.array(row.rate, float), np.array(row.alpha, float), flags)
     return found
 
@@ -380,7 +387,8 @@ def _tracks(
     none = np.zeros(observed.shape[1])
     for name in names:
         at = facts.kinds.index(name)
-        e = cells_assess.expected_of(one.shares[at : at + 1], fits[name].rate[None])[0, :, 0]
+        share = one.own.shares[at : at + 1, None]
+        e = cells_assess.expected_of(share, fits[name].rate[None])[0, :, 0]
         o = observed[at].astype(float)
         track(name, o, e, (o, e), none)
     if kind == OVERALL:
@@ -404,8 +412,8 @@ def _keep_published(
     """Put the stored colours into tracks: what was published stays as it was seen."""
     rows = connection.execute(
         sa.text(
-            "select kind, ord, payload from run_cell_value where run_id = :run and res = :res "
-            "and kind = any(:kinds) and period = :period and chunk = :chunk"
+            "select kind, ord, colour "
+            "from own_colours(:run, :res, :chunk, :at, cast(:kinds as text[]), :period)"
         ),
         {
             "run": one.facts.id,
@@ -413,10 +421,11 @@ def _keep_published(
             "kinds": list(tracks),
             "period": period,
             "chunk": one.chunk,
+            "at": one.within,
         },
     )
     for row in rows:
-        tracks[row.kind].colour[row.ord] = gzip.decompress(row.payload)[one.within]
+        tracks[row.kind].colour[row.ord] = row.colour
 
 
 def why(
@@ -474,11 +483,12 @@ def why(
             for name in facts.kinds
             if kind == OVERALL and flags & risk.VETO and tracks[name].colour[ord_] == risk.RED
         ],
-        share=number(one.shares[facts.kinds.index(kind), 0]) if kind != OVERALL else None,
+        share=number(one.own.shares[facts.kinds.index(kind)]) if kind != OVERALL else None,
         reference=unit(one.reference) if one.reference else None,
         complexity=None,
         exposures={
-            name: number(value) for name, value in zip(facts.measures, one.exposures, strict=True)
+            name: number(value)
+            for name, value in zip(facts.measures, one.own.exposures, strict=True)
         },
         contributions=_contributions(facts, tracks, alpha, ord_)
         if kind == OVERALL and known

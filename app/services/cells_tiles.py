@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+import numpy as np
 import sqlalchemy as sa
 
 from app.services.caches import Caches
@@ -25,7 +26,7 @@ class Reads(Protocol):
 
 
 def layer(store: Reads, digest: str) -> CellLayer:
-    """Cells of a digest, ready to be cut into tiles; the database is asked once.
+    """Cells of a digest that may be seen, ready to be cut into tiles; the database is asked once.
 
     Raises
     ------
@@ -42,7 +43,9 @@ def layer(store: Reads, digest: str) -> CellLayer:
             table.codes[parent - 1] if parent else code
             for code, parent in zip(table.codes, table.parent_of.tolist(), strict=True)
         ]
-        return CellLayer(grid.cells, [above[one - 1] for one in grid.owner.tolist()], grid.res)
+        own = np.flatnonzero(grid.own)
+        codes = [above[one - 1] for one in grid.owner[own].tolist()]
+        return CellLayer(grid.cells[own], codes, grid.res, own)
 
     return store.caches.cell_layers.get(digest, make)
 

@@ -132,7 +132,7 @@ def _map(connection: sa.Connection, caches: Caches, row: sa.Row[Any]) -> MapInfo
         time_zone=facts.time_zone,
         bounds=bounds,
         levels=_levels(facts, table, row.archives),
-        cells=cells_lookup.layers(connection, facts.id),
+        cells=cells_lookup.layers(connection, caches, facts.id),
         kinds=_kinds(facts),
         measures=[
             MeasureInfo(
