@@ -18,6 +18,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from app.api import (
     account_store,
+    analysis,
     assessments,
     cells,
     exports,
@@ -27,6 +28,7 @@ from app.api import (
     operation,
     pages,
     runs,
+    saved_areas,
     sessions,
     tiles,
     units,
@@ -34,6 +36,7 @@ from app.api import (
 from app.api import accounts as accounts_api
 from app.api import areas as areas_api
 from app.api import audit as audit_api
+from app.api import jobs as jobs_api
 from app.api.dependencies import Store, known_parameters
 from app.api.envelope import Envelope
 from app.api.fast_values import FastValues
@@ -50,6 +53,7 @@ from app.services.accounts_doors import Doors
 from app.services.areas import Areas, warm
 from app.services.audit import Audit, Sealer
 from app.services.caches import ScopedCaches
+from app.services.job_runner import Runner
 from app.services.kept import Kept
 from app.services.manifest import VERSION
 from app.services.metrics import Metrics
@@ -94,9 +98,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     watch.start()
     sealer = Sealer(app.state.engine, settings.audit)
     sealer.start()
+    app.state.runner = Runner(app.state.engine, url, settings)
+    app.state.runner.start()
     try:
         yield
     finally:
+        await run_in_threadpool(app.state.runner.stop)
         await run_in_threadpool(sealer.stop)
         await run_in_threadpool(watch.stop)
         await run_in_threadpool(keeper.stop)
@@ -135,6 +142,9 @@ def create_app(settings: Settings) -> FastAPI:
     for part in (meta, operation, runs, assessments, cells, exports, units, tiles):
         app.include_router(part.router)
     app.include_router(areas_api.router)
+    app.include_router(analysis.router)
+    app.include_router(saved_areas.router)
+    app.include_router(jobs_api.router)
     app.include_router(sessions.router)
     app.include_router(accounts_api.router)
     app.include_router(oidc.router)

@@ -120,7 +120,7 @@ class DateCounts(Model):
     """Counts by local day, week (its Monday) or month (its first); dates without events left out."""
 
     dates: list[date] = Field(description="Ascending")
-    counts: list[int]
+    counts: list[int | None] = Field(description="null: hidden for being small")
 
 
 class UnitCount(Model):
@@ -129,7 +129,7 @@ class UnitCount(Model):
     code: str | None = Field(description="null: no unit of these boundaries is known")
     name: str | None
     level: str | None
-    count: int
+    count: int | None = Field(description="null: hidden for being small")
 
 
 class AreaAnswer(Model):
@@ -149,12 +149,18 @@ class AreaAnswer(Model):
         description="Newest event of the map; null: there are none, or the jurisdiction is a part"
     )
     time_zone: str = Field(description="Zone of days, weeks, months and hours")
-    total: int = Field(description="Events that match")
-    by_kind: dict[str, int] | None = None
+    total: int | None = Field(
+        description="Events that match; null: 1 to 4, which this account may not see (METHODS 11)"
+    )
+    total_text: str = Field(
+        default="", description='The total as it may be shown: "<5" when hidden'
+    )
+    suppressed: bool = Field(default=False, description="Some count here is hidden")
+    by_kind: dict[str, int | None] | None = None
     by_day: DateCounts | None = None
     by_week: DateCounts | None = None
     by_month: DateCounts | None = None
-    by_hour_of_week: list[int] | None = Field(
+    by_hour_of_week: list[int | None] | None = Field(
         default=None, description="168 counts, Monday 00:00-01:00 first"
     )
     by_unit: list[UnitCount] | None = Field(

@@ -433,6 +433,7 @@ def answer(
     return AreaAnswer(
         **facts,
         total=found.total,
+        total_text=str(found.total),
         by_kind=None
         if found.by_kind is None
         else dict(zip(kinds, found.by_kind.tolist(), strict=True)),

@@ -52,6 +52,8 @@ class Caches:
     """The caches of one engine."""
 
     def __init__(self) -> None:
+        from app.services.analysis_expected import Reference
+        from app.services.analysis_rates import RunRates
         from app.services.cells_grid import Places
         from app.services.ranking import RankedArea
         from app.services.runs import RunFacts
@@ -68,6 +70,10 @@ class Caches:
         self.cell_layers: Lru[CellLayer] = Lru(16)
         # 10 to 40 kB each
         self.cell_tiles: Lru[bytes] = Lru(512)
+        # some 200 bytes per unit: 3 MB for a city of 15,000 grids
+        self.rates: Lru[RunRates] = Lru(4)
+        # counts of reference areas: a few numbers each
+        self.references: Lru[Reference] = Lru(512)
         self.bounds: Lru[tuple[float, float, float, float]] = Lru(64)
 
 

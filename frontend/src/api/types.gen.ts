@@ -572,6 +572,219 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/packs/{pack}/areas/shape": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An area as it will be counted
+         * @description Combine, convert and snap an area; cut to the jurisdiction. Nothing is counted.
+         *
+         *     A bad shape is refused (422): `detail.reason` is a machine word, `detail.at` the spot (longitude,
+         *     latitude), `detail.words` the reason in Chinese and English.
+         */
+        post: operations["shapeArea"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/packs/{pack}/areas/upload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Areas of a file
+         * @description Read the areas of a file, at most 200; bad ones are named with their reason, the rest kept.
+         *
+         *     Nothing of the file is stored. A file that cannot be read is refused (422).
+         */
+        post: operations["uploadAreas"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/packs/{pack}/areas/analyse": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * How many events in an area, against what was to be expected
+         * @description Exact counts, expected counts, relative risk with interval, change, units, comparisons, cells.
+         *
+         *     `rule` says how it was made. What makes no sense is refused (422) as by `countArea`.
+         */
+        post: operations["analyseArea"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/areas": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Saved areas, newest first
+         * @description List one's own and those shared inside one's jurisdiction; those that ended are gone.
+         */
+        get: operations["listSavedAreas"];
+        put?: never;
+        /**
+         * Keep an area under a name
+         * @description Keep an area as it is asked; text that looks like a person's number is refused (422).
+         */
+        post: operations["saveArea"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/areas/{area}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A saved area
+         * @description Answer one area.
+         */
+        get: operations["savedArea"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a saved area of one's own
+         * @description Delete it with its notes.
+         */
+        delete: operations["deleteSavedArea"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a saved area of one's own
+         * @description Change name, purpose, scope, last day or the area itself.
+         */
+        patch: operations["changeSavedArea"];
+        trace?: never;
+    };
+    "/api/areas/{area}/notes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Notes of a saved area
+         * @description List them, oldest first.
+         */
+        get: operations["areaNotes"];
+        put?: never;
+        /**
+         * Add a note to a saved area
+         * @description Add a note; text that looks like a person's number is refused (422).
+         */
+        post: operations["addAreaNote"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One's own jobs, newest first
+         * @description List them; an admin sees the jobs of all accounts whose jurisdiction lies inside his own.
+         */
+        get: operations["listJobs"];
+        put?: never;
+        /**
+         * Ask something that takes longer than a request
+         * @description Store the question; a process of its own works on it, inside the asker's jurisdiction.
+         *
+         *     The same question with the same seed on the same data has the same result, byte for byte.
+         */
+        post: operations["askJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{job}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How far a job is
+         * @description State, progress, and the question it can be asked again with.
+         */
+        get: operations["job"];
+        put?: never;
+        post?: never;
+        /**
+         * Cancel a job, or remove one that has ended
+         * @description Answer the job as it was left: `cancelled`, or as it had ended; then it is gone.
+         */
+        delete: operations["endJob"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{job}/result": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a job found
+         * @description 404 while it is not done. The bytes are those that were stored.
+         */
+        get: operations["jobResult"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/session/ways": {
         parameters: {
             query?: never;
@@ -1033,6 +1246,236 @@ export interface components {
             live: boolean;
         };
         /**
+         * AnalysisAnswer
+         * @description An exact count, what was to be expected, and what it was compared with.
+         */
+        AnalysisAnswer: {
+            answer: components["schemas"]["AreaAnswer"];
+            /**
+             * Km2
+             * @description Geodesic area that was counted, square kilometres
+             */
+            km2: number;
+            /**
+             * Cut
+             * @description The area reached beyond the jurisdiction and was cut to it
+             */
+            cut: boolean;
+            /** @description How the expected count and the relative risk were made */
+            rule: components["schemas"]["Words"];
+            /** @description What the area is compared with; null: the map */
+            reference: components["schemas"]["UnitName"] | null;
+            /** @description All kinds asked for, weighed by harm (METHODS 5) */
+            overall: components["schemas"]["Risk"];
+            /**
+             * Kinds
+             * @description Empty unless asked for
+             */
+            kinds: components["schemas"]["KindRisk"][];
+            change?: components["schemas"]["AnalysisChange"] | null;
+            /** Child Level */
+            child_level?: string | null;
+            /**
+             * Children
+             * @description They add up to the area
+             * @default []
+             */
+            children: components["schemas"]["ChildRisk"][];
+            /**
+             * Comparisons
+             * @description Most alike first
+             * @default []
+             */
+            comparisons: components["schemas"]["ComparisonRisk"][];
+            /** Cell Res */
+            cell_res?: number | null;
+            /**
+             * Cells
+             * @description They add up to the events with a point
+             * @default []
+             */
+            cells: components["schemas"]["CellCount"][];
+            /**
+             * Run
+             * @description Run of the rates; null: nothing was assessed yet
+             */
+            run: number | null;
+            /** Boundary Version */
+            boundary_version: string;
+            /**
+             * Cutoff
+             * @description Newest event of the run
+             */
+            cutoff: string | null;
+            /**
+             * Suppressed
+             * @description Something here is hidden for being small
+             */
+            suppressed: boolean;
+        };
+        /**
+         * AnalysisArea
+         * @description Where: exactly one of the eight ways to say it.
+         */
+        "AnalysisArea-Input": {
+            /**
+             * Geojson
+             * @description Polygon or MultiPolygon, or one Feature with it
+             */
+            geojson?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Wkt
+             * @description POLYGON or MULTIPOLYGON
+             */
+            wkt?: string | null;
+            circle?: components["schemas"]["CircleShape"] | null;
+            corridor?: components["schemas"]["CorridorShape"] | null;
+            rectangle?: components["schemas"]["RectangleShape"] | null;
+            /**
+             * Units
+             * @description Unit codes: events recorded for these units or below them, with or without a point; inside `combine` they are their ground
+             */
+            units?: string[] | null;
+            /**
+             * Cells
+             * @description H3 cells, as their ground
+             */
+            cells?: string[] | null;
+            combine?: components["schemas"]["Combination-Input"] | null;
+            /**
+             * Crs
+             * @description CRS of the coordinates: wgs84, cgcs2000, gcj02, bd09, EPSG:n
+             * @default wgs84
+             */
+            crs: string;
+            /**
+             * Snap Metres
+             * @description Corners this near to the border of a unit are moved onto it
+             */
+            snap_metres?: number | null;
+        };
+        /**
+         * AnalysisArea
+         * @description Where: exactly one of the eight ways to say it.
+         */
+        "AnalysisArea-Output": {
+            /**
+             * Geojson
+             * @description Polygon or MultiPolygon, or one Feature with it
+             */
+            geojson?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Wkt
+             * @description POLYGON or MULTIPOLYGON
+             */
+            wkt?: string | null;
+            circle?: components["schemas"]["CircleShape"] | null;
+            corridor?: components["schemas"]["CorridorShape"] | null;
+            rectangle?: components["schemas"]["RectangleShape"] | null;
+            /**
+             * Units
+             * @description Unit codes: events recorded for these units or below them, with or without a point; inside `combine` they are their ground
+             */
+            units?: string[] | null;
+            /**
+             * Cells
+             * @description H3 cells, as their ground
+             */
+            cells?: string[] | null;
+            combine?: components["schemas"]["Combination-Output"] | null;
+            /**
+             * Crs
+             * @description CRS of the coordinates: wgs84, cgcs2000, gcj02, bd09, EPSG:n
+             * @default wgs84
+             */
+            crs: string;
+            /**
+             * Snap Metres
+             * @description Corners this near to the border of a unit are moved onto it
+             */
+            snap_metres?: number | null;
+        };
+        /**
+         * AnalysisChange
+         * @description Change of the count.
+         */
+        AnalysisChange: {
+            /** @description null: before the first event of the map */
+            previous: components["schemas"]["SpanChange"] | null;
+            last_year: components["schemas"]["SpanChange"] | null;
+        };
+        /**
+         * AnalysisQuestion
+         * @description How many events, where, when, of which kinds, against what was to be expected.
+         */
+        AnalysisQuestion: {
+            area: components["schemas"]["AnalysisArea-Input"];
+            /**
+             * Start
+             * @description First moment, to the second: a time with its offset, or a local day
+             */
+            start: string;
+            /**
+             * End
+             * @description Moment after the last: a time with its offset, or a local day (its beginning)
+             */
+            end: string;
+            /**
+             * Kinds
+             * @description none: all kinds
+             */
+            kinds?: string[] | null;
+            /**
+             * Hours Of Week
+             * @description Local hours that count, 0 is Monday 00:00-01:00; none: all
+             */
+            hours_of_week?: number[] | null;
+            /**
+             * Located By
+             * @description Only events located in one of these ways; none: all
+             */
+            located_by?: ("code" | "point" | "address" | "none")[] | null;
+            /**
+             * Run
+             * @description Run whose exposures and rates are used; none: the newest
+             */
+            run?: number | null;
+            /**
+             * Compare
+             * @description Comparison areas wanted
+             * @default 5
+             */
+            compare: number;
+            /**
+             * Parts
+             * @description What is wanted beside the overall answer; less is quicker while a shape moves
+             * @default [
+             *       "kinds",
+             *       "change",
+             *       "children",
+             *       "comparisons",
+             *       "cells",
+             *       "month",
+             *       "hour_of_week"
+             *     ]
+             */
+            parts: ("kinds" | "change" | "children" | "comparisons" | "cells" | "day" | "week" | "month" | "hour_of_week")[];
+            /**
+             * Level
+             * @description Level of the table of units; none: one with a table of readable length
+             */
+            level?: string | null;
+            /**
+             * Cell Res
+             * @description H3 resolution of the cells inside; none: by the size of the area
+             */
+            cell_res?: number | null;
+        };
+        /**
          * AreaAnswer
          * @description An exact count, and what it was counted from.
          */
@@ -1069,12 +1512,24 @@ export interface components {
             time_zone: string;
             /**
              * Total
-             * @description Events that match
+             * @description Events that match; null: 1 to 4, which this account may not see (METHODS 11)
              */
-            total: number;
+            total: number | null;
+            /**
+             * Total Text
+             * @description The total as it may be shown: "<5" when hidden
+             * @default
+             */
+            total_text: string;
+            /**
+             * Suppressed
+             * @description Some count here is hidden
+             * @default false
+             */
+            suppressed: boolean;
             /** By Kind */
             by_kind?: {
-                [key: string]: number;
+                [key: string]: number | null;
             } | null;
             by_day?: components["schemas"]["DateCounts"] | null;
             by_week?: components["schemas"]["DateCounts"] | null;
@@ -1083,7 +1538,7 @@ export interface components {
              * By Hour Of Week
              * @description 168 counts, Monday 00:00-01:00 first
              */
-            by_hour_of_week?: number[] | null;
+            by_hour_of_week?: (number | null)[] | null;
             /**
              * By Unit
              * @description Recorded units, cut to `level`; an event known only above it stands under the coarser unit
@@ -1295,6 +1750,20 @@ export interface components {
             ];
         };
         /**
+         * CellCount
+         * @description Events inside the area in one H3 cell.
+         */
+        CellCount: {
+            /** Cell */
+            cell: string;
+            /** Count */
+            count: number | null;
+            /** Count Text */
+            count_text: string;
+            /** Suppressed */
+            suppressed: boolean;
+        };
+        /**
          * CellCounts
          * @description Cells of each class; a cell belongs to the unit that holds most of it.
          */
@@ -1332,7 +1801,7 @@ export interface components {
             res: number;
             /**
              * Count
-             * @description Cells on the map; feature ids run from 1
+             * @description Cells on the map that the asker may see
              */
             count: number;
             /**
@@ -1359,19 +1828,19 @@ export interface components {
             tiles_max_zoom: number;
             /**
              * Inside
-             * @description Events with a point in one of these cells
+             * @description Events with a point in one of the map's cells; null for a part of the map
              */
-            inside: number;
+            inside: number | null;
             /**
              * Outside
              * @description Events with a point in a cell off the map
              */
-            outside: number;
+            outside: number | null;
             /**
              * No Point
              * @description Events without a point; with the other two all of the run
              */
-            no_point: number;
+            no_point: number | null;
         };
         /**
          * CellPart
@@ -1421,6 +1890,73 @@ export interface components {
             parts: components["schemas"]["CellPart"][];
             /** @description As of a unit; `unit` is the cell, its code the H3 index */
             why: components["schemas"]["Why"];
+        };
+        /**
+         * ChildRisk
+         * @description A unit that shares ground with the area: the part of it inside.
+         */
+        ChildRisk: {
+            /**
+             * Observed
+             * @description Events; null: 1 to 4, which this account may not see
+             */
+            observed: number | null;
+            /**
+             * Observed Text
+             * @description The count as it may be shown: a number, or "<5"
+             */
+            observed_text: string;
+            /**
+             * Suppressed
+             * @description Hidden for being small, or so that a small one stays hidden
+             */
+            suppressed: boolean;
+            /**
+             * Expected
+             * @description Events to be expected; null: no exposure known
+             */
+            expected: number | null;
+            /**
+             * Relative Risk
+             * @description 1: as expected; null: no data or suppressed
+             */
+            relative_risk: number | null;
+            /**
+             * Low
+             * @description 95 % interval
+             */
+            low: number | null;
+            /** High */
+            high: number | null;
+            /**
+             * Exceedance
+             * @description P, the probability that the relative risk is above 1
+             */
+            exceedance: number | null;
+            /**
+             * Colour
+             * @enum {string}
+             */
+            colour: "none" | "green" | "blue" | "yellow" | "orange" | "red";
+            /**
+             * Code
+             * @description null: events of no known unit
+             */
+            code: string | null;
+            /** Name */
+            name: string | null;
+            /** Level */
+            level: string | null;
+            /**
+             * Share Inside
+             * @description Share of the unit's exposure inside, 0-1
+             */
+            share_inside: number | null;
+            /**
+             * Rest
+             * @description No unit of the table but what is known only to a coarser one: the table adds up
+             */
+            rest: boolean;
         };
         /**
          * CircleShape
@@ -1479,6 +2015,91 @@ export interface components {
                     [key: string]: number;
                 };
             };
+        };
+        /**
+         * Combination
+         * @description Several areas made one, in order: the first, then each of the others.
+         */
+        "Combination-Input": {
+            /**
+             * Op
+             * @enum {string}
+             */
+            op: "union" | "minus" | "intersect";
+            /** Areas */
+            areas: components["schemas"]["AnalysisArea-Input"][];
+        };
+        /**
+         * Combination
+         * @description Several areas made one, in order: the first, then each of the others.
+         */
+        "Combination-Output": {
+            /**
+             * Op
+             * @enum {string}
+             */
+            op: "union" | "minus" | "intersect";
+            /** Areas */
+            areas: components["schemas"]["AnalysisArea-Output"][];
+        };
+        /**
+         * ComparisonRisk
+         * @description A unit beside the area that is exposed alike.
+         */
+        ComparisonRisk: {
+            /**
+             * Observed
+             * @description Events; null: 1 to 4, which this account may not see
+             */
+            observed: number | null;
+            /**
+             * Observed Text
+             * @description The count as it may be shown: a number, or "<5"
+             */
+            observed_text: string;
+            /**
+             * Suppressed
+             * @description Hidden for being small, or so that a small one stays hidden
+             */
+            suppressed: boolean;
+            /**
+             * Expected
+             * @description Events to be expected; null: no exposure known
+             */
+            expected: number | null;
+            /**
+             * Relative Risk
+             * @description 1: as expected; null: no data or suppressed
+             */
+            relative_risk: number | null;
+            /**
+             * Low
+             * @description 95 % interval
+             */
+            low: number | null;
+            /** High */
+            high: number | null;
+            /**
+             * Exceedance
+             * @description P, the probability that the relative risk is above 1
+             */
+            exceedance: number | null;
+            /**
+             * Colour
+             * @enum {string}
+             */
+            colour: "none" | "green" | "blue" | "yellow" | "orange" | "red";
+            /** Code */
+            code: string;
+            /** Name */
+            name: string;
+            /** Level */
+            level: string;
+            /**
+             * Similarity
+             * @description 0-1; 1: the same exposures
+             */
+            similarity: number;
         };
         /**
          * ComponentHealth
@@ -1542,8 +2163,11 @@ export interface components {
              * @description Ascending
              */
             dates: string[];
-            /** Counts */
-            counts: number[];
+            /**
+             * Counts
+             * @description null: hidden for being small
+             */
+            counts: (number | null)[];
         };
         /**
          * ErrorBody
@@ -1598,6 +2222,254 @@ export interface components {
             p: number;
         };
         /**
+         * GiCells
+         * @description Gi* of every cell.
+         */
+        GiCells: {
+            /**
+             * Cell
+             * @description H3 cells
+             */
+            cell: string[];
+            /** Observed */
+            observed: number[];
+            /**
+             * Expected
+             * @description null: no exposure is known there
+             */
+            expected: (number | null)[];
+            /**
+             * Residual
+             * @description EB-adjusted relative risk less 1, what Gi* is computed on; null: no data
+             */
+            residual: (number | null)[];
+            /** Z */
+            z: (number | null)[];
+            /**
+             * P
+             * @description Two-sided
+             */
+            p: (number | null)[];
+            /**
+             * Found
+             * @description hot, cold: significant under the false discovery rate
+             */
+            found: ("hot" | "cold" | "none")[];
+        };
+        /**
+         * GiParameters
+         * @description Gi* on H3 cells (METHODS 8).
+         */
+        GiParameters: {
+            /**
+             * Res
+             * @description H3 resolution; none: the finest with at most 20,000 cells
+             */
+            res?: number | null;
+            /**
+             * Ring
+             * @description Neighbours: cells up to so many steps away
+             * @default 1
+             */
+            ring: number;
+            /**
+             * Q
+             * @description False discovery rate over the cells
+             * @default 0.05
+             */
+            q: number;
+        };
+        /**
+         * GiQuestion
+         * @description Where do events cluster, cell by cell.
+         */
+        "GiQuestion-Input": {
+            /**
+             * Pack
+             * @description Name of the map
+             */
+            pack: string;
+            /** @description Where; none: the whole map, as far as the jurisdiction reaches */
+            area?: components["schemas"]["AnalysisArea-Input"] | null;
+            /**
+             * Start
+             * @description First moment: a time with its offset, or a local day
+             */
+            start: string;
+            /**
+             * End
+             * @description Moment after the last
+             */
+            end: string;
+            /**
+             * Kinds
+             * @description none: all kinds of the run
+             */
+            kinds?: string[] | null;
+            /**
+             * Hours Of Week
+             * @description Local hours that count, 0 is Monday 00:00-01:00; none: all
+             */
+            hours_of_week?: number[] | null;
+            /**
+             * Run
+             * @description Run whose exposures are used; none: newest
+             */
+            run?: number | null;
+            /**
+             * Seed
+             * @description Of everything that is drawn by chance
+             * @default 20260101
+             */
+            seed: number;
+            /**
+             * Type
+             * @constant
+             */
+            type: "gi";
+            /**
+             * @default {
+             *       "ring": 1,
+             *       "q": 0.05
+             *     }
+             */
+            parameters: components["schemas"]["GiParameters"];
+        };
+        /**
+         * GiQuestion
+         * @description Where do events cluster, cell by cell.
+         */
+        "GiQuestion-Output": {
+            /**
+             * Pack
+             * @description Name of the map
+             */
+            pack: string;
+            /** @description Where; none: the whole map, as far as the jurisdiction reaches */
+            area?: components["schemas"]["AnalysisArea-Output"] | null;
+            /**
+             * Start
+             * @description First moment: a time with its offset, or a local day
+             */
+            start: string;
+            /**
+             * End
+             * @description Moment after the last
+             */
+            end: string;
+            /**
+             * Kinds
+             * @description none: all kinds of the run
+             */
+            kinds?: string[] | null;
+            /**
+             * Hours Of Week
+             * @description Local hours that count, 0 is Monday 00:00-01:00; none: all
+             */
+            hours_of_week?: number[] | null;
+            /**
+             * Run
+             * @description Run whose exposures are used; none: newest
+             */
+            run?: number | null;
+            /**
+             * Seed
+             * @description Of everything that is drawn by chance
+             * @default 20260101
+             */
+            seed: number;
+            /**
+             * Type
+             * @constant
+             */
+            type: "gi";
+            /**
+             * @default {
+             *       "ring": 1,
+             *       "q": 0.05
+             *     }
+             */
+            parameters: components["schemas"]["GiParameters"];
+        };
+        /**
+         * GiResult
+         * @description Cells that are hot or cold.
+         */
+        GiResult: {
+            /** @description What was computed, in one or two sentences */
+            method: components["schemas"]["Words"];
+            /** @description How expected counts were made; null: none are used */
+            rule: components["schemas"]["Words"] | null;
+            /** Pack */
+            pack: string;
+            /**
+             * Run
+             * @description Run whose exposures and kinds were used
+             */
+            run: number;
+            /** Boundary Version */
+            boundary_version: string;
+            /** Time Zone */
+            time_zone: string;
+            /**
+             * Cutoff
+             * @description Data cut-off of the run
+             */
+            cutoff: string | null;
+            /**
+             * Newest
+             * @description Newest event that was counted; null: none
+             */
+            newest: string | null;
+            /**
+             * Events
+             * @description Events with a point in the area and the span, all counted
+             */
+            events: number;
+            /**
+             * Simulated
+             * @description Some events of this map are simulated
+             */
+            simulated: boolean;
+            /**
+             * Approximate
+             * @description The boundaries are approximate
+             */
+            approximate: boolean;
+            /** Kinds */
+            kinds: string[];
+            /** Seed */
+            seed: number;
+            /**
+             * Type
+             * @constant
+             */
+            type: "gi";
+            question: components["schemas"]["GiQuestion-Output"];
+            /**
+             * Res
+             * @description H3 resolution that was used
+             */
+            res: number;
+            /** Ring */
+            ring: number;
+            /** Q */
+            q: number;
+            /**
+             * Alpha
+             * @description Strength of the prior of the EB adjustment
+             */
+            alpha: number | null;
+            /**
+             * Hot
+             * @description Cells that are significantly hot
+             */
+            hot: number;
+            /** Cold */
+            cold: number;
+            cells: components["schemas"]["GiCells"];
+        };
+        /**
          * Health
          * @description Whether everything works.
          */
@@ -1606,6 +2478,78 @@ export interface components {
             ok: boolean;
             /** Components */
             components: components["schemas"]["ComponentHealth"][];
+        };
+        /**
+         * Job
+         * @description A question worked on in the background.
+         */
+        Job: {
+            /** Id */
+            id: number;
+            /**
+             * Type
+             * @enum {string}
+             */
+            type: "gi" | "scan" | "knox" | "emerging" | "density" | "forecast";
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "queued" | "running" | "done" | "failed" | "cancelled";
+            /**
+             * Progress
+             * @description Part that is done, 0 to 1
+             */
+            progress: number;
+            /**
+             * Step
+             * @description What is being done; empty before and after
+             * @enum {string}
+             */
+            step: "" | "opening" | "counting" | "exposures" | "computing" | "testing" | "drawing" | "storing";
+            /** @description As it was asked; sent again it is the same job */
+            question: components["schemas"]["GiQuestion-Output"];
+            /**
+             * Mine
+             * @description Whether the asker of this answer asked the job
+             */
+            mine: boolean;
+            /** @description The method, once it is done */
+            method: components["schemas"]["Words"] | null;
+            /**
+             * Rows
+             * @description Events the result is made of, once it is done
+             */
+            rows: number | null;
+            error: components["schemas"]["JobProblem"] | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Started At */
+            started_at: string | null;
+            /** Ended At */
+            ended_at: string | null;
+            /**
+             * Expires At
+             * Format: date-time
+             * @description When it goes, with its result
+             */
+            expires_at: string;
+        };
+        /**
+         * JobProblem
+         * @description Why a job failed.
+         */
+        JobProblem: {
+            /**
+             * Code
+             * @description Stable machine name; `interrupted`: its process went away, ask it again
+             */
+            code: string;
+            /** Message */
+            message: string;
         };
         /**
          * KindInfo
@@ -1627,6 +2571,56 @@ export interface components {
             weights: {
                 [key: string]: number;
             };
+        };
+        /**
+         * KindRisk
+         * @description One kind inside the area.
+         */
+        KindRisk: {
+            /**
+             * Observed
+             * @description Events; null: 1 to 4, which this account may not see
+             */
+            observed: number | null;
+            /**
+             * Observed Text
+             * @description The count as it may be shown: a number, or "<5"
+             */
+            observed_text: string;
+            /**
+             * Suppressed
+             * @description Hidden for being small, or so that a small one stays hidden
+             */
+            suppressed: boolean;
+            /**
+             * Expected
+             * @description Events to be expected; null: no exposure known
+             */
+            expected: number | null;
+            /**
+             * Relative Risk
+             * @description 1: as expected; null: no data or suppressed
+             */
+            relative_risk: number | null;
+            /**
+             * Low
+             * @description 95 % interval
+             */
+            low: number | null;
+            /** High */
+            high: number | null;
+            /**
+             * Exceedance
+             * @description P, the probability that the relative risk is above 1
+             */
+            exceedance: number | null;
+            /**
+             * Colour
+             * @enum {string}
+             */
+            colour: "none" | "green" | "blue" | "yellow" | "orange" | "red";
+            /** Kind */
+            kind: string;
         };
         /**
          * KindSummary
@@ -1858,6 +2852,23 @@ export interface components {
             unit: components["schemas"]["Words"];
         };
         /**
+         * MultiPolygon
+         * @description GeoJSON, EPSG:4326, longitude before latitude.
+         */
+        MultiPolygon: {
+            /**
+             * Type
+             * @default MultiPolygon
+             * @constant
+             */
+            type: "MultiPolygon";
+            /** Coordinates */
+            coordinates: [
+                number,
+                number
+            ][][][];
+        };
+        /**
          * NewAccount
          * @description An account to make.
          */
@@ -1913,6 +2924,46 @@ export interface components {
             qr: string;
         };
         /**
+         * NewNote
+         * @description A remark about a saved area.
+         */
+        NewNote: {
+            /** Text */
+            text: string;
+        };
+        /**
+         * NewSavedArea
+         * @description An area to keep.
+         */
+        NewSavedArea: {
+            /** Pack */
+            pack: string;
+            /**
+             * Name
+             * @description Never a person's name, number, phone or plate
+             */
+            name: string;
+            /**
+             * Purpose
+             * @description What it is kept for
+             */
+            purpose: string;
+            /**
+             * Scope
+             * @description jurisdiction: seen by everybody whose jurisdiction holds yours
+             * @default private
+             * @enum {string}
+             */
+            scope: "private" | "jurisdiction";
+            /**
+             * Expires On
+             * Format: date
+             * @description Last day it is kept; at most two years ahead
+             */
+            expires_on: string;
+            area: components["schemas"]["AnalysisArea-Input"];
+        };
+        /**
          * NewToken
          * @description A token to make.
          */
@@ -1931,6 +2982,23 @@ export interface components {
              * @description Of another account, for admins; null: one's own
              */
             account?: number | null;
+        };
+        /**
+         * Note
+         * @description A remark about a saved area.
+         */
+        Note: {
+            /** Id */
+            id: number;
+            /** Text */
+            text: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Mine */
+            mine: boolean;
         };
         /**
          * OpenSessionInfo
@@ -2138,12 +3206,97 @@ export interface components {
             ready: boolean;
         };
         /**
+         * Reason
+         * @description What was done to a shape, or why there is none, in words.
+         */
+        Reason: {
+            /**
+             * Code
+             * @description Stable machine name
+             */
+            code: string;
+            /** Zh */
+            zh: string;
+            /** En */
+            en: string;
+            /**
+             * At
+             * @description Longitude and latitude of the spot
+             */
+            at?: [
+                number,
+                number
+            ] | null;
+        };
+        /**
          * RecoveryCodes
          * @description Codes for when the second device is lost; shown this once.
          */
         RecoveryCodes: {
             /** Codes */
             codes: string[];
+        };
+        /**
+         * RectangleShape
+         * @description A rectangle along the axes of the declared CRS.
+         */
+        RectangleShape: {
+            /** West */
+            west: number;
+            /** South */
+            south: number;
+            /** East */
+            east: number;
+            /** North */
+            north: number;
+        };
+        /**
+         * Risk
+         * @description A count beside what was to be expected. Relative risk: gamma posterior of this span alone.
+         */
+        Risk: {
+            /**
+             * Observed
+             * @description Events; null: 1 to 4, which this account may not see
+             */
+            observed: number | null;
+            /**
+             * Observed Text
+             * @description The count as it may be shown: a number, or "<5"
+             */
+            observed_text: string;
+            /**
+             * Suppressed
+             * @description Hidden for being small, or so that a small one stays hidden
+             */
+            suppressed: boolean;
+            /**
+             * Expected
+             * @description Events to be expected; null: no exposure known
+             */
+            expected: number | null;
+            /**
+             * Relative Risk
+             * @description 1: as expected; null: no data or suppressed
+             */
+            relative_risk: number | null;
+            /**
+             * Low
+             * @description 95 % interval
+             */
+            low: number | null;
+            /** High */
+            high: number | null;
+            /**
+             * Exceedance
+             * @description P, the probability that the relative risk is above 1
+             */
+            exceedance: number | null;
+            /**
+             * Colour
+             * @enum {string}
+             */
+            colour: "none" | "green" | "blue" | "yellow" | "orange" | "red";
         };
         /**
          * Role
@@ -2180,6 +3333,66 @@ export interface components {
             started_at: string;
             /** Published At */
             published_at: string | null;
+        };
+        /**
+         * SavedArea
+         * @description An area somebody named.
+         */
+        SavedArea: {
+            /** Id */
+            id: number;
+            /** Pack */
+            pack: string;
+            /** Name */
+            name: string;
+            /** Purpose */
+            purpose: string;
+            /**
+             * Scope
+             * @enum {string}
+             */
+            scope: "private" | "jurisdiction";
+            /**
+             * Expires On
+             * Format: date
+             */
+            expires_on: string;
+            area: components["schemas"]["AnalysisArea-Output"];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+            /**
+             * Mine
+             * @description Whether you may change it
+             */
+            mine: boolean;
+            /**
+             * Notes
+             * @description Number of notes
+             */
+            notes: number;
+        };
+        /**
+         * SavedAreaChange
+         * @description What to change; the rest stays.
+         */
+        SavedAreaChange: {
+            /** Name */
+            name?: string | null;
+            /** Purpose */
+            purpose?: string | null;
+            /** Scope */
+            scope?: ("private" | "jurisdiction") | null;
+            /** Expires On */
+            expires_on?: string | null;
+            area?: components["schemas"]["AnalysisArea-Input"] | null;
         };
         /**
          * SearchAnswer
@@ -2312,6 +3525,72 @@ export interface components {
             password_expires_at: string | null;
         };
         /**
+         * ShapeInfo
+         * @description An area as it will be counted.
+         */
+        ShapeInfo: {
+            geojson: components["schemas"]["MultiPolygon"];
+            /**
+             * Km2
+             * @description Geodesic area, square kilometres
+             */
+            km2: number;
+            /**
+             * Vertices
+             * @description Corners, closing ones included
+             */
+            vertices: number;
+            /**
+             * Bbox
+             * @description West south east north, degrees
+             */
+            bbox: [
+                number,
+                number,
+                number,
+                number
+            ];
+            /**
+             * Reasons
+             * @description What was done to it: snapped, cut to the jurisdiction
+             */
+            reasons: components["schemas"]["Reason"][];
+        };
+        /**
+         * SpanChange
+         * @description The same area in an earlier span; rate ratio per covered second (METHODS 6).
+         */
+        SpanChange: {
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Observed */
+            observed: number | null;
+            /** Observed Text */
+            observed_text: string;
+            /** Suppressed */
+            suppressed: boolean;
+            /**
+             * Ratio
+             * @description This span against the earlier; null: too few events
+             */
+            ratio: number | null;
+            /**
+             * Low
+             * @description Exact 95 % interval; null high: without bound
+             */
+            low: number | null;
+            /** High */
+            high: number | null;
+        };
+        /**
          * Summary
          * @description A scope at a glance: legend counts, kinds, trend.
          */
@@ -2426,8 +3705,11 @@ export interface components {
             name: string | null;
             /** Level */
             level: string | null;
-            /** Count */
-            count: number;
+            /**
+             * Count
+             * @description null: hidden for being small
+             */
+            count: number | null;
         };
         /**
          * UnitDetail
@@ -2482,6 +3764,48 @@ export interface components {
             child_level: string | null;
             /** Children Count */
             children_count: number;
+        };
+        /**
+         * UnitName
+         * @description A unit.
+         */
+        UnitName: {
+            /** Code */
+            code: string;
+            /** Name */
+            name: string;
+        };
+        /**
+         * Upload
+         * @description Areas of a file, the good ones kept.
+         */
+        Upload: {
+            /**
+             * Format
+             * @enum {string}
+             */
+            format: "geojson" | "kml" | "gpkg" | "shapefile";
+            /**
+             * Crs
+             * @description CRS the coordinates were read in
+             */
+            crs: string;
+            /** Shapes */
+            shapes: components["schemas"]["UploadedShape"][];
+        };
+        /**
+         * UploadedShape
+         * @description One feature of a file.
+         */
+        UploadedShape: {
+            /**
+             * Name
+             * @description As the file names it, else its place in the file from 1
+             */
+            name: string;
+            /** @description null: it cannot be counted, see `reason` */
+            shape: components["schemas"]["ShapeInfo"] | null;
+            reason?: components["schemas"]["Reason"] | null;
         };
         /**
          * Ways
@@ -6192,6 +7516,1944 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AreaAnswer"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    shapeArea: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the map */
+                pack: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AnalysisArea-Input"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShapeInfo"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    uploadAreas: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the map */
+                pack: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /**
+                     * Format: binary
+                     * @description GeoJSON, KML, GeoPackage or a zipped Shapefile
+                     */
+                    file: string;
+                    /** @description CRS of its coordinates; none: what the file says, else wgs84 */
+                    crs?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Upload"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    analyseArea: {
+        parameters: {
+            query?: {
+                /** @description What for, as it stands in the audit; never names or numbers of persons. The installation may demand it */
+                purpose?: string | null;
+            };
+            header?: {
+                /** @description What for: UTF-8, percent-encoded; see `purpose` */
+                "x-purpose"?: string | null;
+            };
+            path: {
+                /** @description Name of the map */
+                pack: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AnalysisQuestion"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnalysisAnswer"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    listSavedAreas: {
+        parameters: {
+            query?: {
+                /** @description Only of this map; none: of all */
+                pack?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedArea"][];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    saveArea: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSavedArea"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedArea"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    savedArea: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the saved area */
+                area: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedArea"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    deleteSavedArea: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the saved area */
+                area: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    changeSavedArea: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the saved area */
+                area: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SavedAreaChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedArea"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    areaNotes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the saved area */
+                area: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Note"][];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    addAreaNote: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the saved area */
+                area: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewNote"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Note"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    listJobs: {
+        parameters: {
+            query?: {
+                /** @description Of this map alone */
+                pack?: string | null;
+                /** @description Most jobs wanted */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"][];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    askJob: {
+        parameters: {
+            query?: {
+                /** @description What for, as it stands in the audit; never names or numbers of persons. The installation may demand it */
+                purpose?: string | null;
+            };
+            header?: {
+                /** @description What for: UTF-8, percent-encoded; see `purpose` */
+                "x-purpose"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GiQuestion-Input"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the job */
+                job: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    endJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the job */
+                job: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    jobResult: {
+        parameters: {
+            query?: {
+                /** @description What for, as it stands in the audit; never names or numbers of persons. The installation may demand it */
+                purpose?: string | null;
+            };
+            header?: {
+                /** @description What for: UTF-8, percent-encoded; see `purpose` */
+                "x-purpose"?: string | null;
+            };
+            path: {
+                /** @description Number of the job */
+                job: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GiResult"];
                 };
             };
             /** @description Nobody is logged in, or not any more */
