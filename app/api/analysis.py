@@ -131,8 +131,8 @@ def upload_areas(
     pack: Pack,
     request: Request,
     response: Response,
+    store: AskDep,  # before the file is looked at
     given: Annotated[analysis_upload.Form, Depends(_form)],
-    store: AskDep,
     _turn: HeavyDep,
 ) -> Upload:
     """Read the areas of a file, at most 200; bad ones are named with their reason, the rest kept.
