@@ -33,6 +33,73 @@ class GiParameters(Model):
     q: Level = 0.05
 
 
+class ScanParameters(Model):
+    """Scan statistic of Kulldorff on H3 cells (METHODS 8)."""
+
+    mode: Literal["spatial", "prospective", "retrospective"] = Field(
+        default="prospective",
+        description="spatial: circles over the whole span; prospective: cylinders that end now; "
+        "retrospective: cylinders that end at any time",
+    )
+    res: Res = None
+    max_share: float = Field(
+        default=0.1, gt=0, le=0.5, description="Largest share of the expected count in a circle"
+    )
+    max_metres: float | None = Field(
+        default=None, gt=0, le=500_000, description="Largest radius; none: by the share alone"
+    )
+    step_days: int = Field(
+        default=7, ge=1, le=366, description="Steps of time, counted back from the end"
+    )
+    longest_steps: int | None = Field(
+        default=None,
+        ge=1,
+        le=366,
+        description="Longest cylinder; none: half of the steps, 30 at most",
+    )
+    replicates: int = Field(default=999, ge=19, le=9_999, description="Monte Carlo replicates")
+    max_clusters: int = Field(default=10, ge=1, le=100)
+
+
+Edges = Annotated[list[float], Field(min_length=2, max_length=21)]
+
+
+class KnoxParameters(Model):
+    """Near-repeat table (METHODS 8)."""
+
+    metres: Edges = Field(
+        default=[0, 100, 200, 400, 800, 1600],
+        description="Edges of the distance bands, ascending; a band holds its lower edge",
+    )
+    days: Edges = Field(
+        default=[0, 1, 3, 7, 14, 28], description="Edges of the time bands, days, ascending"
+    )
+    replicates: int = Field(default=999, ge=19, le=9_999, description="Permutations of the times")
+
+
+class EmergingParameters(Model):
+    """How hot and cold spots come and go (METHODS 8)."""
+
+    res: Res = None
+    ring: Ring = 1
+    q: Level = 0.05
+    step: Literal["week", "month", "quarter"] = Field(
+        default="month", description="Local calendar; steps the span cuts are left out"
+    )
+
+
+class DensityParameters(Model):
+    """Kernel density in metres."""
+
+    metres: float | None = Field(
+        default=None, ge=1, le=100_000, description="Bandwidth; none: from the spread of the events"
+    )
+    cell: float | None = Field(
+        default=None, ge=1, le=50_000, description="Cells of the grid, metres; none: a part of it"
+    )
+    kernel: Literal["quartic", "gaussian"] = "quartic"
+
+
 class JobBase(Model):
     """What every job is asked."""
 
@@ -66,7 +133,38 @@ class GiQuestion(JobBase):
     parameters: GiParameters = GiParameters()
 
 
-JobQuestion = GiQuestion
+class ScanQuestion(JobBase):
+    """Is there an excess in some circle, and lately."""
+
+    type: Literal["scan"]
+    parameters: ScanParameters = ScanParameters()
+
+
+class KnoxQuestion(JobBase):
+    """Does it happen again near by, soon after."""
+
+    type: Literal["knox"]
+    parameters: KnoxParameters = KnoxParameters()
+
+
+class EmergingQuestion(JobBase):
+    """Which cells become hot, stay hot, cool down."""
+
+    type: Literal["emerging"]
+    parameters: EmergingParameters = EmergingParameters()
+
+
+class DensityQuestion(JobBase):
+    """How dense are events, as a surface."""
+
+    type: Literal["density"]
+    parameters: DensityParameters = DensityParameters()
+
+
+JobQuestion = Annotated[
+    GiQuestion | ScanQuestion | KnoxQuestion | EmergingQuestion | DensityQuestion,
+    Field(discriminator="type"),
+]
 
 
 class JobProblem(Model):
@@ -148,4 +246,134 @@ class GiResult(Found):
     cells: GiCells
 
 
-JobResult = GiResult
+class ScanCluster(Model):
+    """A circle, or cylinder, with more events than expected."""
+
+    rank: int = Field(description="1: the one with the largest LLR")
+    centre: tuple[float, float] = Field(description="Longitude latitude")
+    metres: float = Field(description="Radius to the farthest centre of a cell")
+    cells: list[str] = Field(description="Its H3 cells")
+    start: datetime = Field(description="First moment")
+    end: datetime = Field(description="Moment after the last")
+    observed: int
+    expected: float
+    relative_risk: float | None = Field(
+        description="Inside against outside; null: nothing lies outside"
+    )
+    llr: float = Field(description="Log likelihood ratio")
+    p: float = Field(description="Rank among the replicates / (replicates + 1)")
+    significant: bool = Field(description="p at most .05")
+
+
+class ScanResult(Found):
+    """Clusters by falling LLR; none shares a cell with one before it."""
+
+    type: Literal["scan"]
+    question: ScanQuestion
+    res: int
+    places: int = Field(description="Cells with data")
+    circles: int
+    steps: int = Field(description="Steps of time; 1: purely spatial")
+    longest_steps: int
+    scan_start: datetime = Field(description="First moment that is scanned: steps are whole")
+    total: int = Field(description="Events scanned")
+    left_out: int = Field(
+        description="Events in cells without data, or before the first whole step"
+    )
+    replicates: int
+    clusters: list[ScanCluster]
+
+
+class KnoxBand(Model):
+    """Pairs of events so far apart, so long apart."""
+
+    metres_from: float
+    metres_to: float
+    days_from: float
+    days_to: float
+    observed: int
+    expected: float
+    ratio: float | None = Field(description="null: none is expected")
+    p: float = Field(description='"Greater", by permutation')
+    significant: bool = Field(description="p at most .05 and ratio at least 1.2")
+
+
+class KnoxResult(Found):
+    """Near-repeat table."""
+
+    type: Literal["knox"]
+    question: KnoxQuestion
+    replicates: int
+    bands: list[KnoxBand] = Field(description="Row by row: distances, in each the times")
+
+
+EmergingName = Literal[
+    "none", "new", "consecutive", "intensifying", "persistent", "diminishing", "sporadic",
+    "oscillating", "historical",
+]  # fmt: skip
+
+
+class EmergingCells(CellColumns):
+    """What became of every cell."""
+
+    category: list[EmergingName]
+    found: list[Hot] = Field(description="Whether the category is one of hot or of cold spots")
+    z: list[float | None] = Field(description="Gi* of the last step")
+    trend: list[float | None] = Field(description="Mann–Kendall z of Gi* over the steps")
+    trend_p: list[float | None]
+    hot_steps: list[int]
+    cold_steps: list[int]
+
+
+class EmergingResult(Found):
+    """Categories of hot and cold spots."""
+
+    type: Literal["emerging"]
+    question: EmergingQuestion
+    res: int
+    ring: int
+    q: float
+    steps: list[datetime] = Field(description="First moments of the steps")
+    steps_end: datetime = Field(description="Moment after the last step")
+    left_out: int = Field(description="Events before the first and after the last whole step")
+    counts: dict[str, int] = Field(description='Cells by "hot: new", "cold: sporadic", …')
+    cells: EmergingCells
+
+
+class Shade(Model):
+    """One class of a surface, in grey; surfaces never use the five colours."""
+
+    above: float = Field(description="Events per km²")
+    colour: str = Field(description="#rrggbb; below the first class nothing is drawn")
+
+
+class Picture(Model):
+    """The surface drawn for the map: `result.png`, in Web Mercator."""
+
+    bounds: tuple[float, float, float, float] = Field(description="West south east north, degrees")
+    width: int
+    height: int
+    legend: list[Shade] = Field(description="Ascending")
+
+
+class DensityResult(Found):
+    """A surface of events per km²; `result.tif` is the raster itself."""
+
+    type: Literal["density"]
+    question: DensityQuestion
+    bandwidth: float = Field(description="Metres")
+    bandwidth_rule: Literal["given", "default"]
+    kernel: Literal["quartic", "gaussian"]
+    cell: float = Field(description="Metres")
+    crs: str = Field(description="Equal-area plane of the raster, PROJ")
+    rows: int
+    columns: int
+    integral: float = Field(description="Events the surface adds up to")
+    highest: float = Field(description="Events per km²")
+    picture: Picture
+
+
+JobResult = Annotated[
+    GiResult | ScanResult | KnoxResult | EmergingResult | DensityResult,
+    Field(discriminator="type"),
+]

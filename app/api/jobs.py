@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 
-from app.api.auditing import AuditDep
-from app.api.dependencies import Door, HeavyDep, Store, errors
+from app.api.auditing import AuditDep, Auditing
+from app.api.dependencies import Door, ExportDep, HeavyDep, Store, errors
 from app.api.job_models import Job, JobQuestion, JobResult
-from app.services import jobs
+from app.services import job_geojson, jobs
 from app.services.job_runner import Runner
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
@@ -133,3 +134,84 @@ def job_result(*, job: JobId, store: JobsDep, auditing: AuditDep, _turn: HeavyDe
     return Response(
         body, media_type="application/json", headers={"Cache-Control": "private, no-store"}
     )
+
+
+def _file(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    return {200: {"description": description, "content": content}}
+
+
+def _part(job: int, name: str, form: str, store: Store, auditing: Auditing) -> tuple[Job, bytes]:
+    """Part of a result that leaves as a file; written down as an export."""
+    with auditing.entry("export", question={"job": job, "format": form}) as entry:
+        with store.read() as connection:
+            about, body = jobs.body(connection, store.identity, job, name)
+        entry.pack, entry.rows = about.question.pack, about.rows
+    return about, body
+
+
+def _answer(about: Job, body: bytes, media_type: str, ending: str) -> Response:
+    name = f"wusetu-{about.question.pack}-job{about.id}-{about.type}.{ending}"
+    return Response(
+        body,
+        media_type=media_type,
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Cache-Control": "private, no-store",
+        },
+    )
+
+
+@router.get(
+    "/{job}/result.geojson",
+    operation_id="jobGeoJson",
+    summary="What a job found, as shapes",
+    response_class=Response,
+    responses={
+        **_file("application/geo+json", "FeatureCollection, EPSG:4326"),
+        **errors(404, 422, 503),
+    },
+)
+def job_shapes(*, job: JobId, store: ExportDep, auditing: AuditDep, _turn: HeavyDep) -> Response:
+    """Cells as hexagons with their columns, clusters as their ground; 404 of tables and surfaces."""
+    with auditing.entry("export", question={"job": job, "format": "geojson"}) as entry:
+        with store.read() as connection:
+            about, body = jobs.body(connection, store.identity, job, "json")
+        made = job_geojson.collection(json.loads(body))
+        entry.pack, entry.rows = about.question.pack, about.rows
+    return _answer(about, made, "application/geo+json", "geojson")
+
+
+@router.get(
+    "/{job}/result.tif",
+    operation_id="jobRaster",
+    summary="The surface a job made, as a cloud-optimised GeoTIFF",
+    response_class=Response,
+    responses={
+        **_file("image/tiff", "One band, events per km², in an equal-area plane; nan outside"),
+        **errors(404, 422, 503),
+    },
+)
+def job_raster(*, job: JobId, store: ExportDep, auditing: AuditDep, _turn: HeavyDep) -> Response:
+    """Answer the raster with its method, question, run and cut-off as tags."""
+    about, body = _part(job, "tif", "tif", store, auditing)
+    return _answer(about, body, "image/tiff; application=geotiff; profile=cloud-optimized", "tif")
+
+
+@router.get(
+    "/{job}/result.png",
+    operation_id="jobPicture",
+    summary="The surface a job made, drawn in greys for the map",
+    response_class=Response,
+    responses={
+        **_file("image/png", "Web Mercator; `picture.bounds` of the result says where it lies"),
+        **errors(404, 422, 503),
+    },
+)
+def job_picture(*, job: JobId, store: JobsDep, auditing: AuditDep) -> Response:
+    """Answer the picture of the layer; the result itself says where it lies and what greys mean."""
+    with auditing.entry("ask_area", question={"job": job, "format": "png"}) as entry:
+        with store.read() as connection:
+            about, body = jobs.body(connection, store.identity, job, "png")
+        entry.pack, entry.rows = about.question.pack, about.rows
+    return Response(body, media_type="image/png", headers={"Cache-Control": "private, no-store"})

@@ -71,6 +71,21 @@ def found(study: Study, method: Words, rule: Words | None = None) -> dict[str, A
     }
 
 
-def words(zh: str, en: str, **values: object) -> Words:
+def words(zh: str, en: str, /, **values: object) -> Words:
     """Make a text of both languages with values filled in."""
     return Words(zh=zh.format(**values), en=en.format(**values))
+
+
+def tags(study: Study, about: dict[str, Any]) -> dict[str, str]:
+    """Facts of a result for the metadata of a raster; no clock: the same result, the same bytes."""
+    return {
+        "METHOD_ZH": about["method"].zh,
+        "METHOD_EN": about["method"].en,
+        "MAP": about["pack"],
+        "RUN": str(about["run"]),
+        "BOUNDARY_VERSION": about["boundary_version"],
+        "CUTOFF": about["cutoff"].isoformat() if about["cutoff"] else "",
+        "EVENTS": str(about["events"]),
+        "SIMULATED": str(about["simulated"]).lower(),
+        "QUESTION": study.question.model_dump_json(exclude_none=True),
+    }

@@ -785,6 +785,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/jobs/{job}/result.geojson": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a job found, as shapes
+         * @description Cells as hexagons with their columns, clusters as their ground; 404 of tables and surfaces.
+         */
+        get: operations["jobGeoJson"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{job}/result.tif": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The surface a job made, as a cloud-optimised GeoTIFF
+         * @description Answer the raster with its method, question, run and cut-off as tags.
+         */
+        get: operations["jobRaster"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{job}/result.png": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The surface a job made, drawn in greys for the map
+         * @description Answer the picture of the layer; the result itself says where it lies and what greys mean.
+         */
+        get: operations["jobPicture"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/session/ways": {
         parameters: {
             query?: never;
@@ -2170,6 +2230,505 @@ export interface components {
             counts: (number | null)[];
         };
         /**
+         * DensityParameters
+         * @description Kernel density in metres.
+         */
+        DensityParameters: {
+            /**
+             * Metres
+             * @description Bandwidth; none: from the spread of the events
+             */
+            metres?: number | null;
+            /**
+             * Cell
+             * @description Cells of the grid, metres; none: a part of it
+             */
+            cell?: number | null;
+            /**
+             * Kernel
+             * @default quartic
+             * @enum {string}
+             */
+            kernel: "quartic" | "gaussian";
+        };
+        /**
+         * DensityQuestion
+         * @description How dense are events, as a surface.
+         */
+        "DensityQuestion-Input": {
+            /**
+             * Pack
+             * @description Name of the map
+             */
+            pack: string;
+            /** @description Where; none: the whole map, as far as the jurisdiction reaches */
+            area?: components["schemas"]["AnalysisArea-Input"] | null;
+            /**
+             * Start
+             * @description First moment: a time with its offset, or a local day
+             */
+            start: string;
+            /**
+             * End
+             * @description Moment after the last
+             */
+            end: string;
+            /**
+             * Kinds
+             * @description none: all kinds of the run
+             */
+            kinds?: string[] | null;
+            /**
+             * Hours Of Week
+             * @description Local hours that count, 0 is Monday 00:00-01:00; none: all
+             */
+            hours_of_week?: number[] | null;
+            /**
+             * Run
+             * @description Run whose exposures are used; none: newest
+             */
+            run?: number | null;
+            /**
+             * Seed
+             * @description Of everything that is drawn by chance
+             * @default 20260101
+             */
+            seed: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "density";
+            /**
+             * @default {
+             *       "kernel": "quartic"
+             *     }
+             */
+            parameters: components["schemas"]["DensityParameters"];
+        };
+        /**
+         * DensityQuestion
+         * @description How dense are events, as a surface.
+         */
+        "DensityQuestion-Output": {
+            /**
+             * Pack
+             * @description Name of the map
+             */
+            pack: string;
+            /** @description Where; none: the whole map, as far as the jurisdiction reaches */
+            area?: components["schemas"]["AnalysisArea-Output"] | null;
+            /**
+             * Start
+             * @description First moment: a time with its offset, or a local day
+             */
+            start: string;
+            /**
+             * End
+             * @description Moment after the last
+             */
+            end: string;
+            /**
+             * Kinds
+             * @description none: all kinds of the run
+             */
+            kinds?: string[] | null;
+            /**
+             * Hours Of Week
+             * @description Local hours that count, 0 is Monday 00:00-01:00; none: all
+             */
+            hours_of_week?: number[] | null;
+            /**
+             * Run
+             * @description Run whose exposures are used; none: newest
+             */
+            run?: number | null;
+            /**
+             * Seed
+             * @description Of everything that is drawn by chance
+             * @default 20260101
+             */
+            seed: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "density";
+            /**
+             * @default {
+             *       "kernel": "quartic"
+             *     }
+             */
+            parameters: components["schemas"]["DensityParameters"];
+        };
+        /**
+         * DensityResult
+         * @description A surface of events per km²; `result.tif` is the raster itself.
+         */
+        DensityResult: {
+            /** @description What was computed, in one or two sentences */
+            method: components["schemas"]["Words"];
+            /** @description How expected counts were made; null: none are used */
+            rule: components["schemas"]["Words"] | null;
+            /** Pack */
+            pack: string;
+            /**
+             * Run
+             * @description Run whose exposures and kinds were used
+             */
+            run: number;
+            /** Boundary Version */
+            boundary_version: string;
+            /** Time Zone */
+            time_zone: string;
+            /**
+             * Cutoff
+             * @description Data cut-off of the run
+             */
+            cutoff: string | null;
+            /**
+             * Newest
+             * @description Newest event that was counted; null: none
+             */
+            newest: string | null;
+            /**
+             * Events
+             * @description Events with a point in the area and the span, all counted
+             */
+            events: number;
+            /**
+             * Simulated
+             * @description Some events of this map are simulated
+             */
+            simulated: boolean;
+            /**
+             * Approximate
+             * @description The boundaries are approximate
+             */
+            approximate: boolean;
+            /** Kinds */
+            kinds: string[];
+            /** Seed */
+            seed: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "density";
+            question: components["schemas"]["DensityQuestion-Output"];
+            /**
+             * Bandwidth
+             * @description Metres
+             */
+            bandwidth: number;
+            /**
+             * Bandwidth Rule
+             * @enum {string}
+             */
+            bandwidth_rule: "given" | "default";
+            /**
+             * Kernel
+             * @enum {string}
+             */
+            kernel: "quartic" | "gaussian";
+            /**
+             * Cell
+             * @description Metres
+             */
+            cell: number;
+            /**
+             * Crs
+             * @description Equal-area plane of the raster, PROJ
+             */
+            crs: string;
+            /** Rows */
+            rows: number;
+            /** Columns */
+            columns: number;
+            /**
+             * Integral
+             * @description Events the surface adds up to
+             */
+            integral: number;
+            /**
+             * Highest
+             * @description Events per km²
+             */
+            highest: number;
+            picture: components["schemas"]["Picture"];
+        };
+        /**
+         * EmergingCells
+         * @description What became of every cell.
+         */
+        EmergingCells: {
+            /**
+             * Cell
+             * @description H3 cells
+             */
+            cell: string[];
+            /** Observed */
+            observed: number[];
+            /**
+             * Expected
+             * @description null: no exposure is known there
+             */
+            expected: (number | null)[];
+            /** Category */
+            category: ("none" | "new" | "consecutive" | "intensifying" | "persistent" | "diminishing" | "sporadic" | "oscillating" | "historical")[];
+            /**
+             * Found
+             * @description Whether the category is one of hot or of cold spots
+             */
+            found: ("hot" | "cold" | "none")[];
+            /**
+             * Z
+             * @description Gi* of the last step
+             */
+            z: (number | null)[];
+            /**
+             * Trend
+             * @description Mann–Kendall z of Gi* over the steps
+             */
+            trend: (number | null)[];
+            /** Trend P */
+            trend_p: (number | null)[];
+            /** Hot Steps */
+            hot_steps: number[];
+            /** Cold Steps */
+            cold_steps: number[];
+        };
+        /**
+         * EmergingParameters
+         * @description How hot and cold spots come and go (METHODS 8).
+         */
+        EmergingParameters: {
+            /**
+             * Res
+             * @description H3 resolution; none: the finest with at most 20,000 cells
+             */
+            res?: number | null;
+            /**
+             * Ring
+             * @description Neighbours: cells up to so many steps away
+             * @default 1
+             */
+            ring: number;
+            /**
+             * Q
+             * @description False discovery rate over the cells
+             * @default 0.05
+             */
+            q: number;
+            /**
+             * Step
+             * @description Local calendar; steps the span cuts are left out
+             * @default month
+             * @enum {string}
+             */
+            step: "week" | "month" | "quarter";
+        };
+        /**
+         * EmergingQuestion
+         * @description Which cells become hot, stay hot, cool down.
+         */
+        "EmergingQuestion-Input": {
+            /**
+             * Pack
+             * @description Name of the map
+             */
+            pack: string;
+            /** @description Where; none: the whole map, as far as the jurisdiction reaches */
+            area?: components["schemas"]["AnalysisArea-Input"] | null;
+            /**
+             * Start
+             * @description First moment: a time with its offset, or a local day
+             */
+            start: string;
+            /**
+             * End
+             * @description Moment after the last
+             */
+            end: string;
+            /**
+             * Kinds
+             * @description none: all kinds of the run
+             */
+            kinds?: string[] | null;
+            /**
+             * Hours Of Week
+             * @description Local hours that count, 0 is Monday 00:00-01:00; none: all
+             */
+            hours_of_week?: number[] | null;
+            /**
+             * Run
+             * @description Run whose exposures are used; none: newest
+             */
+            run?: number | null;
+            /**
+             * Seed
+             * @description Of everything that is drawn by chance
+             * @default 20260101
+             */
+            seed: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "emerging";
+            /**
+             * @default {
+             *       "ring": 1,
+             *       "q": 0.05,
+             *       "step": "month"
+             *     }
+             */
+            parameters: components["schemas"]["EmergingParameters"];
+        };
+        /**
+         * EmergingQuestion
+         * @description Which cells become hot, stay hot, cool down.
+         */
+        "EmergingQuestion-Output": {
+            /**
+             * Pack
+             * @description Name of the map
+             */
+            pack: string;
+            /** @description Where; none: the whole map, as far as the jurisdiction reaches */
+            area?: components["schemas"]["AnalysisArea-Output"] | null;
+            /**
+             * Start
+             * @description First moment: a time with its offset, or a local day
+             */
+            start: string;
+            /**
+             * End
+             * @description Moment after the last
+             */
+            end: string;
+            /**
+             * Kinds
+             * @description none: all kinds of the run
+             */
+            kinds?: string[] | null;
+            /**
+             * Hours Of Week
+             * @description Local hours that count, 0 is Monday 00:00-01:00; none: all
+             */
+            hours_of_week?: number[] | null;
+            /**
+             * Run
+             * @description Run whose exposures are used; none: newest
+             */
+            run?: number | null;
+            /**
+             * Seed
+             * @description Of everything that is drawn by chance
+             * @default 20260101
+             */
+            seed: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "emerging";
+            /**
+             * @default {
+             *       "ring": 1,
+             *       "q": 0.05,
+             *       "step": "month"
+             *     }
+             */
+            parameters: components["schemas"]["EmergingParameters"];
+        };
+        /**
+         * EmergingResult
+         * @description Categories of hot and cold spots.
+         */
+        EmergingResult: {
+            /** @description What was computed, in one or two sentences */
+            method: components["schemas"]["Words"];
+            /** @description How expected counts were made; null: none are used */
+            rule: components["schemas"]["Words"] | null;
+            /** Pack */
+            pack: string;
+            /**
+             * Run
+             * @description Run whose exposures and kinds were used
+             */
+            run: number;
+            /** Boundary Version */
+            boundary_version: string;
+            /** Time Zone */
+            time_zone: string;
+            /**
+             * Cutoff
+             * @description Data cut-off of the run
+             */
+            cutoff: string | null;
+            /**
+             * Newest
+             * @description Newest event that was counted; null: none
+             */
+            newest: string | null;
+            /**
+             * Events
+             * @description Events with a point in the area and the span, all counted
+             */
+            events: number;
+            /**
+             * Simulated
+             * @description Some events of this map are simulated
+             */
+            simulated: boolean;
+            /**
+             * Approximate
+             * @description The boundaries are approximate
+             */
+            approximate: boolean;
+            /** Kinds */
+            kinds: string[];
+            /** Seed */
+            seed: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "emerging";
+            question: components["schemas"]["EmergingQuestion-Output"];
+            /** Res */
+            res: number;
+            /** Ring */
+            ring: number;
+            /** Q */
+            q: number;
+            /**
+             * Steps
+             * @description First moments of the steps
+             */
+            steps: string[];
+            /**
+             * Steps End
+             * Format: date-time
+             * @description Moment after the last step
+             */
+            steps_end: string;
+            /**
+             * Left Out
+             * @description Events before the first and after the last whole step
+             */
+            left_out: number;
+            /**
+             * Counts
+             * @description Cells by "hot: new", "cold: sporadic", …
+             */
+            counts: {
+                [key: string]: number;
+            };
+            cells: components["schemas"]["EmergingCells"];
+        };
+        /**
          * ErrorBody
          * @description The one shape of every error.
          */
@@ -2323,8 +2882,8 @@ export interface components {
              */
             seed: number;
             /**
-             * Type
-             * @constant
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
              */
             type: "gi";
             /**
@@ -2379,8 +2938,8 @@ export interface components {
              */
             seed: number;
             /**
-             * Type
-             * @constant
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
              */
             type: "gi";
             /**
@@ -2441,8 +3000,8 @@ export interface components {
             /** Seed */
             seed: number;
             /**
-             * Type
-             * @constant
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
              */
             type: "gi";
             question: components["schemas"]["GiQuestion-Output"];
@@ -2507,8 +3066,11 @@ export interface components {
              * @enum {string}
              */
             step: "" | "opening" | "counting" | "exposures" | "computing" | "testing" | "drawing" | "storing";
-            /** @description As it was asked; sent again it is the same job */
-            question: components["schemas"]["GiQuestion-Output"];
+            /**
+             * Question
+             * @description As it was asked; sent again it is the same job
+             */
+            question: components["schemas"]["GiQuestion-Output"] | components["schemas"]["ScanQuestion-Output"] | components["schemas"]["KnoxQuestion-Output"] | components["schemas"]["EmergingQuestion-Output"] | components["schemas"]["DensityQuestion-Output"];
             /**
              * Mine
              * @description Whether the asker of this answer asked the job
@@ -2644,6 +3206,282 @@ export interface components {
             counts: {
                 [key: string]: number;
             };
+        };
+        /**
+         * KnoxBand
+         * @description Pairs of events so far apart, so long apart.
+         */
+        KnoxBand: {
+            /** Metres From */
+            metres_from: number;
+            /** Metres To */
+            metres_to: number;
+            /** Days From */
+            days_from: number;
+            /** Days To */
+            days_to: number;
+            /** Observed */
+            observed: number;
+            /** Expected */
+            expected: number;
+            /**
+             * Ratio
+             * @description null: none is expected
+             */
+            ratio: number | null;
+            /**
+             * P
+             * @description "Greater", by permutation
+             */
+            p: number;
+            /**
+             * Significant
+             * @description p at most .05 and ratio at least 1.2
+             */
+            significant: boolean;
+        };
+        /**
+         * KnoxParameters
+         * @description Near-repeat table (METHODS 8).
+         */
+        KnoxParameters: {
+            /**
+             * Metres
+             * @description Edges of the distance bands, ascending; a band holds its lower edge
+             * @default [
+             *       0,
+             *       100,
+             *       200,
+             *       400,
+             *       800,
+             *       1600
+             *     ]
+             */
+            metres: number[];
+            /**
+             * Days
+             * @description Edges of the time bands, days, ascending
+             * @default [
+             *       0,
+             *       1,
+             *       3,
+             *       7,
+             *       14,
+             *       28
+             *     ]
+             */
+            days: number[];
+            /**
+             * Replicates
+             * @description Permutations of the times
+             * @default 999
+             */
+            replicates: number;
+        };
+        /**
+         * KnoxQuestion
+         * @description Does it happen again near by, soon after.
+         */
+        "KnoxQuestion-Input": {
+            /**
+             * Pack
+             * @description Name of the map
+             */
+            pack: string;
+            /** @description Where; none: the whole map, as far as the jurisdiction reaches */
+            area?: components["schemas"]["AnalysisArea-Input"] | null;
+            /**
+             * Start
+             * @description First moment: a time with its offset, or a local day
+             */
+            start: string;
+            /**
+             * End
+             * @description Moment after the last
+             */
+            end: string;
+            /**
+             * Kinds
+             * @description none: all kinds of the run
+             */
+            kinds?: string[] | null;
+            /**
+             * Hours Of Week
+             * @description Local hours that count, 0 is Monday 00:00-01:00; none: all
+             */
+            hours_of_week?: number[] | null;
+            /**
+             * Run
+             * @description Run whose exposures are used; none: newest
+             */
+            run?: number | null;
+            /**
+             * Seed
+             * @description Of everything that is drawn by chance
+             * @default 20260101
+             */
+            seed: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "knox";
+            /**
+             * @default {
+             *       "metres": [
+             *         0,
+             *         100,
+             *         200,
+             *         400,
+             *         800,
+             *         1600
+             *       ],
+             *       "days": [
+             *         0,
+             *         1,
+             *         3,
+             *         7,
+             *         14,
+             *         28
+             *       ],
+             *       "replicates": 999
+             *     }
+             */
+            parameters: components["schemas"]["KnoxParameters"];
+        };
+        /**
+         * KnoxQuestion
+         * @description Does it happen again near by, soon after.
+         */
+        "KnoxQuestion-Output": {
+            /**
+             * Pack
+             * @description Name of the map
+             */
+            pack: string;
+            /** @description Where; none: the whole map, as far as the jurisdiction reaches */
+            area?: components["schemas"]["AnalysisArea-Output"] | null;
+            /**
+             * Start
+             * @description First moment: a time with its offset, or a local day
+             */
+            start: string;
+            /**
+             * End
+             * @description Moment after the last
+             */
+            end: string;
+            /**
+             * Kinds
+             * @description none: all kinds of the run
+             */
+            kinds?: string[] | null;
+            /**
+             * Hours Of Week
+             * @description Local hours that count, 0 is Monday 00:00-01:00; none: all
+             */
+            hours_of_week?: number[] | null;
+            /**
+             * Run
+             * @description Run whose exposures are used; none: newest
+             */
+            run?: number | null;
+            /**
+             * Seed
+             * @description Of everything that is drawn by chance
+             * @default 20260101
+             */
+            seed: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "knox";
+            /**
+             * @default {
+             *       "metres": [
+             *         0,
+             *         100,
+             *         200,
+             *         400,
+             *         800,
+             *         1600
+             *       ],
+             *       "days": [
+             *         0,
+             *         1,
+             *         3,
+             *         7,
+             *         14,
+             *         28
+             *       ],
+             *       "replicates": 999
+             *     }
+             */
+            parameters: components["schemas"]["KnoxParameters"];
+        };
+        /**
+         * KnoxResult
+         * @description Near-repeat table.
+         */
+        KnoxResult: {
+            /** @description What was computed, in one or two sentences */
+            method: components["schemas"]["Words"];
+            /** @description How expected counts were made; null: none are used */
+            rule: components["schemas"]["Words"] | null;
+            /** Pack */
+            pack: string;
+            /**
+             * Run
+             * @description Run whose exposures and kinds were used
+             */
+            run: number;
+            /** Boundary Version */
+            boundary_version: string;
+            /** Time Zone */
+            time_zone: string;
+            /**
+             * Cutoff
+             * @description Data cut-off of the run
+             */
+            cutoff: string | null;
+            /**
+             * Newest
+             * @description Newest event that was counted; null: none
+             */
+            newest: string | null;
+            /**
+             * Events
+             * @description Events with a point in the area and the span, all counted
+             */
+            events: number;
+            /**
+             * Simulated
+             * @description Some events of this map are simulated
+             */
+            simulated: boolean;
+            /**
+             * Approximate
+             * @description The boundaries are approximate
+             */
+            approximate: boolean;
+            /** Kinds */
+            kinds: string[];
+            /** Seed */
+            seed: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "knox";
+            question: components["schemas"]["KnoxQuestion-Output"];
+            /** Replicates */
+            replicates: number;
+            /**
+             * Bands
+             * @description Row by row: distances, in each the times
+             */
+            bands: components["schemas"]["KnoxBand"][];
         };
         /**
          * LevelInfo
@@ -3096,6 +3934,31 @@ export interface components {
             complete: boolean;
         };
         /**
+         * Picture
+         * @description The surface drawn for the map: `result.png`, in Web Mercator.
+         */
+        Picture: {
+            /**
+             * Bounds
+             * @description West south east north, degrees
+             */
+            bounds: [
+                number,
+                number,
+                number,
+                number
+            ];
+            /** Width */
+            width: number;
+            /** Height */
+            height: number;
+            /**
+             * Legend
+             * @description Ascending
+             */
+            legend: components["schemas"]["Shade"][];
+        };
+        /**
          * ProviderInfo
          * @description An OpenID Connect provider one can log in at.
          */
@@ -3395,6 +4258,332 @@ export interface components {
             area?: components["schemas"]["AnalysisArea-Input"] | null;
         };
         /**
+         * ScanCluster
+         * @description A circle, or cylinder, with more events than expected.
+         */
+        ScanCluster: {
+            /**
+             * Rank
+             * @description 1: the one with the largest LLR
+             */
+            rank: number;
+            /**
+             * Centre
+             * @description Longitude latitude
+             */
+            centre: [
+                number,
+                number
+            ];
+            /**
+             * Metres
+             * @description Radius to the farthest centre of a cell
+             */
+            metres: number;
+            /**
+             * Cells
+             * @description Its H3 cells
+             */
+            cells: string[];
+            /**
+             * Start
+             * Format: date-time
+             * @description First moment
+             */
+            start: string;
+            /**
+             * End
+             * Format: date-time
+             * @description Moment after the last
+             */
+            end: string;
+            /** Observed */
+            observed: number;
+            /** Expected */
+            expected: number;
+            /**
+             * Relative Risk
+             * @description Inside against outside; null: nothing lies outside
+             */
+            relative_risk: number | null;
+            /**
+             * Llr
+             * @description Log likelihood ratio
+             */
+            llr: number;
+            /**
+             * P
+             * @description Rank among the replicates / (replicates + 1)
+             */
+            p: number;
+            /**
+             * Significant
+             * @description p at most .05
+             */
+            significant: boolean;
+        };
+        /**
+         * ScanParameters
+         * @description Scan statistic of Kulldorff on H3 cells (METHODS 8).
+         */
+        ScanParameters: {
+            /**
+             * Mode
+             * @description spatial: circles over the whole span; prospective: cylinders that end now; retrospective: cylinders that end at any time
+             * @default prospective
+             * @enum {string}
+             */
+            mode: "spatial" | "prospective" | "retrospective";
+            /**
+             * Res
+             * @description H3 resolution; none: the finest with at most 20,000 cells
+             */
+            res?: number | null;
+            /**
+             * Max Share
+             * @description Largest share of the expected count in a circle
+             * @default 0.1
+             */
+            max_share: number;
+            /**
+             * Max Metres
+             * @description Largest radius; none: by the share alone
+             */
+            max_metres?: number | null;
+            /**
+             * Step Days
+             * @description Steps of time, counted back from the end
+             * @default 7
+             */
+            step_days: number;
+            /**
+             * Longest Steps
+             * @description Longest cylinder; none: half of the steps, 30 at most
+             */
+            longest_steps?: number | null;
+            /**
+             * Replicates
+             * @description Monte Carlo replicates
+             * @default 999
+             */
+            replicates: number;
+            /**
+             * Max Clusters
+             * @default 10
+             */
+            max_clusters: number;
+        };
+        /**
+         * ScanQuestion
+         * @description Is there an excess in some circle, and lately.
+         */
+        "ScanQuestion-Input": {
+            /**
+             * Pack
+             * @description Name of the map
+             */
+            pack: string;
+            /** @description Where; none: the whole map, as far as the jurisdiction reaches */
+            area?: components["schemas"]["AnalysisArea-Input"] | null;
+            /**
+             * Start
+             * @description First moment: a time with its offset, or a local day
+             */
+            start: string;
+            /**
+             * End
+             * @description Moment after the last
+             */
+            end: string;
+            /**
+             * Kinds
+             * @description none: all kinds of the run
+             */
+            kinds?: string[] | null;
+            /**
+             * Hours Of Week
+             * @description Local hours that count, 0 is Monday 00:00-01:00; none: all
+             */
+            hours_of_week?: number[] | null;
+            /**
+             * Run
+             * @description Run whose exposures are used; none: newest
+             */
+            run?: number | null;
+            /**
+             * Seed
+             * @description Of everything that is drawn by chance
+             * @default 20260101
+             */
+            seed: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "scan";
+            /**
+             * @default {
+             *       "mode": "prospective",
+             *       "max_share": 0.1,
+             *       "step_days": 7,
+             *       "replicates": 999,
+             *       "max_clusters": 10
+             *     }
+             */
+            parameters: components["schemas"]["ScanParameters"];
+        };
+        /**
+         * ScanQuestion
+         * @description Is there an excess in some circle, and lately.
+         */
+        "ScanQuestion-Output": {
+            /**
+             * Pack
+             * @description Name of the map
+             */
+            pack: string;
+            /** @description Where; none: the whole map, as far as the jurisdiction reaches */
+            area?: components["schemas"]["AnalysisArea-Output"] | null;
+            /**
+             * Start
+             * @description First moment: a time with its offset, or a local day
+             */
+            start: string;
+            /**
+             * End
+             * @description Moment after the last
+             */
+            end: string;
+            /**
+             * Kinds
+             * @description none: all kinds of the run
+             */
+            kinds?: string[] | null;
+            /**
+             * Hours Of Week
+             * @description Local hours that count, 0 is Monday 00:00-01:00; none: all
+             */
+            hours_of_week?: number[] | null;
+            /**
+             * Run
+             * @description Run whose exposures are used; none: newest
+             */
+            run?: number | null;
+            /**
+             * Seed
+             * @description Of everything that is drawn by chance
+             * @default 20260101
+             */
+            seed: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "scan";
+            /**
+             * @default {
+             *       "mode": "prospective",
+             *       "max_share": 0.1,
+             *       "step_days": 7,
+             *       "replicates": 999,
+             *       "max_clusters": 10
+             *     }
+             */
+            parameters: components["schemas"]["ScanParameters"];
+        };
+        /**
+         * ScanResult
+         * @description Clusters by falling LLR; none shares a cell with one before it.
+         */
+        ScanResult: {
+            /** @description What was computed, in one or two sentences */
+            method: components["schemas"]["Words"];
+            /** @description How expected counts were made; null: none are used */
+            rule: components["schemas"]["Words"] | null;
+            /** Pack */
+            pack: string;
+            /**
+             * Run
+             * @description Run whose exposures and kinds were used
+             */
+            run: number;
+            /** Boundary Version */
+            boundary_version: string;
+            /** Time Zone */
+            time_zone: string;
+            /**
+             * Cutoff
+             * @description Data cut-off of the run
+             */
+            cutoff: string | null;
+            /**
+             * Newest
+             * @description Newest event that was counted; null: none
+             */
+            newest: string | null;
+            /**
+             * Events
+             * @description Events with a point in the area and the span, all counted
+             */
+            events: number;
+            /**
+             * Simulated
+             * @description Some events of this map are simulated
+             */
+            simulated: boolean;
+            /**
+             * Approximate
+             * @description The boundaries are approximate
+             */
+            approximate: boolean;
+            /** Kinds */
+            kinds: string[];
+            /** Seed */
+            seed: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "scan";
+            question: components["schemas"]["ScanQuestion-Output"];
+            /** Res */
+            res: number;
+            /**
+             * Places
+             * @description Cells with data
+             */
+            places: number;
+            /** Circles */
+            circles: number;
+            /**
+             * Steps
+             * @description Steps of time; 1: purely spatial
+             */
+            steps: number;
+            /** Longest Steps */
+            longest_steps: number;
+            /**
+             * Scan Start
+             * Format: date-time
+             * @description First moment that is scanned: steps are whole
+             */
+            scan_start: string;
+            /**
+             * Total
+             * @description Events scanned
+             */
+            total: number;
+            /**
+             * Left Out
+             * @description Events in cells without data, or before the first whole step
+             */
+            left_out: number;
+            /** Replicates */
+            replicates: number;
+            /** Clusters */
+            clusters: components["schemas"]["ScanCluster"][];
+        };
+        /**
          * SearchAnswer
          * @description Best first.
          */
@@ -3523,6 +4712,22 @@ export interface components {
             has_codes: boolean;
             /** Password Expires At */
             password_expires_at: string | null;
+        };
+        /**
+         * Shade
+         * @description One class of a surface, in grey; surfaces never use the five colours.
+         */
+        Shade: {
+            /**
+             * Above
+             * @description Events per km²
+             */
+            above: number;
+            /**
+             * Colour
+             * @description #rrggbb; below the first class nothing is drawn
+             */
+            colour: string;
         };
         /**
          * ShapeInfo
@@ -9059,7 +10264,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["GiQuestion-Input"];
+                "application/json": components["schemas"]["GiQuestion-Input"] | components["schemas"]["ScanQuestion-Input"] | components["schemas"]["KnoxQuestion-Input"] | components["schemas"]["EmergingQuestion-Input"] | components["schemas"]["DensityQuestion-Input"];
             };
         };
         responses: {
@@ -9453,7 +10658,403 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["GiResult"];
+                    "application/json": components["schemas"]["GiResult"] | components["schemas"]["ScanResult"] | components["schemas"]["KnoxResult"] | components["schemas"]["EmergingResult"] | components["schemas"]["DensityResult"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    jobGeoJson: {
+        parameters: {
+            query?: {
+                /** @description What for, as it stands in the audit; never names or numbers of persons. The installation may demand it */
+                purpose?: string | null;
+            };
+            header?: {
+                /** @description What for: UTF-8, percent-encoded; see `purpose` */
+                "x-purpose"?: string | null;
+            };
+            path: {
+                /** @description Number of the job */
+                job: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description FeatureCollection, EPSG:4326 */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/geo+json": string;
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    jobRaster: {
+        parameters: {
+            query?: {
+                /** @description What for, as it stands in the audit; never names or numbers of persons. The installation may demand it */
+                purpose?: string | null;
+            };
+            header?: {
+                /** @description What for: UTF-8, percent-encoded; see `purpose` */
+                "x-purpose"?: string | null;
+            };
+            path: {
+                /** @description Number of the job */
+                job: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One band, events per km², in an equal-area plane; nan outside */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/tiff": string;
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    jobPicture: {
+        parameters: {
+            query?: {
+                /** @description What for, as it stands in the audit; never names or numbers of persons. The installation may demand it */
+                purpose?: string | null;
+            };
+            header?: {
+                /** @description What for: UTF-8, percent-encoded; see `purpose` */
+                "x-purpose"?: string | null;
+            };
+            path: {
+                /** @description Number of the job */
+                job: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Web Mercator; `picture.bounds` of the result says where it lies */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": string;
                 };
             };
             /** @description Nobody is logged in, or not any more */
