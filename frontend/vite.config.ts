@@ -13,12 +13,15 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 1300,
     rolldownOptions: {
-      input: ["index.html", "login.html"],
+      input: ["index.html", "analyst.html", "login.html"],
       output: {
         codeSplitting: {
           groups: [
             { name: "maplibre", test: /node_modules[\\/]maplibre-gl/, priority: 1 },
-            { name: "shared", minShareCount: 2 },
+            { name: "draw", test: /node_modules[\\/]terra-draw/, priority: 1 },
+            // what every page needs, then what the pages with a map share
+            { name: "shared", minShareCount: 3, priority: 1 },
+            { name: "views", minShareCount: 2 },
           ],
         },
       },

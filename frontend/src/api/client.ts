@@ -17,7 +17,7 @@ import type {
   Why,
 } from "./models";
 import { heardAnswer, STALE } from "./server";
-import { loginAddress } from "./session";
+import { csrfToken, loginAddress } from "./session";
 
 /** An answer that did not come: `status` 0 means the server did not answer at all. */
 export class Failure extends Error {
@@ -26,6 +26,8 @@ export class Failure extends Error {
     readonly code: string,
     message: string,
     readonly requestId: string | null,
+    /** What the server says of the place of the fault, if anything. */
+    readonly detail: unknown = null,
   ) {
     super(message);
     this.name = "Failure";
@@ -45,6 +47,7 @@ async function failureOf(response: Response): Promise<Failure> {
       body.code ?? "unknown",
       body.message ?? response.statusText,
       body.request_id ?? id,
+      body.detail,
     );
   } catch {
     return new Failure(response.status, "unknown", response.statusText, id);
@@ -52,10 +55,14 @@ async function failureOf(response: Response): Promise<Failure> {
 }
 
 /** Fetch or throw `Failure`; an abort passes through as `AbortError`. */
-export async function request(address: string, signal?: AbortSignal): Promise<Response> {
+export async function request(
+  address: string,
+  signal?: AbortSignal,
+  init: RequestInit = {},
+): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(address, signal ? { signal } : {});
+    response = await fetch(address, signal ? { ...init, signal } : init);
   } catch (error) {
     if (isAbort(error)) throw error;
     heardAnswer(address, 0, null);
@@ -65,6 +72,25 @@ export async function request(address: string, signal?: AbortSignal): Promise<Re
   if (response.status === 401) location.assign(loginAddress(location));
   if (!response.ok) throw await failureOf(response);
   return response;
+}
+
+/** A question with a body, or a change; a session's own token goes along. */
+export function send(
+  method: "POST" | "PATCH" | "DELETE",
+  address: string,
+  body?: unknown,
+  signal?: AbortSignal,
+): Promise<Response> {
+  const headers: Record<string, string> = {};
+  const token = csrfToken(document.cookie);
+  if (token) headers["X-CSRF-Token"] = token;
+  const init: RequestInit = { method, headers, cache: "no-store" };
+  if (body instanceof FormData) init.body = body;
+  else if (body !== undefined) {
+    headers["Content-Type"] = "application/json";
+    init.body = JSON.stringify(body);
+  }
+  return request(address, signal, init);
 }
 
 const KEPT = 240;

@@ -1,6 +1,6 @@
 /** Legend with the count of every class; no data is always listed, at 0 too. */
 import { For, Show } from "solid-js";
-import { CLASSES } from "../api/models";
+import { type CellInfo, CLASSES } from "../api/models";
 import { count, percent } from "../charts/numbers";
 import { Swatch } from "./chip.view";
 import { useModel } from "./model";
@@ -38,12 +38,9 @@ export function Legend() {
       </ul>
       <Show when={model.cells.info()}>
         {(one) => (
-          <p class="legend-note">
-            {words().cellShare(
-              percent(one().inside / Math.max(1, one().inside + one().outside + one().no_point), 1),
-              one().res,
-            )}
-          </p>
+          <Show when={insideShare(one())}>
+            {(share) => <p class="legend-note">{words().cellShare(share(), one().res)}</p>}
+          </Show>
         )}
       </Show>
       <Show when={!cells() && share() !== null && finest()}>
@@ -55,4 +52,11 @@ export function Legend() {
       </Show>
     </section>
   );
+}
+
+/** Share of events with a point on the map; empty where only a part of the map is seen. */
+function insideShare(one: CellInfo): string {
+  const { inside, outside, no_point: none } = one;
+  if (inside === null || outside === null || none === null) return "";
+  return percent(inside / Math.max(1, inside + outside + none), 1);
 }

@@ -23,6 +23,7 @@ import { CELLS, cellFillOf, cellSourceOf, GROUND, resolutionAt } from "./cells.l
 import { CellPainter, cellKey } from "./cells.paint";
 import { buildStyle, LABELS, type StyleInput, sourceOf, UNITS } from "./map-style";
 import type { Place } from "./neighbours";
+import { withOverlays } from "./overlays";
 
 setWorkerUrl(workerAddress);
 
@@ -297,7 +298,11 @@ export function MapView(props: MapProps) {
     on(
       input,
       (now) => {
-        map?.setStyle(buildStyle(now), { diff: true, validate: false });
+        map?.setStyle(buildStyle(now), {
+          diff: true,
+          validate: false,
+          transformStyle: withOverlays,
+        });
         // At once: until it is drawn a new layer has no expressions, and a tile that comes from a worker
         // in between breaks on its feature states.
         map?.redraw();

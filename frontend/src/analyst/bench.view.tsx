@@ -1,0 +1,63 @@
+/** The workbench: question on top, tools at the map's left, answer at the right; a sheet on phones. */
+import { ChevronDown, ChevronUp } from "lucide";
+import { createSignal, onCleanup, onMount } from "solid-js";
+import { useFrame } from "../command/frame";
+import { Icon } from "../command/icon";
+import type { MapHandle } from "../command/map.view";
+import { Mark } from "../command/mark";
+import { LanguageSwitch, Pages } from "../command/pages.view";
+import { SearchBox } from "../command/search.view";
+import { StaleStrip } from "../command/stale.view";
+import { WhoAmI } from "../command/whoami.view";
+import { AnswerPanel } from "./answer.view";
+import { useAsk } from "./ask";
+import { attachKeys } from "./keys";
+import { QuestionBar } from "./question.view";
+import { Stage } from "./stage.view";
+
+export function Bench(props: { lost: boolean }) {
+  const ask = useAsk();
+  const { words } = useFrame();
+  const [handle, setHandle] = createSignal<MapHandle>();
+  const [open, setOpen] = createSignal(false);
+  onMount(() => onCleanup(attachKeys(ask)));
+  const found = (code: string) => {
+    ask.put(
+      [...ask.view.state.areas, { name: "", shape: { kind: "units", codes: [code] } }],
+      ask.view.state.areas.length,
+    );
+  };
+  return (
+    <div class="desk bench" classList={{ "panel-open": open() }}>
+      <button type="button" class="skip" onClick={() => handle()?.canvas().focus()}>
+        {words().skip}
+      </button>
+      <header class="topbar">
+        <Mark />
+        <Pages current="analyst" />
+        <div class="topbar-end">
+          <SearchBox onFound={found} />
+          <LanguageSwitch />
+          <WhoAmI />
+        </div>
+      </header>
+      <QuestionBar />
+      <main class="stage" id="map">
+        <StaleStrip lost={props.lost} />
+        <Stage onReady={setHandle} />
+      </main>
+      <aside class="panel" aria-label={ask.say().tabs[ask.view.state.tab]}>
+        <button
+          type="button"
+          class="sheet-handle"
+          aria-expanded={open()}
+          aria-label={open() ? words().collapse : words().expand}
+          onClick={() => setOpen(!open())}
+        >
+          <Icon node={open() ? ChevronDown : ChevronUp} size={20} />
+        </button>
+        <AnswerPanel />
+      </aside>
+    </div>
+  );
+}

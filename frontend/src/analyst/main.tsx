@@ -1,0 +1,14 @@
+/** Entry of the analyst's page. */
+import "../style/font.css";
+import "maplibre-gl/dist/maplibre-gl.css";
+import "../style/base.css";
+import "../style/desk.css";
+import "../style/panel.css";
+import "../style/cells.css";
+import "../style/charts.css";
+import "../style/narrow.css";
+import "./analyst.css";
+import { render } from "solid-js/web";
+import { App } from "./app.view";
+
+render(() => <App />, document.getElementById("app") as HTMLElement);

@@ -1,0 +1,98 @@
+/** Questions about areas: counts, analyses, shapes, saved areas. Nothing here knows what a screen looks like. */
+import type { Shape } from "../draw/shapes";
+import { type Failure, send } from "./client";
+import type { components } from "./types.gen";
+
+type Schemas = components["schemas"];
+export type AreaAnswer = Schemas["AreaAnswer"];
+export type UnitCount = Schemas["UnitCount"];
+
+export type Reason = Schemas["Reason"];
+export type ShapeInfo = Schemas["ShapeInfo"];
+export type Upload = Schemas["Upload"];
+export type Risk = Schemas["Risk"];
+export type KindRisk = Schemas["KindRisk"];
+export type ChildRisk = Schemas["ChildRisk"];
+export type ComparisonRisk = Schemas["ComparisonRisk"];
+export type SpanChange = Schemas["SpanChange"];
+export type AnalysisAnswer = Schemas["AnalysisAnswer"];
+export type SavedArea = Schemas["SavedArea"];
+export type Note = Schemas["Note"];
+
+/** Where: one of the ways of the server. */
+export interface AreaBody {
+  geojson?: object;
+  wkt?: string;
+  circle?: { lon: number; lat: number; metres: number };
+  corridor?: { coordinates: [number, number][]; metres: number };
+  units?: string[];
+  combine?: { op: "union" | "minus" | "intersect"; areas: AreaBody[] };
+  crs?: string;
+  snap_metres?: number;
+}
+
+/** What both ways of asking share. */
+export interface AreaQuestion {
+  area: AreaBody;
+  start: string;
+  end: string;
+  kinds?: string[];
+  hours_of_week?: number[];
+  located_by?: string[];
+  breakdowns?: string[];
+  parts?: string[];
+  compare?: number;
+  level?: string;
+  cell_res?: number;
+  run?: number;
+}
+
+export function bodyOf(shape: Shape): AreaBody {
+  switch (shape.kind) {
+    case "polygon":
+      return { geojson: { type: "MultiPolygon", coordinates: shape.parts } };
+    case "circle":
+      return { circle: { lon: shape.centre[0], lat: shape.centre[1], metres: shape.metres } };
+    case "corridor":
+      return { corridor: { coordinates: shape.line, metres: shape.metres } };
+    case "units":
+      return { units: shape.codes };
+  }
+}
+
+async function post<T>(address: string, body: unknown, signal?: AbortSignal): Promise<T> {
+  return (await (await send("POST", address, body, signal)).json()) as T;
+}
+
+const at = encodeURIComponent;
+const areas = (pack: string) => `/api/packs/${at(pack)}/areas`;
+
+export const analysis = {
+  count: (pack: string, question: AreaQuestion, signal?: AbortSignal) =>
+    post<AreaAnswer>(`${areas(pack)}/count`, question, signal),
+  analyse: (pack: string, question: AreaQuestion, signal?: AbortSignal) =>
+    post<AnalysisAnswer>(`${areas(pack)}/analyse`, question, signal),
+  shape: (pack: string, area: AreaBody, signal?: AbortSignal) =>
+    post<ShapeInfo>(`${areas(pack)}/shape`, area, signal),
+  upload: (pack: string, file: File, crs: string, signal?: AbortSignal) => {
+    const form = new FormData();
+    form.set("file", file);
+    if (crs) form.set("crs", crs);
+    return post<Upload>(`${areas(pack)}/upload`, form, signal);
+  },
+};
+
+/** Where and why an area was refused, when the server says so. */
+export function refusalOf(failure: Failure | undefined): {
+  reason: string;
+  at: [number, number] | null;
+  message: string;
+} | null {
+  if (!failure || failure.status !== 422) return null;
+  const detail = failure.detail as { reason?: string; at?: [number, number] } | null;
+  return {
+    reason: detail?.reason ?? failure.code,
+    at: Array.isArray(detail?.at) ? detail.at : null,
+    message: failure.message,
+  };
+}
