@@ -100,6 +100,16 @@ class DensityParameters(Model):
     kernel: Literal["quartic", "gaussian"] = "quartic"
 
 
+class ForecastParameters(Model):
+    """Next month's events by cell (METHODS 12)."""
+
+    res: Res = None
+    area_share: float = Field(
+        default=0.1, gt=0, lt=0.5, description="Part of the ground that may be chosen"
+    )
+    held_out: int = Field(default=6, ge=1, le=24, description="Months the method is judged on")
+
+
 class JobBase(Model):
     """What every job is asked."""
 
@@ -161,8 +171,20 @@ class DensityQuestion(JobBase):
     parameters: DensityParameters = DensityParameters()
 
 
+class ForecastQuestion(JobBase):
+    """Where next month's events will be, when that can be told better than by last year."""
+
+    type: Literal["forecast"]
+    parameters: ForecastParameters = ForecastParameters()
+
+
 JobQuestion = Annotated[
-    GiQuestion | ScanQuestion | KnoxQuestion | EmergingQuestion | DensityQuestion,
+    GiQuestion
+    | ScanQuestion
+    | KnoxQuestion
+    | EmergingQuestion
+    | DensityQuestion
+    | ForecastQuestion,
     Field(discriminator="type"),
 ]
 
@@ -206,6 +228,10 @@ class Found(Model):
     time_zone: str
     cutoff: datetime | None = Field(description="Data cut-off of the run")
     newest: datetime | None = Field(description="Newest event that was counted; null: none")
+    covered_start: datetime = Field(
+        description="First moment of the span asked for for which there is data"
+    )
+    covered_end: datetime = Field(description="Moment after the last for which there is data")
     events: int = Field(description="Events with a point in the area and the span, all counted")
     simulated: bool = Field(description="Some events of this map are simulated")
     approximate: bool = Field(description="The boundaries are approximate")
@@ -373,7 +399,50 @@ class DensityResult(Found):
     picture: Picture
 
 
+class ForecastScore(Model):
+    """How well chosen cells caught the events of the months held out."""
+
+    hits: int = Field(description="Events in the chosen cells, n")
+    events: int = Field(description="All events, N")
+    hit_rate: float | None = Field(description="n / N; null: no events")
+    low: float | None = Field(description="95 % interval of the hit rate, exact")
+    high: float | None
+    area_share: float = Field(description="a / A")
+    pai: float | None = Field(description="Predictive accuracy index (n/N) / (a/A)")
+    pei: float | None = Field(
+        description="Predictive efficiency index n / n*, n* the most such an area could have caught"
+    )
+    by_month: list[int] = Field(description="Hits of each month")
+
+
+class ForecastCells(CellColumns):
+    """Cells of the next month; `observed` are the events of the last whole month."""
+
+    chosen: list[bool] = Field(description="One of the cells with the highest expected density")
+    per_km2: list[float | None] = Field(description="Expected events per km²")
+
+
+class ForecastResult(Found):
+    """What is expected next month, and what the method was worth."""
+
+    type: Literal["forecast"]
+    question: ForecastQuestion
+    res: int
+    shown: bool = Field(
+        description="Whether the method beat the same cells as last year; when not, there are no "
+        "cells: there is nothing to show"
+    )
+    month: datetime = Field(description="First moment of the month that is forecast")
+    held_out_start: datetime = Field(description="First moment of the months held out")
+    held_out: int = Field(description="Months")
+    model: ForecastScore
+    last_year: ForecastScore = Field(description="The same cells as last year, at equal area")
+    p: float = Field(description="One-sided exact sign-flip test on the months")
+    cells: ForecastCells | None
+    picture: Picture | None
+
+
 JobResult = Annotated[
-    GiResult | ScanResult | KnoxResult | EmergingResult | DensityResult,
+    GiResult | ScanResult | KnoxResult | EmergingResult | DensityResult | ForecastResult,
     Field(discriminator="type"),
 ]

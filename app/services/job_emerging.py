@@ -21,7 +21,7 @@ METHOD = (
         "Mann–Kendall 检验 z 的趋势，按出现方式分为八类（冷热各一套）。"
     ),
     (
-        "Emerging hot spots: Gi* of every {en} (H3 resolution {res}, {ring} steps around, "
+        "Emerging hot spots: Gi* of every {en} (H3 resolution {res}, {ring} ring(s) around each, "
         "EB-standardised residuals, false discovery rate {q:g}), Mann–Kendall trend of z, eight "
         "categories each of hot and cold spots."
     ),
@@ -33,7 +33,7 @@ def run(study: Study, question: EmergingQuestion, work: Work) -> EmergingResult:
     """Tell which cells become hot, stay hot, cool down."""
     asked = question.parameters
     res = study.resolution(asked.res)
-    edges = local(study.span, asked.step, study.events.time_zone)
+    edges = local(study.covered, asked.step, study.events.time_zone)
     work.said(0.1, "exposures")
     cells = study.cells(res)
     work.said(0.5, "computing")

@@ -24,12 +24,13 @@ def collection(result: dict[str, Any]) -> bytes:
     NotFound
         Its kind of result has no places: a table, or a surface.
     """
-    if "cells" in result:
+    if result.get("cells"):
         features = _cells(result["cells"])
     elif "clusters" in result:
         features = [_cluster(one) for one in result["clusters"]]
     else:
-        raise NotFound(f"a result of type {result['type']} has no shapes")
+        why = " that may be shown" if result["type"] == "forecast" else ""
+        raise NotFound(f"this result of type {result['type']} has no shapes{why}")
     about = {name: value for name, value in result.items() if name not in {"cells", "clusters"}}
     whole = {"type": "FeatureCollection", "about": about, "features": features}
     return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()

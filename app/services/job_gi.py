@@ -16,8 +16,8 @@ METHOD = (
         "双侧 p 值，Benjamini–Hochberg 控制错误发现率 {q:g}。"
     ),
     (
-        "Gi* (Getis–Ord, binary weights, self included, H3 cells of resolution {res} up to {ring} "
-        "steps away) on EB-standardised residuals; two-sided p-values, Benjamini–Hochberg false "
+        "Gi* (Getis–Ord, binary weights, self included, cells of H3 resolution {res} and {ring} ring(s) "
+        "around each) on EB-standardised residuals; two-sided p-values, Benjamini–Hochberg false "
         "discovery rate {q:g}."
     ),
 )

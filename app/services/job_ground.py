@@ -12,8 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, time, timedelta
 from functools import cached_property
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -123,6 +125,24 @@ class Study:
                 {"field": "kinds", "reason": "unknown_kind"},
             )
         return tuple(kind for kind in self.facts.kinds if kind in wanted)
+
+    @cached_property
+    def covered(self) -> tuple[int, int]:
+        """Span asked for, as far as there is data: from the run's first month to its last day.
+
+        Steps before the first event or after the last would look like a quiet time.
+        """
+        start, end = self.span
+        zone = ZoneInfo(self.events.time_zone)
+        newest = max(filter(None, (self.facts.data_cutoff, self.events.newest)), default=None)
+        if newest is not None:
+            day = newest.astimezone(zone).date() + timedelta(days=1)
+            end = min(end, int(datetime.combine(day, time(), zone).timestamp()))
+        months = self.facts.periods.get("month")
+        if months:
+            first = datetime.combine(months[0].start, time(), zone)
+            start = max(start, int(first.timestamp()))
+        return (start, end) if start < end else self.span
 
     @property
     def outline(self) -> shapely.MultiPolygon:
@@ -240,6 +260,11 @@ class StudyCells:
     def names(self) -> list[str]:
         """Cells as H3 writes them."""
         return [f"{one:x}" for one in self.over.cells.tolist()]
+
+    @property
+    def km2(self) -> Floats:
+        """Ground of the area in each cell, (n,)."""
+        return np.asarray(np.add.reduceat(self.over.km2, self.over.start[:-1]), np.float64)
 
     def counts(self, chosen: npt.NDArray[np.bool_] | None = None) -> Ints:
         """Events per kind and cell, (K, n)."""

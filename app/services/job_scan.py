@@ -46,9 +46,9 @@ def run(study: Study, question: ScanQuestion, work: Work) -> ScanResult:
     asked = question.parameters
     res = study.resolution(asked.res)
     edges = (
-        np.array(study.span, np.int64)
+        np.array(study.covered, np.int64)
         if asked.mode == "spatial"
-        else back(study.span, asked.step_days)
+        else back(study.covered, asked.step_days)
     )
     steps = len(edges) - 1
     longest = min(asked.longest_steps or min(30, max(1, steps // 2)), steps)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 
 import numpy as np
 import numpy.typing as npt
 from affine import Affine
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 from rasterio.transform import array_bounds
 from rasterio.warp import Resampling, reproject, transform_bounds
@@ -75,7 +77,8 @@ def picture(values: Floats, transform: Affine, crs: str) -> tuple[bytes, Picture
     for at, grey in enumerate(greys, start=1):
         table[at] = [int(grey[i : i + 2], 16) for i in (1, 3, 5)] + [OPAQUE]
     bands = np.moveaxis(table[shade], -1, 0)
-    with MemoryFile() as memory:
+    with MemoryFile() as memory, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # a PNG never is
         with memory.open(
             driver="PNG", height=height, width=width, count=4, dtype="uint8", zlevel=9
         ) as file:

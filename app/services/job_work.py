@@ -12,6 +12,7 @@ import numpy.typing as npt
 from app.api.job_models import Step
 from app.api.models import Words
 from app.services.job_ground import Study
+from app.services.job_steps import moment
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ def found(study: Study, method: Words, rule: Words | None = None) -> dict[str, A
         "time_zone": study.events.time_zone,
         "cutoff": facts.data_cutoff,
         "newest": study.events.newest,
+        "covered_start": moment(study.covered[0]),
+        "covered_end": moment(study.covered[1]),
         "events": len(study.events),
         "simulated": facts.simulated,
         "approximate": study.approximate,

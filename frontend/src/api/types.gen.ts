@@ -2392,6 +2392,18 @@ export interface components {
              */
             newest: string | null;
             /**
+             * Covered Start
+             * Format: date-time
+             * @description First moment of the span asked for for which there is data
+             */
+            covered_start: string;
+            /**
+             * Covered End
+             * Format: date-time
+             * @description Moment after the last for which there is data
+             */
+            covered_end: string;
+            /**
              * Events
              * @description Events with a point in the area and the span, all counted
              */
@@ -2673,6 +2685,18 @@ export interface components {
              */
             newest: string | null;
             /**
+             * Covered Start
+             * Format: date-time
+             * @description First moment of the span asked for for which there is data
+             */
+            covered_start: string;
+            /**
+             * Covered End
+             * Format: date-time
+             * @description Moment after the last for which there is data
+             */
+            covered_end: string;
+            /**
              * Events
              * @description Events with a point in the area and the span, all counted
              */
@@ -2779,6 +2803,319 @@ export interface components {
              * @description P(theta > 1)
              */
             p: number;
+        };
+        /**
+         * ForecastCells
+         * @description Cells of the next month; `observed` are the events of the last whole month.
+         */
+        ForecastCells: {
+            /**
+             * Cell
+             * @description H3 cells
+             */
+            cell: string[];
+            /** Observed */
+            observed: number[];
+            /**
+             * Expected
+             * @description null: no exposure is known there
+             */
+            expected: (number | null)[];
+            /**
+             * Chosen
+             * @description One of the cells with the highest expected density
+             */
+            chosen: boolean[];
+            /**
+             * Per Km2
+             * @description Expected events per km²
+             */
+            per_km2: (number | null)[];
+        };
+        /**
+         * ForecastParameters
+         * @description Next month's events by cell (METHODS 12).
+         */
+        ForecastParameters: {
+            /**
+             * Res
+             * @description H3 resolution; none: the finest with at most 20,000 cells
+             */
+            res?: number | null;
+            /**
+             * Area Share
+             * @description Part of the ground that may be chosen
+             * @default 0.1
+             */
+            area_share: number;
+            /**
+             * Held Out
+             * @description Months the method is judged on
+             * @default 6
+             */
+            held_out: number;
+        };
+        /**
+         * ForecastQuestion
+         * @description Where next month's events will be, when that can be told better than by last year.
+         */
+        "ForecastQuestion-Input": {
+            /**
+             * Pack
+             * @description Name of the map
+             */
+            pack: string;
+            /** @description Where; none: the whole map, as far as the jurisdiction reaches */
+            area?: components["schemas"]["AnalysisArea-Input"] | null;
+            /**
+             * Start
+             * @description First moment: a time with its offset, or a local day
+             */
+            start: string;
+            /**
+             * End
+             * @description Moment after the last
+             */
+            end: string;
+            /**
+             * Kinds
+             * @description none: all kinds of the run
+             */
+            kinds?: string[] | null;
+            /**
+             * Hours Of Week
+             * @description Local hours that count, 0 is Monday 00:00-01:00; none: all
+             */
+            hours_of_week?: number[] | null;
+            /**
+             * Run
+             * @description Run whose exposures are used; none: newest
+             */
+            run?: number | null;
+            /**
+             * Seed
+             * @description Of everything that is drawn by chance
+             * @default 20260101
+             */
+            seed: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "forecast";
+            /**
+             * @default {
+             *       "area_share": 0.1,
+             *       "held_out": 6
+             *     }
+             */
+            parameters: components["schemas"]["ForecastParameters"];
+        };
+        /**
+         * ForecastQuestion
+         * @description Where next month's events will be, when that can be told better than by last year.
+         */
+        "ForecastQuestion-Output": {
+            /**
+             * Pack
+             * @description Name of the map
+             */
+            pack: string;
+            /** @description Where; none: the whole map, as far as the jurisdiction reaches */
+            area?: components["schemas"]["AnalysisArea-Output"] | null;
+            /**
+             * Start
+             * @description First moment: a time with its offset, or a local day
+             */
+            start: string;
+            /**
+             * End
+             * @description Moment after the last
+             */
+            end: string;
+            /**
+             * Kinds
+             * @description none: all kinds of the run
+             */
+            kinds?: string[] | null;
+            /**
+             * Hours Of Week
+             * @description Local hours that count, 0 is Monday 00:00-01:00; none: all
+             */
+            hours_of_week?: number[] | null;
+            /**
+             * Run
+             * @description Run whose exposures are used; none: newest
+             */
+            run?: number | null;
+            /**
+             * Seed
+             * @description Of everything that is drawn by chance
+             * @default 20260101
+             */
+            seed: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "forecast";
+            /**
+             * @default {
+             *       "area_share": 0.1,
+             *       "held_out": 6
+             *     }
+             */
+            parameters: components["schemas"]["ForecastParameters"];
+        };
+        /**
+         * ForecastResult
+         * @description What is expected next month, and what the method was worth.
+         */
+        ForecastResult: {
+            /** @description What was computed, in one or two sentences */
+            method: components["schemas"]["Words"];
+            /** @description How expected counts were made; null: none are used */
+            rule: components["schemas"]["Words"] | null;
+            /** Pack */
+            pack: string;
+            /**
+             * Run
+             * @description Run whose exposures and kinds were used
+             */
+            run: number;
+            /** Boundary Version */
+            boundary_version: string;
+            /** Time Zone */
+            time_zone: string;
+            /**
+             * Cutoff
+             * @description Data cut-off of the run
+             */
+            cutoff: string | null;
+            /**
+             * Newest
+             * @description Newest event that was counted; null: none
+             */
+            newest: string | null;
+            /**
+             * Covered Start
+             * Format: date-time
+             * @description First moment of the span asked for for which there is data
+             */
+            covered_start: string;
+            /**
+             * Covered End
+             * Format: date-time
+             * @description Moment after the last for which there is data
+             */
+            covered_end: string;
+            /**
+             * Events
+             * @description Events with a point in the area and the span, all counted
+             */
+            events: number;
+            /**
+             * Simulated
+             * @description Some events of this map are simulated
+             */
+            simulated: boolean;
+            /**
+             * Approximate
+             * @description The boundaries are approximate
+             */
+            approximate: boolean;
+            /** Kinds */
+            kinds: string[];
+            /** Seed */
+            seed: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "forecast";
+            question: components["schemas"]["ForecastQuestion-Output"];
+            /** Res */
+            res: number;
+            /**
+             * Shown
+             * @description Whether the method beat the same cells as last year; when not, there are no cells: there is nothing to show
+             */
+            shown: boolean;
+            /**
+             * Month
+             * Format: date-time
+             * @description First moment of the month that is forecast
+             */
+            month: string;
+            /**
+             * Held Out Start
+             * Format: date-time
+             * @description First moment of the months held out
+             */
+            held_out_start: string;
+            /**
+             * Held Out
+             * @description Months
+             */
+            held_out: number;
+            model: components["schemas"]["ForecastScore"];
+            /** @description The same cells as last year, at equal area */
+            last_year: components["schemas"]["ForecastScore"];
+            /**
+             * P
+             * @description One-sided exact sign-flip test on the months
+             */
+            p: number;
+            cells: components["schemas"]["ForecastCells"] | null;
+            picture: components["schemas"]["Picture"] | null;
+        };
+        /**
+         * ForecastScore
+         * @description How well chosen cells caught the events of the months held out.
+         */
+        ForecastScore: {
+            /**
+             * Hits
+             * @description Events in the chosen cells, n
+             */
+            hits: number;
+            /**
+             * Events
+             * @description All events, N
+             */
+            events: number;
+            /**
+             * Hit Rate
+             * @description n / N; null: no events
+             */
+            hit_rate: number | null;
+            /**
+             * Low
+             * @description 95 % interval of the hit rate, exact
+             */
+            low: number | null;
+            /** High */
+            high: number | null;
+            /**
+             * Area Share
+             * @description a / A
+             */
+            area_share: number;
+            /**
+             * Pai
+             * @description Predictive accuracy index (n/N) / (a/A)
+             */
+            pai: number | null;
+            /**
+             * Pei
+             * @description Predictive efficiency index n / n*, n* the most such an area could have caught
+             */
+            pei: number | null;
+            /**
+             * By Month
+             * @description Hits of each month
+             */
+            by_month: number[];
         };
         /**
          * GiCells
@@ -2981,6 +3318,18 @@ export interface components {
              */
             newest: string | null;
             /**
+             * Covered Start
+             * Format: date-time
+             * @description First moment of the span asked for for which there is data
+             */
+            covered_start: string;
+            /**
+             * Covered End
+             * Format: date-time
+             * @description Moment after the last for which there is data
+             */
+            covered_end: string;
+            /**
              * Events
              * @description Events with a point in the area and the span, all counted
              */
@@ -3070,7 +3419,7 @@ export interface components {
              * Question
              * @description As it was asked; sent again it is the same job
              */
-            question: components["schemas"]["GiQuestion-Output"] | components["schemas"]["ScanQuestion-Output"] | components["schemas"]["KnoxQuestion-Output"] | components["schemas"]["EmergingQuestion-Output"] | components["schemas"]["DensityQuestion-Output"];
+            question: components["schemas"]["GiQuestion-Output"] | components["schemas"]["ScanQuestion-Output"] | components["schemas"]["KnoxQuestion-Output"] | components["schemas"]["EmergingQuestion-Output"] | components["schemas"]["DensityQuestion-Output"] | components["schemas"]["ForecastQuestion-Output"];
             /**
              * Mine
              * @description Whether the asker of this answer asked the job
@@ -3450,6 +3799,18 @@ export interface components {
              * @description Newest event that was counted; null: none
              */
             newest: string | null;
+            /**
+             * Covered Start
+             * Format: date-time
+             * @description First moment of the span asked for for which there is data
+             */
+            covered_start: string;
+            /**
+             * Covered End
+             * Format: date-time
+             * @description Moment after the last for which there is data
+             */
+            covered_end: string;
             /**
              * Events
              * @description Events with a point in the area and the span, all counted
@@ -4521,6 +4882,18 @@ export interface components {
              * @description Newest event that was counted; null: none
              */
             newest: string | null;
+            /**
+             * Covered Start
+             * Format: date-time
+             * @description First moment of the span asked for for which there is data
+             */
+            covered_start: string;
+            /**
+             * Covered End
+             * Format: date-time
+             * @description Moment after the last for which there is data
+             */
+            covered_end: string;
             /**
              * Events
              * @description Events with a point in the area and the span, all counted
@@ -10264,7 +10637,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["GiQuestion-Input"] | components["schemas"]["ScanQuestion-Input"] | components["schemas"]["KnoxQuestion-Input"] | components["schemas"]["EmergingQuestion-Input"] | components["schemas"]["DensityQuestion-Input"];
+                "application/json": components["schemas"]["GiQuestion-Input"] | components["schemas"]["ScanQuestion-Input"] | components["schemas"]["KnoxQuestion-Input"] | components["schemas"]["EmergingQuestion-Input"] | components["schemas"]["DensityQuestion-Input"] | components["schemas"]["ForecastQuestion-Input"];
             };
         };
         responses: {
@@ -10658,7 +11031,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["GiResult"] | components["schemas"]["ScanResult"] | components["schemas"]["KnoxResult"] | components["schemas"]["EmergingResult"] | components["schemas"]["DensityResult"];
+                    "application/json": components["schemas"]["GiResult"] | components["schemas"]["ScanResult"] | components["schemas"]["KnoxResult"] | components["schemas"]["EmergingResult"] | components["schemas"]["DensityResult"] | components["schemas"]["ForecastResult"];
                 };
             };
             /** @description Nobody is logged in, or not any more */
