@@ -226,17 +226,19 @@ def way_import(url: str, path: Path, folder: Path, pack: str) -> dict[str, Any]:
     """`wusetu events import`, then the snapshot."""
     from app.database import make_engine
     from app.services import snapshots
+    from app.services.event_fresh import FreshRows
     from app.services.events import import_file
 
     engine = make_engine(url)
     used = cpu(engine)
     start = time.perf_counter()
-    import_file(
-        engine, path, pack=pack, mapping={**MAPPING, "source": "import"}, now=NOW,
-        cache_folder=folder.parent / "locate",
-    )  # fmt: skip
-    loaded = time.perf_counter()
-    snapshots.build(engine, folder, pack, ZONE)
+    with FreshRows(folder) as fresh:
+        import_file(
+            engine, path, pack=pack, mapping={**MAPPING, "source": "import"}, now=NOW,
+            cache_folder=folder.parent / "locate", fresh=fresh,
+        )  # fmt: skip
+        loaded = time.perf_counter()
+        snapshots.build(engine, folder, pack, ZONE, fresh=fresh)
     return _told(engine, used, start, loaded, "import", {})
 
 
@@ -244,6 +246,7 @@ def way_bulk(url: str, path: Path, folder: Path, pack: str, jobs: int) -> dict[s
     """`wusetu bulk`, adopt, snapshot."""
     from app.database import make_engine
     from app.services import bulk, snapshots
+    from app.services.event_fresh import FreshRows
 
     engine = make_engine(url)
     used = cpu(engine)
@@ -254,9 +257,10 @@ def way_bulk(url: str, path: Path, folder: Path, pack: str, jobs: int) -> dict[s
     )  # fmt: skip
     bulk.run(job, jobs=jobs)
     made = time.perf_counter()
-    bulk.adopt(engine, job.folder)
-    loaded = time.perf_counter()
-    snapshots.build(engine, folder, pack, ZONE)
+    with FreshRows(folder) as fresh:
+        bulk.adopt(engine, job.folder, fresh=fresh)
+        loaded = time.perf_counter()
+        snapshots.build(engine, folder, pack, ZONE, fresh=fresh)
     parts = {"parts": made - start, "adopt": loaded - made}
     return _told(engine, used, start, loaded, "bulk", parts)
 

@@ -14,6 +14,7 @@ import click
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from app.services.event_fresh import FreshRows
     from app.services.snapshots import Published
     from app.settings import Settings
 
@@ -131,8 +132,10 @@ def verify(pack: str | None) -> None:
         sys.exit(DAMAGED)
 
 
-def fold(engine: sa.Engine, pack: str) -> None:
+def fold(engine: sa.Engine, pack: str, fresh: FreshRows | None = None) -> None:
     """After an import: make the snapshot when there is none yet or much changed.
+
+    What the import has just stored (`fresh`) is not read back.
 
     The events are stored already, so what goes wrong here is told and no more: they are counted
     from the changes, and the server or the next import tries again.
@@ -153,6 +156,7 @@ def fold(engine: sa.Engine, pack: str) -> None:
                 show,
                 delta_rows=settings.cube.delta_rows,
                 wait=False,
+                fresh=fresh,
             )
     except WusetuError as error:
         click.echo(f"note      no new snapshot: {error.message} (`wusetu cube build`)", err=True)

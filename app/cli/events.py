@@ -60,9 +60,14 @@ def import_command(
     Exit code 0: all rows loaded; 3: some were rejected; 2: refused, nothing was written.
     Interrupted: what was committed stays; run the same command again.
     """
+    from app.services.event_fresh import FreshRows
     from app.services.events import import_file
 
-    with _engine() as (engine, cache_folder), progress_bar("events") as show:
+    with (
+        _engine() as (engine, cache_folder),
+        FreshRows(cache_folder.parent) as fresh,
+        progress_bar("events") as show,
+    ):
         try:
             report = import_file(
                 engine,
@@ -75,6 +80,7 @@ def import_command(
                 dry_run=dry_run,
                 batch=batch,
                 cache_folder=cache_folder,
+                fresh=fresh,
             )
         except KeyboardInterrupt:
             click.echo(
@@ -86,7 +92,7 @@ def import_command(
         for line in report_lines(report, rejects):
             click.echo(line)
         if not dry_run:
-            fold(engine, pack)
+            fold(engine, pack, fresh)
     if report.rejected:
         sys.exit(SOME_REJECTED)
 

@@ -28,6 +28,7 @@ from app.services.bulk_files import PART_ROWS, cut, expand
 from app.services.bulk_jobs import Job
 from app.services.bulk_parts import TASKS, read_cube, run_batches
 from app.services.bulk_settle import settle, write_rejects
+from app.services.event_fresh import FreshRows
 from app.services.event_mapping import EventMapping, load_mapping, parse_mapping
 from app.services.event_places import open_place
 from app.services.event_store import EVENTS, EventStore
@@ -262,6 +263,7 @@ def adopt(
     *,
     again: bool = False,
     progress: Callable[[Progress], None] | None = None,
+    fresh: FreshRows | None = None,
 ) -> AdoptReport:
     """Store the events of a finished job.
 
@@ -271,6 +273,7 @@ def adopt(
     folder : folder of the job
     again : compare parts with the table that were adopted before, and restore what differs
     progress : called after each batch
+    fresh : gets what was stored, for the snapshot to be made next
 
     Raises
     ------
@@ -303,7 +306,7 @@ def adopt(
                 sa.text("select part from bulk_part where job = :job"), {"job": job.digest}
             )
         )
-    store = EventStore(engine, job.pack, job.mapping, version.id)
+    store = EventStore(engine, job.pack, job.mapping, version.id, fresh)
     result = AdoptReport(job.mapping.source)
     total = sum(body["good"] for body in bodies.values())
     done = 0

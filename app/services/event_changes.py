@@ -1,6 +1,6 @@
 """Events of a pack as columns: all of them at one moment, or what changed since another.
 
-Imports `geo.cube.columns`, never a snapshot. Promises: what is read and what changed since are two
+Imports `geo.cube.columns` and `event_fresh`, never a snapshot. Promises: what is read and what changed since are two
 parts of one whole, cut by the transaction that wrote a row, so that the order in which transactions
 commit cannot lose or double an event; a row is read in one transaction with what it is cut by.
 
@@ -24,6 +24,7 @@ import sqlalchemy as sa
 from app.database import raw, transaction
 from app.errors import Invalid
 from app.services.binary_copy import ColumnStream
+from app.services.event_fresh import FreshPart, FreshRows
 from geo.cube.columns import Columns, ColumnsError
 
 #: `Columns.located`; "elsewhere": its unit is one of another boundary version
@@ -44,14 +45,16 @@ _ALL = f"""
 copy (
   select 1::int2, {_FIELDS.format(row="e")}
   from event e join event_source s on s.id = e.source_id and s.pack = %(pack)s
-  where e.changed_in < pg_snapshot_xmin(%(taken)s::pg_snapshot)
-     or pg_visible_in_snapshot(e.changed_in, %(taken)s::pg_snapshot)
+  where (e.changed_in < pg_snapshot_xmin(%(taken)s::pg_snapshot)
+         or pg_visible_in_snapshot(e.changed_in, %(taken)s::pg_snapshot))
+    and e.changed_in <> all(%(fresh)s::xid8[])
 ) to stdout (format binary)
 """
 _ADDED = """
   from event e join event_source s on s.id = e.source_id and s.pack = %(pack)s
   where e.changed_in >= pg_snapshot_xmin(%(since)s::pg_snapshot)
     and not pg_visible_in_snapshot(e.changed_in, %(since)s::pg_snapshot)
+    and e.changed_in <> all(%(fresh)s::xid8[])
 """
 # what came and went since was never counted
 _REMOVED = """
@@ -70,6 +73,11 @@ copy (
 _NEW_KINDS = f"""
 select distinct kind from (select e.kind {_ADDED} union all select r.kind {_REMOVED}) as changed
 where kind <> all(%(kinds)s::text[])
+"""
+_KINDS = """
+select e.kind from event e join event_source s on s.id = e.source_id and s.pack = %(pack)s
+where e.changed_in <> all(%(fresh)s::xid8[])
+group by e.kind
 """
 _SIZE = f"""
 select count(*) from (
@@ -142,12 +150,13 @@ def begin(connection: sa.Connection) -> Moment:
     return Moment(row[0], int(row[1]), row[2])
 
 
-def read_all(
+def read_all(  # noqa: PLR0917 - of what, and how it goes
     connection: sa.Connection,
     pack: str,
     version: int,
     progress: Callable[[int], None] | None = None,
     extra_kinds: Sequence[str] = (),
+    fresh: FreshRows | None = None,
 ) -> Everything:
     """Read every event of a pack.
 
@@ -161,6 +170,9 @@ def read_all(
         Called with the rows read so far.
     extra_kinds : sequence of str
         Kinds to name even when no event has them.
+    fresh : FreshRows, optional
+        Rows that were just stored: those of them that are there as they were stored are taken from
+        it, not from the server.
 
     Raises
     ------
@@ -168,22 +180,29 @@ def read_all(
         More than 256 kinds, or a time outside the years 1 to 9999.
     """
     moment = begin(connection)
-    found = connection.execute(
-        sa.text(
-            "select e.kind from event e join event_source s on s.id = e.source_id "
-            "and s.pack = :pack group by e.kind"
-        ),
-        {"pack": pack},
-    ).scalars()
-    kinds = tuple(sorted({*found, *extra_kinds}))
+    part = _stored(connection, pack, version, fresh)
+    values = {"pack": pack, "version": version, "taken": moment.taken, "fresh": part.texts}
+    found = list(connection.exec_driver_sql(_KINDS, values).scalars())
+    kinds = tuple(sorted({*found, *part.kinds, *extra_kinds}))
     _check_kinds(pack, kinds)
-    _, rows = _copy(
-        connection,
-        _ALL,
-        {"pack": pack, "version": version, "kinds": list(kinds), "taken": moment.taken},
-        progress,
-    )
+    rows = Columns.empty()
+    if found:
+        _, rows = _copy(connection, _ALL, values | {"kinds": list(kinds)}, progress)
+    if part.written:
+        rows = _joined(rows, part.read(kinds))
     return Everything(moment, kinds, rows)
+
+
+def _stored(
+    connection: sa.Connection, pack: str, version: int, fresh: FreshRows | None,
+    since: str | None = None,
+) -> FreshPart:  # fmt: skip
+    """Find what need not be read."""
+    return FreshPart() if fresh is None else fresh.stored(connection, (pack, version), since)
+
+
+def _joined(rows: Columns, more: Columns) -> Columns:
+    return Columns.concat([rows, more]) if len(rows) else more
 
 
 def read_changes(
@@ -194,6 +213,7 @@ def read_changes(
     since: str,
     taken: str,
     kinds: tuple[str, ...],
+    fresh: FreshRows | None = None,
 ) -> Changes:
     """Read what changed since `since` (a pg_snapshot) for a pack.
 
@@ -201,27 +221,33 @@ def read_changes(
     ----------
     connection : in a repeatable read transaction that sees `taken`
     kinds : names the kinds of the rows; kinds that are not there are added at the end
+    fresh : see `read_all`
 
     Raises
     ------
     Invalid
         More than 256 kinds, or a time outside the years 1 to 9999.
     """
-    values = {"pack": pack, "version": version, "since": since, "kinds": list(kinds)}
+    part = _stored(connection, pack, version, fresh, since)
+    values = {
+        "pack": pack, "version": version, "since": since, "kinds": list(kinds),
+        "fresh": part.texts,
+    }  # fmt: skip
     sign, rows = _copy(connection, _CHANGED, values, None, unknown_kinds=True)
-    if rows is None:
-        new = connection.exec_driver_sql(_NEW_KINDS, values).scalars()
-        kinds = (*kinds, *sorted(new))
+    if rows is None or part.kinds - set(kinds):
+        new = {*connection.exec_driver_sql(_NEW_KINDS, values).scalars(), *part.kinds}
+        kinds = (*kinds, *sorted(new - set(kinds)))
         _check_kinds(pack, kinds)
         sign, rows = _copy(connection, _CHANGED, values | {"kinds": list(kinds)}, None)
-    if not len(rows):
+    if not len(rows) and not part.written:
         return Changes(taken, kinds)
-    return Changes(taken, kinds, rows.take(sign > 0), rows.take(sign < 0))
+    added = _joined(rows.take(sign > 0), part.read(kinds))
+    return Changes(taken, kinds, added, rows.take(sign < 0))
 
 
 def count_changes(connection: sa.Connection, pack: str, since: str, limit: int) -> int:
     """Rows that changed since a pg_snapshot; counting ends at `limit` added and as many removed."""
-    values = {"pack": pack, "since": since, "limit": limit}
+    values = {"pack": pack, "since": since, "limit": limit, "fresh": []}
     return cast("int", connection.exec_driver_sql(_SIZE, values).scalar_one())
 
 

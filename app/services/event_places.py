@@ -102,6 +102,8 @@ class Place:
         Without a layout a code is one word and is never cut.
         """
         units = np.zeros(len(codes), dtype=np.int32)
+        if codes.null_count == len(codes):
+            return units
         for length, texts, ids in self._by_length:
             cut = codes if self.layout is None else pc.utf8_slice_codeunits(codes, 0, length)
             index = pc.index_in(cut, value_set=texts)

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from app.database import raw, transaction
 from app.services.binary_copy import HEADER, TRAILER, arrow_rows
+from app.services.event_fresh import FreshRows
 from app.services.event_mapping import EventMapping
 from geo.binning import LOCATED_BY
 
@@ -97,13 +98,23 @@ class EventStore:
         Names and describes the source.
     version : int
         Boundary version that the units belong to.
+    fresh : FreshRows, optional
+        Gets the batches that were new as a whole.
     """
 
-    def __init__(self, engine: sa.Engine, pack: str, mapping: EventMapping, version: int) -> None:
+    def __init__(
+        self,
+        engine: sa.Engine,
+        pack: str,
+        mapping: EventMapping,
+        version: int,
+        fresh: FreshRows | None = None,
+    ) -> None:
         self.engine = engine
         self.pack = pack
         self.mapping = mapping
         self.version = version
+        self.fresh = fresh
         self.source: int | None = None
         # as long as everything is new; one lost attempt costs what it had copied
         self._direct = False
@@ -127,6 +138,8 @@ class EventStore:
                 self._direct = stored == (len(events), 0)
             if also is not None:
                 connection.execute(also, {"source": source})
+            if self.fresh is not None and stored == (len(events), 0):
+                self.fresh.add(_written(connection), (self.pack, self.version), events)
         self.source = source
         return stored
 
@@ -153,6 +166,11 @@ class EventStore:
             sa.text("select exists (select from event where source_id = :s)"), {"s": source}
         )
         return source
+
+
+def _written(connection: sa.Connection) -> int:
+    """Ask for the number of the transaction, as it stands in `event.changed_in`."""
+    return int(connection.exec_driver_sql("select pg_current_xact_id()::text").scalar_one())
 
 
 def _merge(connection: sa.Connection, text: io.BytesIO) -> tuple[int, int]:

@@ -26,6 +26,7 @@ import sqlalchemy as sa
 
 from app.errors import Conflict, Invalid
 from app.services.event_files import Broken, Feed, Wanted, open_feed
+from app.services.event_fresh import FreshRows
 from app.services.event_mapping import EventMapping, load_mapping, parse_mapping
 from app.services.event_places import (
     CrsWatch,
@@ -94,6 +95,7 @@ def import_file(
     batch: int = BATCH,
     now: datetime | None = None,
     cache_folder: str | Path | None = None,
+    fresh: FreshRows | None = None,
 ) -> ImportReport:
     """Import a file of events.
 
@@ -120,6 +122,8 @@ def import_file(
         The present (events later than a day ahead are refused).
     cache_folder : str or Path, optional
         Where the locate index is kept between imports; none: it is built for this one alone.
+    fresh : FreshRows, optional
+        Gets what was stored, for the snapshot to be made next.
 
     Raises
     ------
@@ -154,7 +158,7 @@ def import_file(
     with (
         _reject_file(rejects) as reject,
         _ahead(_prepared(feed, checker, place, batch)) as steps,
-        _Writers(engine, pack, chosen, place, report) as writers,
+        _Writers(EventStore(engine, pack, chosen, place.version.id, fresh), report) as writers,
     ):
         for rows, located, broken in steps:
             if not dry_run:
@@ -293,16 +297,9 @@ def check_source(connection: sa.Connection, pack: str, mapping: EventMapping) ->
 class _Writers:
     """Stores batches, one transaction each, two at a time (references are distinct in a file)."""
 
-    def __init__(
-        self,
-        engine: sa.Engine,
-        pack: str,
-        mapping: EventMapping,
-        place: Place,
-        report: ImportReport,
-    ) -> None:
+    def __init__(self, store: EventStore, report: ImportReport) -> None:
         self.report = report
-        self._store = EventStore(engine, pack, mapping, place.version.id)
+        self._store = store
         self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="events-writer")
         self._pending: deque[tuple[int, Future[tuple[int, int]]]] = deque()
 

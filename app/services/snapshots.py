@@ -34,6 +34,7 @@ from app.database import transaction
 from app.errors import Conflict, NotFound, WusetuError
 from app.services import event_changes
 from app.services.boundaries import newest_version
+from app.services.event_fresh import FreshRows
 from app.services.event_mapping import parse_mapping
 from geo.cube import Columns, Snapshot, SnapshotError, Spec
 
@@ -156,10 +157,17 @@ def packs(connection: sa.Connection) -> list[str]:
     )
 
 
-def build(
-    engine: sa.Engine, data_dir: Path, pack: str, zone: str, progress: Progress = silent
+def build(  # noqa: PLR0917 - what, where, and how it goes
+    engine: sa.Engine,
+    data_dir: Path,
+    pack: str,
+    zone: str,
+    progress: Progress = silent,
+    fresh: FreshRows | None = None,
 ) -> Published:
     """Make a snapshot of all events of a pack from PostgreSQL, and publish it.
+
+    Rows of `fresh` that are there as they were stored are not read again.
 
     Raises
     ------
@@ -169,7 +177,7 @@ def build(
         Its boundaries went or changed meanwhile.
     """
     with making(engine, progress):
-        return _build(engine, data_dir, pack, zone, progress)
+        return _build(engine, data_dir, pack, zone, progress, fresh)
 
 
 def compact(
@@ -197,6 +205,7 @@ def renew(
     *,
     delta_rows: int = DELTA_ROWS,
     wait: bool = True,
+    fresh: FreshRows | None = None,
 ) -> Published | None:
     """`compact` when there is a reason to (see `why_renew`), else nothing.
 
@@ -204,6 +213,8 @@ def renew(
     ----------
     wait : bool
         False: leave it to the process that is making snapshots at the moment, if there is one.
+    fresh : FreshRows, optional
+        What was just stored; see `build`.
     """
 
     def reason() -> str | None:
@@ -216,7 +227,7 @@ def renew(
         with making(engine, progress, wait=wait):
             if reason() is None:  # another one has just done it
                 return None
-            return _compact(engine, data_dir, pack, zone, progress)
+            return _compact(engine, data_dir, pack, zone, progress, fresh)
     except Busy:
         return None
 
@@ -249,8 +260,13 @@ def making(engine: sa.Engine, progress: Progress = silent, *, wait: bool = True)
             connection.execute(sa.text("select pg_advisory_unlock(:space, :key)"), key)
 
 
-def _build(
-    engine: sa.Engine, data_dir: Path, pack: str, zone: str, progress: Progress
+def _build(  # noqa: PLR0917 - as `build`
+    engine: sa.Engine,
+    data_dir: Path,
+    pack: str,
+    zone: str,
+    progress: Progress,
+    fresh: FreshRows | None = None,
 ) -> Published:
     event_changes.adopt(engine)
     with engine.connect() as connection:
@@ -267,6 +283,7 @@ def _build(
             version.id,
             lambda rows: progress("reading events", rows, max(total, rows)),
             extra or ("none",),
+            fresh,
         )
     progress("arranging", 0, 0)
     rows = everything.rows
@@ -283,26 +300,31 @@ def _build(
     )  # fmt: skip
 
 
-def _compact(
-    engine: sa.Engine, data_dir: Path, pack: str, zone: str, progress: Progress
+def _compact(  # noqa: PLR0917 - as `compact`
+    engine: sa.Engine,
+    data_dir: Path,
+    pack: str,
+    zone: str,
+    progress: Progress,
+    fresh: FreshRows | None = None,
 ) -> Published | None:
     with engine.connect() as connection:
         version = newest_version(connection, pack)
         there = published(connection, pack, version.id, zone)
     if not there:
-        return _build(engine, data_dir, pack, zone, progress)
+        return _build(engine, data_dir, pack, zone, progress, fresh)
     base = there[0]
     progress("opening the snapshot", 0, 0)
     try:
         snapshot = open_snapshot(data_dir, base)
     except SnapshotError:
-        return _build(engine, data_dir, pack, zone, progress)
+        return _build(engine, data_dir, pack, zone, progress, fresh)
     progress("reading changes", 0, 0)
     with engine.connect() as connection, connection.begin():
         moment = event_changes.begin(connection)
         changes = event_changes.read_changes(
             connection, pack, version.id,
-            since=base.taken, taken=moment.taken, kinds=snapshot.spec.kinds,
+            since=base.taken, taken=moment.taken, kinds=snapshot.spec.kinds, fresh=fresh,
         )  # fmt: skip
         last = max(filter(None, (base.newest, newest(changes.added))), default=None)
         if len(changes.removed):
@@ -310,13 +332,13 @@ def _compact(
     if not len(changes):
         return None
     if changes.kinds != snapshot.spec.kinds or len(changes) > base.events:
-        return _build(engine, data_dir, pack, zone, progress)
+        return _build(engine, data_dir, pack, zone, progress, fresh)
     progress("merging", 0, 0)
     try:
         merged = snapshot.merge(changes.added, changes.removed)
     except SnapshotError:
         # it does not hold what the database says it held: the database is right
-        return _build(engine, data_dir, pack, zone, progress)
+        return _build(engine, data_dir, pack, zone, progress, fresh)
     return _publish(
         engine, data_dir, merged, progress,
         {

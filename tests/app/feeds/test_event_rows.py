@@ -243,7 +243,7 @@ def test_parts_are_those_of_the_standard_library(rows: list[tuple[float, ...]]) 
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(st.integers(0, 12), max_size=60), st.integers(1, 9))
+@given(st.lists(st.integers(0, 12) | st.integers(0, 500), max_size=120), st.integers(1, 9))
 def test_tally_is_its_brute_force_twin(keys: list[int], batch: int) -> None:
     tally, seen, ours, theirs = Tally(), Counter[int](), [], []
     for at in range(0, len(keys), batch):
