@@ -17,6 +17,7 @@ from typing import Any
 
 import h3
 import httpx
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from fastapi.routing import APIRoute
@@ -32,10 +33,15 @@ from app.services.assess import assess
 from app.settings import AccountSettings, CubeSettings, DatabaseSettings, Settings
 
 from .conftest import KINDS, LEVELS, Small, install, until
+from .test_cells import scatter
 
 MINE, THEIRS = "330101", "330102"
 DEEP = "330101001"  # a jurisdiction inside a county
 NAMES = {MINE: "mine", THEIRS: "theirs", DEEP: "deep", None: "all"}
+CELLS = 7  # resolution
+#: Well inside of mine, of theirs, and on the border of both.
+PLACES = [h3.latlng_to_cell(29.5, lon, CELLS) for lon in (119.5, 120.5, 120.0)]
+TILE = (7, 106, 53)  # all of the map
 #: Addresses about whoever asks, not about the map: each decides by itself what it tells.
 OWN = re.compile(r"/api/(session|accounts|tokens|oidc)(/|$)")
 #: About the server and what was asked of it: other at every look, nothing of the map.
@@ -56,6 +62,7 @@ class Walked:
     run: int
     tokens: dict[tuple[str, str | None], str]
     data_dir: Path
+    digest: str
 
     def app(self) -> TestClient:
         """The application, with nothing remembered."""
@@ -84,7 +91,8 @@ def walked(
     url = cluster.url(name)
     engine = make_engine(url)
     small = install(engine)
-    run = assess(engine, "small", "nine-kinds", zone="Asia/Shanghai")
+    scatter(engine, small)
+    run = assess(engine, "small", "nine-kinds", zone="Asia/Shanghai", cells=(CELLS,))
     tokens: dict[tuple[str, str | None], str] = {}
     with transaction(engine) as connection:
         for role, prefix in itertools.product(Role, (MINE, THEIRS, DEEP, None)):
@@ -105,7 +113,9 @@ def walked(
             )
     data_dir = tmp_path_factory.mktemp("walked")
     snapshots.build(engine, data_dir, "small", "Asia/Shanghai")
-    yield Walked(url, engine, small, run, tokens, data_dir)
+    with engine.connect() as connection:
+        digest = connection.execute(sa.text("select digest from run_cell")).scalar_one()
+    yield Walked(url, engine, small, run, tokens, data_dir, digest)
     engine.dispose()
     with admin.connect() as connection:
         connection.exec_driver_sql(f"drop database {name} with (force)")
@@ -199,11 +209,12 @@ def questions(walked: Walked, path: str) -> Iterator[str]:
         "period": ["month", "year"],
         "ord": [1],
         "code": codes,
-        "res": [8],
-        "cell": [h3.latlng_to_cell(29.5, lon, 8) for lon in (119.5, 120.5)],
-        "chunk": [h3.cell_to_parent(h3.latlng_to_cell(29.5, lon, 8), 4) for lon in (119.5, 120.5)],
-        "digest": ["0" * 64],
-        "z": [0], "x": [0], "y": [0],
+        "res": [CELLS, 8],
+        "cell": PLACES,
+        "chunk": sorted({h3.cell_to_parent(cell, CELLS - 4) for cell in PLACES}),
+        "digest": ["0" * 64, walked.digest],
+        "area": [1, 2], "job": [1, 2],
+        "z": [TILE[0]], "x": [TILE[1]], "y": [TILE[2]],
     }  # fmt: skip
     names = re.findall(r"{(\w+)", path)
     for values in itertools.product(*(pool[name] for name in names)):
@@ -225,6 +236,8 @@ def queries(path: str) -> list[str]:
         return ["?q=3301", f"?q={THEIRS}", "?q=乙", "?q=1"]
     if path.endswith("/why"):
         return ["", "?kind=theft&ord=21"]
+    if path.endswith("/cells/{res}/counts"):
+        return ["?kind=theft&ord=21", f"?ord=21&within={MINE}", f"?ord=21&within={THEIRS}"]
     return [""]
 
 
@@ -337,6 +350,9 @@ def change_their_numbers(engine: sa.Engine) -> None:
             "update unit set name = name || '改', name_en = 'Changed' where code like :their",
             "update run set event_count = event_count + 1000",
             "update run_cell_class set counts = array[1, 2, 3, 4, 5, 6]",
+            "update run_cell set inside = inside + 1000, outside = 7, no_point = 7",
+            "update run_cell_rate set marks = ''",
+            "update run_leaf set exposures = ''",
             (
                 "insert into event (source_id, reference, kind, occurred_at, located_by, "
                 "boundary_version_id, unit_id, geom) select (select min(id) from event_source), "
@@ -346,6 +362,46 @@ def change_their_numbers(engine: sa.Engine) -> None:
             ),
         ):
             connection.execute(sa.text(statement), their if ":their" in statement else {})
+        change_their_cells(connection)
+
+
+def change_their_cells(connection: sa.Connection) -> None:
+    """Give other values to every cell that is not wholly mine, those on the border too."""
+    spans = connection.execute(sa.text("select chunk, at, n, codes from cell_grid_span")).all()
+    mine: dict[int, set[int]] = {}
+    for one in spans:
+        here = mine.setdefault(one.chunk, set())
+        if all(code.startswith(MINE) for code in one.codes):
+            here.update(range(one.at, one.at + one.n))
+    size = {one.chunk: max(x.at + x.n for x in spans if x.chunk == one.chunk) for one in spans}
+    places, payloads = [], []
+    for row in connection.execute(
+        sa.text(
+            "select ctid, chunk, payload from run_cell_value where kind in ('overall', 'theft')"
+        )
+    ):
+        n = size[row.chunk]
+        payload = bytearray(row.payload)
+        for place in set(range(n)) - mine[row.chunk]:
+            payload[place], payload[n + place] = 5 - payload[place], 200
+        places.append(row.ctid)
+        payloads.append(bytes(payload))
+    connection.execute(
+        sa.text(
+            "update run_cell_value as v set payload = new.payload "
+            "from unnest(cast(:places as tid[]), :payloads) as new (place, payload) "
+            "where v.ctid = new.place"
+        ),
+        {"places": places, "payloads": payloads},
+    )
+    for row in connection.execute(sa.text("select chunk, shares from run_cell_own")).all():
+        n = size[row.chunk]
+        shares = np.frombuffer(row.shares, "<f8").reshape(n, -1).copy()
+        shares[sorted(set(range(n)) - mine[row.chunk])] *= 2
+        connection.execute(
+            sa.text("update run_cell_own set shares = :shares where chunk = :chunk"),
+            {"shares": shares.tobytes(), "chunk": row.chunk},
+        )
 
 
 def test_the_neighbours_numbers_change_nothing(walked: Walked) -> None:
