@@ -187,7 +187,7 @@ def pooled_scan(
             f"{replicates} replicates cannot show p ≤ {own:.4g}: take {1 / own - 1:.0f}"
         )
     stages = _Stages(progress, number + 1)
-    windows = Windows.build(east, north, e, max_share)
+    windows = Windows.build(east, north, e, max_share, cancelled=cancelled)
     pooled = scan(
         counts, e, windows, times, replicates=replicates, seed=seed, groups=group if factor else None,
         max_clusters=max_clusters, threads=threads, progress=stages.next(), cancelled=cancelled,
@@ -195,7 +195,7 @@ def pooled_scan(
     alone = []
     for side in range(number):
         here = np.flatnonzero(group == side)
-        part = Windows.build(east[here], north[here], e[:, here], max_share)
+        part = Windows.build(east[here], north[here], e[:, here], max_share, cancelled=cancelled)
         result = scan(
             counts[:, here], e[:, here], part, times, replicates=replicates, seed=seed + 1 + side,
             max_clusters=max_clusters, threads=threads, progress=stages.next(), cancelled=cancelled,

@@ -1,6 +1,6 @@
 """Kulldorff's Poisson scan statistic in space and in space and time (METHODS 8).
 
-May import numpy, `geo.compiled` and `geo.hotspots`. Pure and seeded: replicate r of seed s is always the
+May import numpy, `geo.hotspots`. Pure and seeded: replicate r of seed s is always the
 same draw, whatever the number of threads. Steps of time are equal and in order; a window covers
 whole steps, from its first to its last, both included.
 """
@@ -10,25 +10,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from geo.compiled import compiled
-from geo.hotspots import Cancelled, Progress, Stop
+from geo.hotspots import Progress, Stop
+from geo.hotspots.search import Search, Spans
 from geo.hotspots.windows import Windows
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.int32]
-Number = TypeVar("Number", np.int32, np.float64)
 
 __all__ = ["Cluster", "ScanResult", "Times", "Windows", "scan"]
 
-#: member × window evaluations between two questions whether to give up: far below a second
-_CHUNK = 20_000_000
 #: LLRs that differ by less (relative) are equal: sums of the same numbers in another order
 _SAME = 1e-9
 
@@ -122,82 +118,13 @@ class ScanResult:
         return (above + 1) / (len(self.maxima) + 1)
 
 
-@compiled
-def log_ratio(c: float, e: float, total: float) -> float:
-    """`c ln(c/E) + (C−c) ln((C−c)/(C−E))`, for c > E (METHODS 8)."""
-    value = c * math.log(c / e)
-    if total > c:
-        value += (total - c) * math.log((total - c) / (total - e))
-    return value
-
-
-@compiled
-def _search(  # noqa: PLR0917 - numba calls it positionally
-    indptr: Ints,
-    members: Counts,
-    closed: npt.NDArray[np.bool_],
-    cases: Counts,
-    expected: Floats,
-    total: float,
-    min_cases: int,
-    start: int,
-    stop: int,
-    each: bool,
-    best: Floats,
-    length: Ints,
-    width: Ints,
-) -> None:
-    """Find the best window around the centres start … stop − 1.
-
-    Parameters
-    ----------
-    cases, expected : (n, W)
-        Of each place in each of W spans.
-    each : bool
-        True: the best of every centre; False: only what beats `best[start]`, written there and on.
-    best, length, width : (n,) out
-        LLR, members of the circle, span; improved, never lowered.
-    """
-    spans = cases.shape[1]
-    c = np.empty(spans, np.int64)
-    e = np.empty(spans, np.float64)
-    top = best[start]
-    for i in range(start, stop):
-        if each:
-            top = best[i]
-        for w in range(spans):
-            c[w] = 0
-            e[w] = 0.0
-        for j in range(indptr[i], indptr[i + 1]):
-            m = members[j]
-            for w in range(spans):
-                c[w] += cases[m, w]
-                e[w] += expected[m, w]
-            if not closed[j]:
-                continue
-            for w in range(spans):
-                more = c[w] - e[w]
-                # LLR ≤ (c−E)² / (E (1−E/C)): most windows need no logarithm
-                if c[w] < min_cases or more <= 0.0:
-                    continue
-                if more * more > top * e[w] * (1.0 - e[w] / total) * 0.999999:
-                    value = log_ratio(float(c[w]), e[w], total)
-                    if value > top:
-                        top = value
-                        best[i] = value
-                        length[i] = j + 1 - indptr[i]
-                        width[i] = w
-        if not each and i + 1 < stop:
-            best[i + 1] = max(best[i + 1], top)
-
-
 class _Draw:
     """Replicates: each group's cases thrown on its places and steps in proportion to E."""
 
     def __init__(self, expected: Floats, groups: Ints, totals: Ints, first: int) -> None:
         # only steps from `first` on are looked at; what fell before is thrown away at once
         self.shape = (expected.shape[0] - first, expected.shape[1])
-        self.parts: list[tuple[Ints, Floats, int, float]] = []
+        self.parts: list[tuple[Ints, Floats, Floats, int, float]] = []
         late = expected[first:]
         for group, total in enumerate(totals.tolist()):
             inside = groups == group
@@ -208,14 +135,14 @@ class _Draw:
             mass = late.ravel()[flat]
             share = min(1.0, float(mass.sum()) / everything) if first else 1.0
             if len(flat):
-                self.parts.append((flat, np.cumsum(mass), total, share))
+                self.parts.append((flat, mass / mass.sum(), np.cumsum(mass), total, share))
 
     def __call__(self, seed: int, replicate: int) -> Counts:
         """Return counts (steps, n)."""
         rng = np.random.default_rng([seed, replicate])
         size = self.shape[0] * self.shape[1]
         counts = np.zeros(size, np.int32)
-        for flat, edges, total, share in self.parts:
+        for flat, mass, edges, total, share in self.parts:
             number = int(rng.binomial(total, share)) if share < 1 else total
             if number < len(flat):
                 # fewer cases than cells: throwing each is quicker than asking each cell
@@ -224,92 +151,8 @@ class _Draw:
                     np.int32
                 )
             else:
-                mass = np.diff(edges, prepend=0.0) / edges[-1]
                 counts[flat] += rng.multinomial(number, mass).astype(np.int32)
         return counts.reshape(self.shape)
-
-
-class _Spans:
-    """The panels (n, W) of the spans that end at each step."""
-
-    def __init__(self, steps: int, times: Times | None) -> None:
-        self.steps = steps
-        self.longest = steps if times is None else min(times.longest, steps)
-        self.shortest = steps if times is None else times.shortest
-        if self.shortest > steps:
-            raise ValueError(f"the shortest window has {self.shortest} steps, the data {steps}")
-        every = times is not None and not times.prospective
-        self.ends = range(self.shortest - 1 if every else steps - 1, steps)
-        #: first step that any window holds
-        self.first = self.ends[0] + 1 - min(self.longest, self.ends[0] + 1)
-
-    def lengths(self, end: int) -> tuple[int, int]:
-        """Shortest and longest window that ends at a step."""
-        return self.shortest, min(self.longest, end + 1)
-
-    def panel(self, values: npt.NDArray[Number], end: int) -> npt.NDArray[Number]:
-        """Add up to (n, W) over the last `shortest` … steps up to `end`; `values` begins at `first`."""
-        low, high = self.lengths(end)
-        rows = values[end - self.first - high + 1 : end - self.first + 1][::-1]
-        if high == 1:
-            return np.ascontiguousarray(rows.T)
-        return np.ascontiguousarray(np.cumsum(rows, axis=0, dtype=values.dtype)[low - 1 :].T)
-
-
-class _Search:
-    """The search for the best window, over and over for the replicates."""
-
-    def __init__(
-        self, windows: Windows, spans: _Spans, expected: Floats, total: int, min_cases: int
-    ) -> None:
-        self.windows, self.spans, self.total, self.min_cases = windows, spans, total, min_cases
-        late = expected[spans.first :]
-        # one panel is kept; with many ends they would not fit, so they are made again each time
-        self._only = spans.panel(late, spans.ends[0]) if len(spans.ends) == 1 else None
-        self._late = late
-
-    def chunks(self, spans: int) -> Iterator[tuple[int, int]]:
-        """Cut the centres into runs that take far less than a second."""
-        ends = self.windows.indptr
-        step = max(1, _CHUNK // spans)
-        at = 0
-        while at < self.windows.size:
-            to = int(np.searchsorted(ends, ends[at] + step, side="right")) - 1
-            to = min(self.windows.size, max(at + 1, to))
-            yield at, to
-            at = to
-
-    def run(
-        self, cases: Counts, each: bool, cancelled: Stop | None
-    ) -> Iterator[tuple[int, Floats, Ints, Ints]]:
-        """For every end: per centre the best LLR, members, span (`each`), or only the best of all."""
-        n = self.windows.size
-        top = 0.0
-        for end in self.spans.ends:
-            panel = self.spans.panel(cases, end)
-            e = self._only if self._only is not None else self.spans.panel(self._late, end)
-            best = np.full(n, 0.0 if each else top)
-            length, width = np.zeros(n, np.int64), np.zeros(n, np.int64)
-            for start, stop in self.chunks(panel.shape[1]):
-                if cancelled is not None and cancelled():
-                    raise Cancelled
-                if not each:
-                    best[start] = top
-                _search(
-                    self.windows.indptr, self.windows.members, self.windows.closed,
-                    panel, e, float(self.total), self.min_cases, start, stop, each,
-                    best, length, width,
-                )  # fmt: skip
-                if not each:
-                    top = max(top, float(best[stop - 1]))
-            yield end, best, length, width
-
-    def largest(self, cases: Counts, cancelled: Stop | None) -> float:
-        """LLR of the best window of all."""
-        top = 0.0
-        for _, best, _, _ in self.run(cases, False, cancelled):
-            top = max(top, float(best[-1]))
-        return top
 
 
 def scan(
@@ -369,15 +212,17 @@ def scan(
 
     Notes
     -----
-    Memory: 5 bytes per member of `windows`, 12 bytes × places × spans of one end, 12 bytes × places
-    × steps.
+    Memory: 5 bytes per member of `windows`, 4 bytes × blocks (see `geo.hotspots.search`) × spans, 12
+    bytes × places × spans, 12 bytes × places × steps. With `threads` the last two each.
     """
     counts, e, left_out = _checked(cases, expected, windows, times)
     members = _grouped(groups, windows.size)
     totals = np.bincount(members, weights=counts.sum(axis=0)).astype(np.int64)
     total = int(totals.sum())
-    if seed < 0 or replicates < 0 or threads < 1 or max_clusters < 1:
-        raise ValueError("seed and replicates are not negative, threads and max_clusters positive")
+    if min(seed, replicates) < 0 or min(threads, max_clusters, min_cases) < 1:
+        raise ValueError(
+            "seed and replicates are not negative; threads, max_clusters and min_cases at least 1"
+        )
     if progress is not None:
         progress(0.0)
     if total == 0:
@@ -385,8 +230,12 @@ def scan(
     masses = np.bincount(members, weights=e.sum(axis=0))
     with np.errstate(divide="ignore", invalid="ignore"):
         e = e * np.where(masses > 0, totals / masses, 0.0)[members]
-    spans = _Spans(len(e), times)
-    search = _Search(windows, spans, e, total, min_cases)
+    spans = (
+        Spans(len(e), len(e), len(e), False)
+        if times is None
+        else Spans(len(e), times.shortest, times.longest, not times.prospective)
+    )
+    search = Search(windows, spans, e, total, min_cases)
     # a place without data has no circle as centre and is in none
     found = _candidates(search, counts[spans.first :], cancelled)
     draw = _Draw(e, members, totals, spans.first)
@@ -405,6 +254,9 @@ def scan(
     clusters = [
         _cluster(one_, windows, counts, e, bare) for one_ in _apart(found, windows, max_clusters)
     ]
+    if times is None:
+        last = np.atleast_2d(np.asarray(cases)).shape[0] - 1
+        clusters = [replace(cluster, last=last) for cluster in clusters]
     return ScanResult(tuple(clusters), total, left_out, maxima, seed)
 
 
@@ -460,14 +312,13 @@ def _grouped(groups: npt.ArrayLike | None, n: int) -> Ints:
     return members.astype(np.int64)
 
 
-def _candidates(search: _Search, cases: Counts, cancelled: Stop | None) -> list[_Found]:
+def _candidates(search: Search, cases: Counts, cancelled: Stop | None) -> list[_Found]:
     """Best window of every centre over all spans, by falling LLR."""
     best: dict[int, _Found] = {}
-    for end, llr, length, width in search.run(cases, True, cancelled):
-        low, _ = search.spans.lengths(end)
+    for end, llr, length, steps in search.each(cases, cancelled):
         for i in np.flatnonzero(llr > 0).tolist():
             if i not in best or llr[i] > best[i].llr:
-                first = end - (low + int(width[i])) + 1
+                first = end - int(steps[i]) + 1
                 best[i] = _Found(float(llr[i]), i, int(length[i]), first, end)
     # of equal ones the smaller circle, then the smaller number of the centre
     return sorted(best.values(), key=lambda f: (-round(f.llr, 9), f.length, f.centre))

@@ -1,4 +1,4 @@
-"""Circles of the scan statistic. May import numpy and scipy. Pure."""
+"""Circles of the scan statistic. May import numpy, scipy and `geo.hotspots`. Pure."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy import spatial
 
+from geo.hotspots import Cancelled, Stop
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 #: places in all circles together; 5 bytes each are kept
 LIMIT = 200_000_000
-#: distances looked at at once
-_BLOCK = 2_000_000
+#: distances looked at at once, between two questions whether to give up
+_BLOCK = 500_000
 #: two distances that differ by less (relative) are the same circle
 _TIE = 1e-9
 
@@ -76,6 +78,7 @@ class Windows:
         *,
         max_radius: float = np.inf,
         limit: int = LIMIT,
+        cancelled: Stop | None = None,
     ) -> Windows:
         """Find the circles.
 
@@ -93,12 +96,15 @@ class Windows:
             Metres.
         limit : int
             Most members of all circles together.
+        cancelled : callable
+            See `geo.hotspots`.
 
         Raises
         ------
         ValueError
             On shapes that do not fit, places that are not finite, a share outside (0, 1], or more
             members than `limit`.
+        Cancelled
         """
         east, north = np.asarray(x, np.float64), np.asarray(y, np.float64)
         e = np.asarray(expected, dtype=np.float64)
@@ -122,6 +128,8 @@ class Windows:
             grow = _Grow(east[known], north[known], e[known], max_share, max_radius)
             count = 0
             for centres, rows in grow.rows():
+                if cancelled is not None and cancelled():
+                    raise Cancelled
                 for centre, (inside, ends) in zip(centres, rows, strict=True):
                     lengths[known[centre]] = len(inside)
                     members.append(known[inside].astype(np.int32))
