@@ -18,6 +18,7 @@ from app.api.dependencies import AskDep, HeavyDep, Pack, errors
 from app.services import analysis as service
 from app.services import analysis_shapes, analysis_upload
 from app.services.areas import Areas, look
+from app.services.asking import Asker
 
 router = APIRouter(prefix="/api/packs/{pack}/areas", tags=["analysis"])
 
@@ -169,6 +170,7 @@ def analyse_area(
     areas: Areas = request.app.state.areas
     asked = question.model_dump(mode="json", exclude_none=True)
     with auditing.entry("ask_area", pack=pack, run=question.run, question=asked) as entry:
-        answer = service.analyse(areas, store, pack, question)
+        asker = Asker(store.identity, store.caches, store.read, store.write)
+        answer = service.analyse(areas, asker, pack, question)
         entry.rows = answer.overall.observed or 0
     return answer

@@ -10,6 +10,7 @@ from app.api.area_models import AreaAnswer, AreaQuestion
 from app.api.auditing import AuditDep
 from app.api.dependencies import AskDep, HeavyDep, Pack, errors
 from app.services.areas import Areas, ask
+from app.services.asking import Asker
 
 router = APIRouter(prefix="/api/packs/{pack}/areas", tags=["areas"])
 
@@ -70,6 +71,7 @@ def count_area(
     areas: Areas = request.app.state.areas
     asked = question.model_dump(mode="json", exclude_none=True)
     with auditing.entry("ask_area", pack=pack, question=asked) as entry:
-        answer = ask(areas, pack, question, store.identity.prefixes)
-        entry.rows = answer.total
+        asker = Asker(store.identity, store.caches, store.read, store.write)
+        answer = ask(areas, pack, question, store.identity.prefixes, asker)
+        entry.rows = answer.total or 0
     return answer

@@ -40,9 +40,10 @@ class Role(StrEnum):
 
 
 #: The one table. An admin does not read the audit: who can change accounts must not also be the one
-#: who watches how they are used.
+#: who watches how they are used. Whoever may ask about areas but not see records is given no small
+#: numbers (`services/small_numbers.py`).
 MAY: dict[Role, frozenset[Action]] = {
-    Role.viewer: frozenset({"see_map"}),
+    Role.viewer: frozenset({"see_map", "ask_area"}),
     Role.analyst: frozenset({"see_map", "ask_area", "see_records", "export"}),
     Role.border_officer: frozenset(
         {"see_map", "ask_area", "see_records", "export", "manage_zones"}

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import shapely
 
 from app.services.analysis_rates import RunRates
-from app.services.area_words import Asked, Ground, ranges
+from app.services.area_words import Asked, Bools, Ground, ranges
 from app.services.areas import Sight
 from app.services.caches import Caches
 from app.services.periods import month_number
@@ -119,22 +119,31 @@ def unit_weights(ids: Ints) -> Weights:
 
 
 class Expecting:
-    """Expected counts in one span, for one moment of the map."""
+    """Expected counts in one span, for one moment of the map.
+
+    Parameters
+    ----------
+    question : whose span, kinds and hours count; its area does not
+    key : names the span, the filters and the moment: equal keys, equal counts
+    located : ways of being located that count; None all
+    """
 
     def __init__(
         self,
         sight: Sight,
         rates: RunRates,
         caches: Caches,
-        asked: Asked,
+        *,
+        question: Question,
         key: Hashable,
+        located: Bools | None = None,
     ) -> None:
-        assert asked.question is not None
         self.sight = sight
         self.rates = rates
         self.caches = caches
-        self.question: Question = asked.question
+        self.question = question
         self.key = key
+        self.located = located
         self._factors: dict[tuple[int, int, bool], Floats] = {}
 
     def units(self, weights: Weights) -> Floats:
@@ -224,14 +233,16 @@ class Expecting:
                 continue
             one = replace(self.question, area=ranges(inside), kinds=frozenset({kind}),
                           breakdowns=frozenset({"month"}), beside=None)  # fmt: skip
-            found = self.sight.count(Asked(one, None, None), ("month",))
+            found = self.sight.count(Asked(one, None, None), ("month",), self.located)
             assert found.by_month is not None
             counted.append(found.by_month)
             points = found.total - int(found.unplaced.counts.sum())
             fine = found.total
             if not np.array_equal(finest, inside) and finest.any():
                 fine = self.sight.count(
-                    Asked(replace(one, area=ranges(finest), breakdowns=frozenset()), None, None), ()
+                    Asked(replace(one, area=ranges(finest), breakdowns=frozenset()), None, None),
+                    (),
+                    self.located,
                 ).total
             if fine:
                 placed[k] = points / fine

@@ -6,8 +6,8 @@ from app.api.models import Words
 from app.services.analysis_rates import RunRates
 
 
-def rule_words(rates: RunRates | None, drawn: bool, *, whole: bool) -> Words:
-    """How the expected count and the relative risk of an area were made."""
+def rule_words(rates: RunRates | None, *, drawn: bool, whole: bool, alike: bool) -> Words:
+    """Say how the expected count and the relative risk of an area were made."""
     if rates is None:
         return Words(
             zh="此地图在当前边界上还没有评估，因此没有预期数。",
@@ -41,4 +41,7 @@ def rule_words(rates: RunRates | None, drawn: bool, *, whole: bool) -> Words:
             " Whole periods of the reference area are those of the run; inside a period the events of "
             "your own jurisdiction are followed."
         )
+    if alike:
+        zh += "总体：各类事件同等计数（不按危害加权）；1–4 显示为“<5”。"
+        en += ' Overall: all kinds count alike (not weighed by harm); 1 to 4 is shown as "<5".'
     return Words(zh=zh, en=en)

@@ -23,19 +23,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import sqlalchemy as sa
 
 from app.api.area_models import AreaAnswer, AreaQuestion
 from app.errors import NotFound, Unavailable
-from app.services import area_words, event_changes, snapshots
-from app.services.area_words import Asked, Ground, Shape
+from app.services import area_words, event_changes, small_numbers, snapshots
+from app.services.area_words import Asked, Bools, Ground, Shape
+from app.services.asking import Asker
 from app.services.boundaries import newest_version
 from app.services.caches import Caches
 from app.services.units import unit_table
 from geo.cube import Answer, Columns, Delta, Question, Snapshot, SnapshotError, Spec
 from geo.cube import ask as count
+from geo.cube.calendar import calendar
+from geo.cube.rows import ask_located, rows
 
 log = logging.getLogger("wusetu.areas")
+Ints = npt.NDArray[np.int64]
 
 #: with fewer events and no snapshot they are read and counted at each question
 FEW = 50_000
@@ -311,7 +316,11 @@ def _hold(one: snapshots.Published, snapshot: Snapshot, started: datetime) -> He
 
 
 def ask(
-    areas: Areas, pack: str, wanted: AreaQuestion, scope: Sequence[str] | None = None
+    areas: Areas,
+    pack: str,
+    wanted: AreaQuestion,
+    scope: Sequence[str] | None = None,
+    asker: Asker | None = None,
 ) -> AreaAnswer:
     """Count the events of an area exactly: the only way to a snapshot.
 
@@ -323,6 +332,8 @@ def ask(
     scope : sequence of str, optional
         Code prefixes the caller may see: every area is cut to their ground (a unit or its
         children: to those below them) before it is counted. None: everything.
+    asker : Asker, optional
+        Who asks: without access to records small numbers are hidden. None: the installation.
 
     Raises
     ------
@@ -338,7 +349,10 @@ def ask(
     span = area_words.span(wanted, areas.zone)
     sight = look(areas, pack, scope)
     asked = sight.asked(wanted, shape, span)
-    return sight.answer(sight.count(asked, wanted.breakdowns), asked)
+    answer = sight.answer(sight.count(asked, wanted.breakdowns), asked)
+    if asker is None or small_numbers.sees_small(asker.identity):
+        return answer
+    return small_numbers.counted(asker, pack, sight, asked, answer)
 
 
 class Sight:
@@ -376,6 +390,11 @@ class Sight:
         """Zone of local days."""
         return self._held.snapshot.spec.time_zone
 
+    def hour_of_week(self, time: Ints) -> Ints:
+        """Local hours of the week of moments, seconds since 1970."""
+        low, high = (int(time.min()), int(time.max())) if len(time) else (0, 0)
+        return calendar(self.zone, low, high).hour_of_week(time)
+
     @property
     def elsewhere(self) -> int:
         """Events of the whole map located on other boundaries only."""
@@ -398,11 +417,19 @@ class Sight:
         """
         return area_words.question(wanted, shape, span, self.ground, self.kinds, scope=self.scope)
 
-    def count(self, asked: Asked, breakdowns: Sequence[str]) -> Answer:
-        """Count."""
+    def count(
+        self, asked: Asked, breakdowns: Sequence[str], located: Bools | None = None
+    ) -> Answer:
+        """Count; `located` (256,): only events whose way of being located (a number) counts."""
         if asked.question is None:
             return area_words.nothing(self.kinds, breakdowns)
-        return _count(self._held, asked.question)
+        return _count(self._held, asked.question, located)
+
+    def rows(self, asked: Asked) -> Iterator[tuple[int, Columns]]:
+        """Events themselves, in parts with their sign: -1 takes away what was in a part before."""
+        if asked.question is not None:
+            for snapshot, question, delta in _pieces(self._held, asked.question):
+                yield from rows(snapshot, question, delta)
 
     def answer(self, found: Answer, asked: Asked) -> AreaAnswer:
         """Answer in the words of the web, with what was counted."""
@@ -437,21 +464,29 @@ def look(areas: Areas, pack: str, scope: Sequence[str] | None) -> Sight:
     return Sight(held, ground, head, scope)
 
 
-def _count(held: Held, question: Question) -> Answer:
-    """Count in the snapshot and its delta; kinds the snapshot does not know apart."""
+def _pieces(held: Held, question: Question) -> list[tuple[Snapshot, Question, Delta]]:
+    """List what has to be asked: the snapshot with its delta; apart, kinds it does not know."""
     known = held.snapshot.spec.kinds
     if len(held.kinds) == len(known):
-        return count(held.snapshot, question, held.delta)
+        return [(held.snapshot, question, held.delta)]
     old = [rows.kind < len(known) for rows in (held.delta.added, held.delta.removed)]
-    parts: list[Answer] = []
+    pieces: list[tuple[Snapshot, Question, Delta]] = []
     asked = held.kinds if question.kinds is None else question.kinds
     if within := frozenset(asked) & frozenset(known):
         delta = Delta(held.delta.added.take(old[0]), held.delta.removed.take(old[1]))
-        parts.append(count(held.snapshot, replace(question, kinds=within), delta))
+        pieces.append((held.snapshot, replace(question, kinds=within), delta))
     delta = Delta(held.delta.added.take(~old[0]), held.delta.removed.take(~old[1]))
     spec = Spec(held.kinds, held.snapshot.spec.time_zone)
-    parts.append(count(Snapshot.build(Columns.empty(), spec), question, delta))
-    return area_words.total(parts, len(held.kinds))
+    pieces.append((Snapshot.build(Columns.empty(), spec), question, delta))
+    return pieces
+
+
+def _count(held: Held, question: Question, located: Bools | None = None) -> Answer:
+    parts = [
+        count(*piece) if located is None else ask_located(piece[0], piece[1], located, piece[2])
+        for piece in _pieces(held, question)
+    ]
+    return parts[0] if len(parts) == 1 else area_words.total(parts, len(held.kinds))
 
 
 def warm(areas: Areas, packs: Iterator[str] | Sequence[str]) -> None:

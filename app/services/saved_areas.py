@@ -151,7 +151,7 @@ def delete(connection: sa.Connection, zone: str, number: int) -> None:
 
 
 def notes(connection: sa.Connection, zone: str, number: int) -> list[Note]:
-    """Notes of an area, oldest first.
+    """List the notes of an area, oldest first.
 
     Raises
     ------

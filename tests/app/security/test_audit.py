@@ -179,18 +179,22 @@ def test_areas_and_exports_are_written_down_with_purpose_and_rows(office: Office
 
 
 def test_what_was_tried_is_written_down_too(office: Office) -> None:
-    analyst, viewer = office.token("analyst", MINE), office.token("viewer", MINE)
+    analyst, worker = office.token("analyst", MINE), office.token("grid_worker", MINE)
     with office.app() as client:
         theirs = {**QUESTION, "area": {"unit": THEIRS}}
         assert client.post(COUNT, headers=analyst, json=theirs).status_code == 404
-        assert client.post(COUNT, headers=viewer, json=QUESTION).status_code == 403
+        assert client.post(COUNT, headers=worker, json=QUESTION).status_code == 403
         bad = {**QUESTION, "area": {"wkt": "POLYGON EMPTY"}}
         assert client.post(COUNT, headers=analyst, json=bad).status_code == 422
         assert client.get("/api/accounts", headers=analyst).status_code == 403
     missed, refused, other = [one for one in office.entries() if not one.account_event_id]
     assert (missed.action, missed.outcome, missed.row_count) == ("ask_area", "not_found", None)
     assert missed.question["area"] == {"crs": "wgs84", "unit": THEIRS}
-    assert (refused.action, refused.outcome, refused.role) == ("refused", "forbidden", "viewer")
+    assert (refused.action, refused.outcome, refused.role) == (
+        "refused",
+        "forbidden",
+        "grid_worker",
+    )
     assert refused.question == {"method": "POST", "path": COUNT}
     assert other.question["path"] == "/api/accounts"
 
