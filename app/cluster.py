@@ -171,6 +171,17 @@ class Cluster(Home):
         """Whether the server accepts connections now."""
         return self._ask() is None
 
+    def died(self) -> bool:
+        """Whether the server ended without tidying up: killed, not stopped on purpose."""
+        pid = self._recorded()
+        if pid is None:
+            return False
+        with contextlib.suppress(OSError):  # the cheap look, made every second
+            name, _, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
+            if name.startswith("postgres") and rest.split()[0] not in {"Z", "X"}:
+                return False
+        return pid not in self._members()
+
     def others(self, patience: float = 0) -> int:
         """Count the client connections besides our own questions; 0 when it does not run.
 

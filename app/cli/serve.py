@@ -123,16 +123,19 @@ def _database(settings: settings_module.Settings, migrate: bool) -> Iterator[str
     """Have a migrated database while the block runs; the workers find its URL too."""
     from app import database
 
-    cluster = None
+    cluster = guard = None
     try:
         if not settings.database.url:
             from app.cluster import Cluster
+            from app.cluster_guard import Guard
 
             cluster = Cluster(settings.data_dir)
             url = database.resolve_url(settings)
             web = database.make_web_engine(url).url.render_as_string(hide_password=False)
             os.environ["WUSETU_DATABASE_URL"] = url  # the workers use it and start nothing
             os.environ["WUSETU_DATABASE_WEB_URL"] = web  # logging in as the role that owns nothing
+            guard = Guard(cluster)
+            guard.start()
         else:
             url = database.checked_url(settings.database.url)
         if migrate:
@@ -144,6 +147,8 @@ def _database(settings: settings_module.Settings, migrate: bool) -> Iterator[str
             # A second Ctrl-C must not leave the cluster behind.
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
+            if guard is not None:
+                guard.stop()
             # Connections of an import in another terminal are not cut.
             if others := cluster.others(patience=3):
                 click.echo(f"PostgreSQL is left running: {others} connection(s) use it", err=True)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -250,3 +251,99 @@ def test_port_of_the_settings(environment: dict[str, str], serve: Callable[..., 
     server = serve()
     assert server.address() == f"http://127.0.0.1:{port}/"
     assert server.end(signal.SIGINT) == 0
+
+
+def answer(address: str) -> tuple[int, str | None, bytes]:
+    """Status, since when the answer may be out of date, body."""
+    try:
+        with urllib.request.urlopen(address, timeout=120) as found:
+            return found.status, found.headers.get("X-Wusetu-Stale"), found.read()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.headers.get("X-Wusetu-Stale"), refused.read()
+
+
+def until(done: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.05)
+
+
+def test_a_cluster_that_dies_under_a_server_is_started_again(
+    serve: Callable[..., Server], home: Cluster
+) -> None:
+    server = serve("--port", "0")
+    address = server.address()
+    page = f"{address}api/manifest"
+    before = answer(page)
+    assert before[:2] == (200, None)
+    # heard: answers are kept from now on, this one too
+    until(lambda: b"wusetu_database_heard 1.0" in answer(f"{address}metrics")[2])
+    assert answer(page) == before
+    killed = home._recorded()
+    for pid in home._members():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    seen: list[tuple[int, str | None, bytes]] = []
+
+    def healed() -> bool:
+        seen.append(answer(page))
+        return home._recorded() not in {None, killed} and seen[-1] == before
+
+    # what was asked before is answered all the while, marked with the time it was lost
+    until(healed)
+    assert {(status, body) for status, _, body in seen} == {(200, before[2])}
+    marks = {since for _, since, _ in seen if since}
+    assert len(marks) <= 1
+    until(lambda: read(f"{address}api/health/ready") == 200)
+    assert any("PostgreSQL runs again" in line for line in server.lines)
+    assert server.end(signal.SIGINT) == 0
+    assert not home.running()
+    assert not home._members()
+
+
+def test_a_cluster_stopped_on_purpose_stays_stopped(
+    make: Callable[..., Cluster], place: Path
+) -> None:
+    from app.cluster_guard import Guard
+
+    cluster = make(place / "data", fsync="off")
+    cluster.start()
+    looks = 0
+    real = cluster.died
+
+    def died() -> bool:
+        nonlocal looks
+        looks += 1
+        return real()
+
+    cluster.died = died  # type: ignore[method-assign]
+    guard = Guard(cluster, look=0.01)
+    guard.start()
+    cluster.stop()
+    then = looks
+    until(lambda: looks > then + 3)
+    assert not cluster.running()
+    guard.stop()
+
+
+def test_a_cluster_that_cannot_start_is_tried_again_with_pauses(
+    make: Callable[..., Cluster], place: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from app.cluster_guard import Guard
+
+    cluster = make(place / "data", fsync="off")
+    cluster.start()
+    for pid in cluster._members():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    hidden = cluster.data / "global"
+    hidden.rename(cluster.data / "away")
+    guard = Guard(cluster, look=0.01, pause=0.01, longest=0.1)
+    with caplog.at_level("WARNING", "wusetu.cluster"):
+        guard.start()
+        until(lambda: caplog.text.count("cannot be started") >= 2)
+        (cluster.data / "away").rename(hidden)
+        until(cluster.running)
+        guard.stop()
+    assert "PostgreSQL runs again" in caplog.text
