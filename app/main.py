@@ -34,6 +34,7 @@ from app.api import (
     units,
 )
 from app.api import accounts as accounts_api
+from app.api import area_exports as area_exports_api
 from app.api import areas as areas_api
 from app.api import audit as audit_api
 from app.api import jobs as jobs_api
@@ -144,6 +145,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(areas_api.router)
     app.include_router(analysis.router)
     app.include_router(saved_areas.router)
+    app.include_router(area_exports_api.router)
     app.include_router(jobs_api.router)
     app.include_router(sessions.router)
     app.include_router(accounts_api.router)

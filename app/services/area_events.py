@@ -1,8 +1,8 @@
 """The events of an area as rows, for work that counts cannot do. Imports `areas` and `geo.cube`.
 
-The second way to a snapshot beside `areas.ask`, for `job_ground` alone. Promises: the same events
-as `ask` counts for the same polygon, each exactly once: cut to the caller's scope first, *covers*,
-only events with a point; in an order that depends on nothing but the events.
+Asks `areas.look` as the other questions do. Promises: the same events as `ask` counts for the same
+polygon, each exactly once: cut to the caller's scope first, *covers*, only events with a point; in an
+order that depends on nothing but the events.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy.typing as npt
 import shapely
 
 from app.api.analysis_models import AnalysisArea
+from app.api.area_models import AreaQuestion
 from app.services import analysis_shapes
 from app.services.area_words import Ground
-from app.services.areas import Areas
+from app.services.areas import Areas, look
 from geo.cube import Columns
-from geo.cube.calendar import calendar
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -90,45 +90,29 @@ def read(
     NotFound, Invalid, Unavailable
         As `areas.ask`.
     """
-    held, ground, head = areas.present(pack)
+    sight = look(areas, pack, scope)
     if wanted is None:
-        area = everything(ground, scope)
+        area = everything(sight.ground, scope)
     else:
-        drawn = analysis_shapes.drawn(wanted, ground, scope)
-        area = analysis_shapes.outline(drawn.shape, ground, scope)
-    place = np.full(len(held.kinds), 255, np.uint8)
-    for number, name in enumerate(kinds):
-        if name in held.kinds:
-            place[held.kinds.index(name)] = number
-
-    zone = held.snapshot.spec.time_zone
-    hours = None
-    if hours_of_week is not None:
-        hours = np.zeros(168, np.bool_)
-        hours[list(hours_of_week)] = True
-
-    def clock(time: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        return calendar(zone, int(time.min()), int(time.max()) + 1).hour_of_week(time)
-
-    def chosen(rows: Columns) -> Columns:
-        if area is None:
-            return Columns.empty()
-        west, south, east, north = area.bounds
-        with np.errstate(invalid="ignore"):  # rows without a point
-            ok = (rows.time >= span[0]) & (rows.time < span[1]) & (place[rows.kind] != 255)
-            ok &= (rows.lon >= west) & (rows.lon <= east)
-            ok &= (rows.lat >= south) & (rows.lat <= north)
-        at = np.flatnonzero(ok)
-        shapely.prepare(area)
-        if len(at) and hours is not None:
-            at = at[hours[clock(rows.time[at])]]
-        # of a point and an area "intersects" and "covered by" are one, as in `geo.cube`
-        return rows.take(at[shapely.intersects_xy(area, rows.lon[at], rows.lat[at])])
-
-    there = Columns.concat([chosen(held.snapshot.columns()), chosen(held.delta.added)])
-    gone = chosen(held.delta.removed)
-    both = Columns.concat([there, gone])
-    sign = np.repeat([1, -1], [len(there), len(gone)])
+        drawn = analysis_shapes.drawn(wanted, sight.ground, scope)
+        area = analysis_shapes.outline(drawn.shape, sight.ground, scope)
+    there = [name for name in kinds if name in sight.kinds]
+    place = np.full(256, 255, np.uint8)
+    for name in there:
+        place[sight.kinds.index(name)] = list(kinds).index(name)
+    parts: list[tuple[int, Columns]] = []
+    if area is not None and there:
+        question = AreaQuestion.model_construct(
+            start=None,
+            end=None,
+            kinds=there,
+            hours_of_week=hours_of_week,
+            breakdowns=[],
+            level=None,
+        )
+        parts = list(sight.rows(sight.asked(question, area, span)))
+    both = Columns.concat([columns for _, columns in parts])
+    sign = np.repeat([one for one, _ in parts], [len(columns) for _, columns in parts])
     kind = place[both.kind]
     lon, lat = both.lon + 0.0, both.lat + 0.0
     order = np.lexsort((kind, lat, lon, both.time))
@@ -140,6 +124,6 @@ def read(
     left = np.add.reduceat(sign[order], at) if len(at) else np.zeros(0, np.int64)
     rows = np.repeat(order[at], np.maximum(left, 0))
     return AreaEvents(
-        lon[rows], lat[rows], both.time[rows], kind[rows], tuple(kinds), area, ground,
-        str(head.label), zone,
+        lon[rows], lat[rows], both.time[rows], kind[rows], tuple(kinds), area, sight.ground,
+        sight.label, sight.zone,
     )  # fmt: skip

@@ -715,6 +715,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/packs/{pack}/areas/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The answer to an analyst's question as a file
+         * @description Ask as `analyseArea` does, and write what it answers: what is suppressed there is here, too.
+         */
+        post: operations["exportArea"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/jobs": {
         parameters: {
             query?: never;
@@ -1614,6 +1634,89 @@ export interface components {
              * @description Events of the whole map located on other boundaries only: their points count, for units they are missing until `wusetu events relocate`; null for a jurisdiction that is a part of it
              */
             other_boundaries: number | null;
+        };
+        /**
+         * AreaExport
+         * @description An analyst's question, and the file its answer is wanted as.
+         */
+        AreaExport: {
+            area: components["schemas"]["AnalysisArea-Input"];
+            /**
+             * Start
+             * @description First moment, to the second: a time with its offset, or a local day
+             */
+            start: string;
+            /**
+             * End
+             * @description Moment after the last: a time with its offset, or a local day (its beginning)
+             */
+            end: string;
+            /**
+             * Kinds
+             * @description none: all kinds
+             */
+            kinds?: string[] | null;
+            /**
+             * Hours Of Week
+             * @description Local hours that count, 0 is Monday 00:00-01:00; none: all
+             */
+            hours_of_week?: number[] | null;
+            /**
+             * Located By
+             * @description Only events located in one of these ways; none: all
+             */
+            located_by?: ("code" | "point" | "address" | "none")[] | null;
+            /**
+             * Run
+             * @description Run whose exposures and rates are used; none: the newest
+             */
+            run?: number | null;
+            /**
+             * Compare
+             * @description Comparison areas wanted
+             * @default 5
+             */
+            compare: number;
+            /**
+             * Parts
+             * @description What is wanted beside the overall answer; less is quicker while a shape moves
+             * @default [
+             *       "kinds",
+             *       "change",
+             *       "children",
+             *       "comparisons",
+             *       "cells",
+             *       "month",
+             *       "hour_of_week"
+             *     ]
+             */
+            parts: ("kinds" | "change" | "children" | "comparisons" | "cells" | "day" | "week" | "month" | "hour_of_week")[];
+            /**
+             * Level
+             * @description Level of the table of units; none: one with a table of readable length
+             */
+            level?: string | null;
+            /**
+             * Cell Res
+             * @description H3 resolution of the cells inside; none: by the size of the area
+             */
+            cell_res?: number | null;
+            /**
+             * Format
+             * @enum {string}
+             */
+            format: "csv" | "gpkg" | "geojson" | "parquet" | "html" | "pdf" | "report.html" | "png";
+            /**
+             * Lang
+             * @default zh
+             * @enum {string}
+             */
+            lang: "zh" | "en";
+            /**
+             * Title
+             * @description Heading; never a person's name, number or plate
+             */
+            title?: string | null;
         };
         /**
          * AreaQuestion
@@ -10427,6 +10530,148 @@ export interface operations {
             };
             /** @description It does not fit the present state */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    exportArea: {
+        parameters: {
+            query?: {
+                /** @description What for, as it stands in the audit; never names or numbers of persons. The installation may demand it */
+                purpose?: string | null;
+            };
+            header?: {
+                /** @description What for: UTF-8, percent-encoded; see `purpose` */
+                "x-purpose"?: string | null;
+            };
+            path: {
+                /** @description Name of the map */
+                pack: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AreaExport"];
+            };
+        };
+        responses: {
+            /** @description The file; each says run, boundary version, question, who, when, cut-off */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                    "application/geopackage+sqlite3": string;
+                    "application/geo+json": string;
+                    "application/vnd.apache.parquet": string;
+                    "text/html": string;
+                    "application/pdf": string;
+                    "image/png": string;
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
                 headers: {
                     [name: string]: unknown;
                 };
