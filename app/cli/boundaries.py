@@ -67,8 +67,7 @@ def _progress() -> Iterator[Step]:
 
 
 def _layout(name: str | None) -> CodeLayout | None:
-    import yaml
-
+    from app.yaml_text import read_yaml
     from geo.codes import LayoutError, load_layout
 
     if name is None or name == "none":
@@ -78,8 +77,9 @@ def _layout(name: str | None) -> CodeLayout | None:
         known = ", ".join(sorted(p.stem for p in LAYOUTS.glob("*.yaml")))
         raise Invalid(f"no layout {name!r}: use one of {known} or a YAML file of your own")
     try:
-        return load_layout(yaml.safe_load(path.read_text(encoding="utf-8-sig")))
-    except (yaml.YAMLError, UnicodeDecodeError, LayoutError, TypeError) as error:
+        _, body = read_yaml(path.read_text(encoding="utf-8-sig"), f"layout {path.name}")
+        return load_layout(body)
+    except (UnicodeDecodeError, LayoutError, TypeError) as error:
         raise Invalid(f"layout {path.name}: {error}") from error
 
 
@@ -240,8 +240,9 @@ _ROWS: dict[str, Callable[[dict[str, Any]], str]] = {
     "shapes repaired": lambda v: str(len(v["repaired"])),
     "rows merged": lambda v: str(len(v["merged"])),
     "orphans": lambda v: str(v["orphans"]["count"]),
-    # reports written by older versions do not have it
+    # reports written by older versions do not have these
     "codes apart from the parent's": lambda v: str(v.get("codes_apart", {"count": "–"})["count"]),
+    "codes begun by another's": lambda v: str(v.get("codes_begun", {"count": "–"})["count"]),
     "overlaps": lambda v: _with_area(v["overlaps"]),
     "gaps": lambda v: _with_area(v["gaps"]),
     "outside the parent": lambda v: _with_area(v["outside_parent"]),
@@ -263,6 +264,7 @@ def _lines(body: dict[str, Any]) -> Iterator[str]:
             "codes_apart": lambda o: (
                 f"{_unit(o)} does not begin with the code of {_unit(o, 'parent')}"
             ),
+            "codes_begun": lambda o: f"{_unit(o)} begins with the code of {_unit(o, 'other')}",
             "overlaps": lambda o: f"{_unit(o)} and {_unit(o, 'other')}: {o['km2']:.6g} km²",
             "gaps": lambda o: f"at {o['lon']:.5f} {o['lat']:.5f}: {o['km2']:.6g} km²",
             "outside_parent": lambda o: (

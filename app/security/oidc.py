@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import httpx
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.errors import Invalid, Unavailable, WusetuError
 from app.security.hosts import is_loopback, origin_of
 from app.security.identity import Role
 from app.security.names import checked_prefixes, checked_title
+from app.yaml_text import read_yaml
 
 log = logging.getLogger("wusetu.security")
 
@@ -135,13 +135,10 @@ def load_providers(file: Path | None) -> dict[str, Provider]:
     if file is None:
         return {}
     try:
-        body = yaml.safe_load(file.read_text(encoding="utf-8"))
+        _, body = read_yaml(file.read_text(encoding="utf-8"), str(file))
         found = _File.model_validate(body).providers
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid(f"{file}: cannot be read") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise Invalid(f"{file}: no YAML, line {mark.line + 1 if mark else '?'}") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"

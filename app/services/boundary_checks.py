@@ -30,6 +30,8 @@ LEVELS = ("city", "county", "town", "village", "grid", "microgrid")
 COLUMNS = ("code", "level", "name", "name_en", "parent", "approximate", "place", "geometry")
 #: longest list kept in a report; the counts and sums are of everything
 LISTED = 100
+#: longest code of a map without a layout: codes stand in addresses
+LONGEST = 64
 _LEVEL = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
@@ -259,6 +261,11 @@ def _code_and_level(
 ) -> tuple[str, str]:
     if layout is None:
         code, level = plain_code(given), declared
+        if "/" in code or code in {".", ".."} or len(code) > LONGEST or not code.isprintable():
+            raise ValueError(
+                f"code {code[:LONGEST]!r} cannot be part of an address: it is to be at most "
+                f"{LONGEST} printable characters without a slash"
+            )
         if level is None:
             raise ValueError(f"code {code!r} has no level")
     else:
@@ -435,6 +442,13 @@ def report(units: Units, notes: Notes, area_km2: npt.NDArray[np.float64], progre
                 "an account whose jurisdiction is the parent's code does not see them: give codes "
                 "that begin with the parent's, or codes of a layout (--layout)"
             )
+        begun = _begun(frame.code.iloc[here].tolist())
+        if begun:
+            gathered.append(
+                f"{level}: {len(begun)} codes begin with the code of another unit of that level, "
+                f"first {begun[0]['code']!r} with {begun[0]['other']!r}, so a jurisdiction over "
+                "the one reaches over the other: give codes of one length"
+            )
         levels.append(
             {
                 "level": level,
@@ -445,6 +459,7 @@ def report(units: Units, notes: Notes, area_km2: npt.NDArray[np.float64], progre
                 "merged": [m for m in notes.merged if m["level"] == level],
                 "orphans": {"count": len(orphans), "largest": _named(orphans, names)},
                 "codes_apart": {"count": len(apart), "largest": _named(apart, names)},
+                "codes_begun": {"count": len(begun), "largest": _named(begun, names)},
                 "overlaps": _sized(found.overlaps, names),
                 "gaps": _sized(found.gaps, names),
                 "outside_parent": _sized(found.outside, names),
@@ -475,6 +490,19 @@ def _apart(codes: Sequence[str], parents: Sequence[str | None]) -> list[dict[str
     ]
 
 
+def _begun(codes: Sequence[str]) -> list[dict[str, Any]]:
+    """Units whose code begins with the whole code (`other`) of another unit of their level."""
+    found = []
+    open_: list[str] = []  # each begins the next
+    for code in sorted(codes):
+        while open_ and not code.startswith(open_[-1]):
+            open_.pop()
+        if open_:
+            found.append({"code": code, "other": open_[-1]})
+        open_.append(code)
+    return found
+
+
 def _sized(found: Sequence[Any], names: dict[str, str]) -> dict[str, Any]:
     listed = [{**vars(f), "km2": round(f.km2, 9)} for f in found[:LISTED]]
     return {
@@ -501,6 +529,7 @@ def count_findings(body: dict[str, Any]) -> int:
         for key in ("orphans", "overlaps", "gaps", "outside_parent", "parent_uncovered",
                     "edges_unmatched"):  # fmt: skip
             total += int(level[key]["count"])
-        # reports written by older versions do not have it
-        total += int(level.get("codes_apart", {"count": 0})["count"])
+        # reports written by older versions do not have them
+        for key in ("codes_apart", "codes_begun"):
+            total += int(level.get(key, {"count": 0})["count"])
     return total

@@ -398,3 +398,46 @@ def test_twenty_thousand_units_in_good_time(run: Run, tmp_path: Path, engine: sa
     assert took < 20
     with engine.connect() as connection:
         assert connection.scalar(sa.text("select count(*) from unit where parent_id is null")) == 20
+
+
+def test_a_code_that_begins_another_of_its_level(
+    run: Run, tmp_path: Path, engine: sa.Engine
+) -> None:
+    # given a jurisdiction over A1 that would reach over A10 and A10B, too
+    file = write(
+        tmp_path / "a.parquet", ("A1", "甲", box(120, 30, 121, 31)),
+        ("A10", "乙", box(121, 30, 122, 31)), ("A10B", "丙", box(122, 30, 123, 31)),
+        ("A2", "丁", box(123, 30, 124, 31)), level=["county"] * 4,
+    )  # fmt: skip
+    command = ["import", file, "--pack", "x", "--label", "1", "--level-column", "level"]
+    code, _, err = run(*command, "--strict")
+    assert (code, rows_stored(engine)) == (2, [])
+    assert "refused (strict): 2 findings" in err
+    code, out, _ = run(*command)
+    assert (code, rows_stored(engine)) == (0, ["A1", "A10", "A10B", "A2"])
+    assert "codes begun county: A10 乙 begins with the code of A1 甲" in out
+    assert "codes begun county: A10B 丙 begins with the code of A10 乙" in out
+    assert "a jurisdiction over the one reaches over the other" in out
+
+
+def test_a_code_that_cannot_stand_in_an_address(
+    run: Run, tmp_path: Path, engine: sa.Engine
+) -> None:
+    file = write(
+        tmp_path / "a.parquet", ("A/1", "甲", box(120, 30, 121, 31)),
+        ("..", "乙", box(121, 30, 122, 31)), ("x" * 65, "丙", box(122, 30, 123, 31)),
+        ("A?2#%", "丁", box(123, 30, 124, 31)), level=["county"] * 4,
+    )  # fmt: skip
+    code, out, _ = run("import", file, "--pack", "x", "--label", "1", "--level-column", "level")
+    assert (code, rows_stored(engine)) == (3, ["A?2#%"])
+    assert out.count("cannot be part of an address") == 3
+    assert "row 1 (A/1): code 'A/1'" in out
+
+
+def test_a_layout_that_would_never_end(run: Run, tmp_path: Path) -> None:
+    file = write(tmp_path / "a.parquet", *GOOD)
+    layout = tmp_path / "deep.yaml"
+    layout.write_text("name: x\nsegments: &a [*a]\n", encoding="utf-8")
+    code, _, err = run("import", file, "--pack", "hz", "--label", "1", "--layout", str(layout))
+    assert code == 2
+    assert "layout deep.yaml, line 2: not YAML: aliases (*name) are not read" in err

@@ -353,7 +353,9 @@ def test_nothing_starts_with_a_provider_file_that_is_broken(tmp_path: Path) -> N
         )
 
     for text, reason in (
-        ("providers: [", "no YAML"),
+        ("providers: [", "line 1: not YAML"),
+        ("providers: &a [*a]", "aliases"),
+        ("providers: 2024-13-45", "this is no timestamp"),
         ("providers: []\nx: 1", "Extra inputs"),
         (provider("http", rule), "https"),
         (provider("https", rule.replace("viewer", "king")), "rules.0.role"),
