@@ -406,7 +406,7 @@ class ParquetFeed(Feed):
                 names = file.schema_arrow.names
                 geo = (file.schema_arrow.metadata or {}).get(b"geo")
                 if geo and self.point is None:
-                    self._geometry = orjson.loads(geo).get("primary_column")
+                    self._geometry = geometry_column(geo, names, path.name)
                     self.point = GEOMETRY
                 self._need(names)
                 for _ in file.iter_batches(65536, columns=self._columns()):
@@ -428,6 +428,27 @@ class ParquetFeed(Feed):
                 lines = np.arange(at, at + len(table), dtype=np.int64)
                 at += len(table)
                 yield _with_points(table, lines, self._geometry, names)
+
+
+def geometry_column(geo: bytes, names: list[str], where: str) -> str:
+    """Name the column of the points, by the GeoParquet metadata of a file.
+
+    Raises
+    ------
+    Invalid
+        The metadata is no JSON object, or names no column of the file.
+    """
+    try:
+        body = orjson.loads(geo)
+    except orjson.JSONDecodeError as error:
+        raise Invalid(f"{where}: its GeoParquet metadata (`geo`) is no JSON: {error}") from error
+    column = body.get("primary_column") if isinstance(body, dict) else None
+    if not isinstance(column, str) or column not in names:
+        raise Invalid(
+            f"{where}: its GeoParquet metadata (`geo`) names no column with points "
+            f"(`primary_column` is {str(column)[:40]!r})"
+        )
+    return column
 
 
 def _with_points(

@@ -312,6 +312,27 @@ def test_a_spoilt_file_writes_nothing(load: Any, write: Any, tmp_path: Path, emp
     empty()
 
 
+@pytest.mark.parametrize(
+    ("geo", "message"),
+    [
+        (b"{", "is no JSON"),
+        (b"[]", "names no column with points .`primary_column` is 'None'"),
+        (b'{"primary_column": 7}', "names no column with points"),
+        (b'{"primary_column": "shape"}', "`primary_column` is 'shape'"),
+    ],
+)
+def test_geoparquet_metadata_that_makes_no_sense(
+    load: Any, write: Any, mapping: Any, tmp_path: Path, empty: Any, geo: bytes, message: str
+) -> None:
+    frame = pd.read_csv(write({}), dtype=str)
+    table = pa.Table.from_pandas(frame).replace_schema_metadata({b"geo": geo})
+    pa.parquet.write_table(table, tmp_path / "events.parquet")
+    columns = {k: v for k, v in mapping["columns"].items() if k not in ("lon", "lat")}
+    with pytest.raises(Invalid, match=r"events\.parquet: its GeoParquet metadata .*" + message):
+        load(tmp_path / "events.parquet", mapping={**mapping, "columns": columns})
+    empty()
+
+
 def test_dry_run_stores_nothing(load: Any, write: Any, empty: Any, tmp_path: Path) -> None:
     report = load(write({}, {"kind": "?"}), dry_run=True)
     assert (report.rows, report.rejected, report.new) == (2, 1, 0)
