@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from app.cli.cube import fold
 from app.cli.events import _engine, progress_bar
 
 
@@ -27,7 +28,7 @@ def command() -> None:
     wusetu bulk INPUT… --mapping FILE --pack PACK --job FOLDER    make located parts
     wusetu bulk adopt FOLDER                                      store them
 
-    INPUT is GeoParquet, Parquet or CSV, a path or a URL (s3://…), or a folder of them.
+    INPUT is GeoParquet, Parquet or CSV (also gzip), a path or a URL (s3://…), or a folder of them.
     """
 
 
@@ -93,17 +94,22 @@ def run_command(  # noqa: PLR0917
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--again", is_flag=True, help="Compare parts that were adopted before, too.")
 def adopt_command(folder: Path, again: bool) -> None:
-    """Store the events of a finished job; adopting twice changes nothing."""
-    from app.services import bulk
+    """Store the events of a finished job; adopting twice changes nothing.
 
-    with _engine() as (database, _), progress_bar("events") as show:
+    A snapshot follows, as after an import.
+    """
+    from app.services import bulk
+    from app.services.event_fresh import FreshRows
+
+    with _engine() as (database, cache_folder), FreshRows(cache_folder.parent) as fresh:
         try:
-            report = bulk.adopt(database, folder, again=again, progress=show)
+            with progress_bar("events") as show:
+                report = bulk.adopt(database, folder, again=again, progress=show, fresh=fresh)
         except KeyboardInterrupt:
             click.echo("interrupted: adopted parts are kept; run the same command again", err=True)
             sys.exit(130)
-    click.echo(f"source    {report.source}")
-    click.echo(f"parts     {report.parts:,}, {report.skipped:,} of them adopted before")
-    click.echo(
-        f"events    {report.new:,} new, {report.updated:,} updated, {report.unchanged:,} unchanged"
-    )
+        new, updated, unchanged = report.new, report.updated, report.unchanged
+        click.echo(f"source    {report.source}")
+        click.echo(f"parts     {report.parts:,}, {report.skipped:,} of them adopted before")
+        click.echo(f"events    {new:,} new, {updated:,} updated, {unchanged:,} unchanged")
+        fold(database, report.pack, fresh)

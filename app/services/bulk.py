@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from app.errors import Conflict, Invalid
 from app.services import bulk_jobs
 from app.services.boundaries import newest_version
-from app.services.bulk_files import PART_ROWS, cut, expand
+from app.services.bulk_files import PART_ROWS, clear, cut, expand, unpack
 from app.services.bulk_jobs import Job
 from app.services.bulk_parts import TASKS, read_cube, run_batches
 from app.services.bulk_settle import settle, write_rejects
@@ -62,6 +62,7 @@ class AdoptReport:
     """What adopting did; `skipped` parts had been adopted before."""
 
     source: str
+    pack: str
     parts: int = 0
     skipped: int = 0
     new: int = 0
@@ -87,7 +88,7 @@ def prepare(
     Parameters
     ----------
     engine : sa.Engine
-    inputs : paths or URLs of GeoParquet, Parquet and CSV files, or folders of them
+    inputs : paths or URLs of GeoParquet, Parquet and CSV (also gzip) files, or folders of them
     folder : folder of the job; for Spark one that every worker sees under this path
     pack : series of boundaries to locate in; its newest version is used
     mapping : see `event_mapping.load_mapping`
@@ -173,6 +174,9 @@ def run(
     if missing or damaged:
         # settled anew, from the parts
         (job.folder / "settled.json").unlink(missing_ok=True)
+    # here and once: workers share the job's folder
+    for number in sorted({job.parts[one].input for one in missing}):
+        unpack(job.inputs[number], job.unpacked(number))
     results = _spark(job, missing, master) if engine == "spark" else _local(job, missing, jobs)
     for number, its_rows, its_rejected, error in results:
         if error is not None:
@@ -182,6 +186,7 @@ def run(
             progress(Progress(rows, total, rejected))
     settle(job)
     write_rejects(job)
+    clear(job.unpacked(0).parent)
     return report(job, reused)
 
 
@@ -307,7 +312,7 @@ def adopt(
             )
         )
     store = EventStore(engine, job.pack, job.mapping, version.id, fresh)
-    result = AdoptReport(job.mapping.source)
+    result = AdoptReport(job.mapping.source, job.pack)
     total = sum(body["good"] for body in bodies.values())
     done = 0
     todo = []

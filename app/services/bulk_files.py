@@ -3,19 +3,23 @@
 Imports pyarrow and the readers of `event_files`; no database. Promises: a part is a range of whole
 rows with their places in the file, so that whoever reads it, wherever, gets the same rows with the
 same line numbers; Parquet is cut by its footer alone, CSV is read once to find where records end
-(a newline inside quotes ends none).
+(a newline inside quotes ends none). A gzip file cannot be read from its middle: its parts are of
+the text, which is unpacked into the job's folder while parts are made.
 """
 
 from __future__ import annotations
 
+import gzip
 import itertools
-from collections.abc import Iterator, Sequence
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet
@@ -27,7 +31,9 @@ from app.services.event_files import (
     CsvFeed,
     ParquetFeed,
     Wanted,
+    _whole,
     _with_points,
+    geometry_column,
 )
 from app.services.text_records import pieces, split_fields
 
@@ -49,6 +55,7 @@ class Input:
     geometry : name of the geometry column that gives the points, None: columns do
     header : names of the columns of a CSV, else empty
     encoding : of the text of a CSV
+    unpacked : bytes of the text of a gzip file; 0: it is none
     """
 
     url: str
@@ -58,11 +65,12 @@ class Input:
     geometry: str | None
     header: tuple[str, ...]
     encoding: str
+    unpacked: int = 0
 
     @property
     def name(self) -> str:
         """Name without its folders."""
-        return PurePosixPath(self.url).name
+        return _name(self.url)
 
     @property
     def point(self) -> tuple[str, str] | None:
@@ -76,7 +84,7 @@ class Part:
 
     number : position in the job, from 0
     input : position of the input
-    start, stop : bytes of a CSV, rows of a Parquet file, `[start, stop)`
+    start, stop : bytes of a CSV (unpacked), rows of a Parquet file, `[start, stop)`
     line : place of the first row (physical line, or row from 1)
     rows : how many
     """
@@ -106,21 +114,19 @@ def expand(given: Sequence[str | Path]) -> list[str]:
     found: list[str] = []
     for one in given:
         text = str(one)
-        system, path, prefix = _system(text)
+        system, path, around = _system(text)
         info = _asked(text, lambda system=system, path=path: system.get_file_info(path))
         if info.type == pa.fs.FileType.NotFound:
             raise NotFound(f"no file {text}")
         if info.type == pa.fs.FileType.Directory:
             selector = pa.fs.FileSelector(path)
             inside = _asked(text, lambda system=system, s=selector: system.get_file_info(s))
-            names = sorted(
-                f.path for f in inside if f.is_file and f".{f.extension.lower()}" in _SUFFIXES
-            )
+            names = sorted(f.path for f in inside if f.is_file and _format(f.path))
             if not names:
                 raise NotFound(f"{text} holds no {', '.join(_SUFFIXES)} file")
-            found += [prefix + name for name in names]
+            found += [f"{around[0]}{name}{around[1]}" for name in names]
         else:
-            found.append(text if prefix else str(Path(text).resolve()))
+            found.append(text if around[0] else str(Path(text).resolve()))
     twice = {url for url in found if found.count(url) > 1}
     if twice:
         raise Invalid(f"{min(twice)} is given twice")
@@ -139,16 +145,16 @@ def cut(url: str, wanted: Wanted, part_rows: int) -> tuple[Input, list[Part]]:
     info = _asked(url, lambda: system.get_file_info(path))
     if not info.is_file:
         raise NotFound(f"no file {url}")
-    name = PurePosixPath(url).name
+    name = _name(url)
     if info.size == 0:
         raise Invalid(f"{name} is empty (0 bytes)")
-    suffix = PurePosixPath(url).suffix.lower()
-    if suffix not in _SUFFIXES:
+    form = _format(url)
+    if form is None:
         raise Invalid(
-            f"{name}: a bulk job reads {', '.join(_SUFFIXES)}; "
-            "`wusetu events import` reads GeoJSON, NDJSON and gzip, too"
+            f"{name}: a bulk job reads {', '.join(_SUFFIXES)}, text also with .gz; "
+            "`wusetu events import` reads GeoJSON and NDJSON, too"
         )
-    base = Input(url, _SUFFIXES[suffix], info.size, info.mtime_ns or 0, None, (), wanted.encoding)
+    base = Input(url, form, info.size, info.mtime_ns or 0, None, (), wanted.encoding)
     with _asked(url, lambda: system.open_input_file(path)) as file:
         head = file.read(4)
         file.seek(0)
@@ -156,29 +162,89 @@ def cut(url: str, wanted: Wanted, part_rows: int) -> tuple[Input, list[Part]]:
             done, parts = _cut_parquet(base, file, wanted, part_rows)
         elif base.format == "parquet":
             raise Invalid(f"{name} is truncated or no Parquet file: it does not begin like one")
+        elif head[:2] == b"\x1f\x8b":
+            with gzip.GzipFile(fileobj=file) as text:
+                read = _whole(text.read, Path(name))
+                done, parts = _cut_csv(base, read, wanted, part_rows, packed=True)
         else:
-            if head[:2] == b"\x1f\x8b":
-                raise Invalid(f"{name} is gzip, which cannot be read in parts: unpack it first")
-            done, parts = _cut_csv(base, file, wanted, part_rows)
+            done, parts = _cut_csv(base, file.read, wanted, part_rows)
     if not parts:
         raise Invalid(f"{name} has no rows")
     return done, parts
 
 
-def open_part(source: Input, part: Part, wanted: Wanted) -> CsvPart | ParquetPart:
-    """Reader of a part.
+def unpack(source: Input, path: Path) -> None:
+    """Write the text of a gzip file to `path`, whole or not at all; others are left as they are.
 
     Raises
     ------
     NotFound, Invalid, Unavailable
-        The file is gone, or is not the one that was cut.
+        The file is gone or another one, or there is no room.
     """
+    if not source.unpacked or (path.is_file() and path.stat().st_size == source.unpacked):
+        return
+    system, there = _unchanged(source)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, new = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with (
+            os.fdopen(handle, "wb") as target,
+            _asked(source.url, lambda: system.open_input_file(there)) as packed,
+            gzip.GzipFile(fileobj=packed) as text,
+        ):
+            read = _whole(text.read, Path(source.name))
+            while data := _asked(source.url, lambda: read(_BLOCK)):
+                try:
+                    target.write(data)
+                except OSError as error:
+                    raise Unavailable(
+                        f"{source.name} cannot be unpacked into {path.parent}: {error.strerror}"
+                    ) from error
+            target.flush()
+            os.fsync(target.fileno())
+        Path(new).chmod(0o644)
+        os.replace(new, path)
+    except BaseException:
+        Path(new).unlink(missing_ok=True)
+        raise
+
+
+def clear(folder: Path) -> None:
+    """Remove what was unpacked."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unchanged(source: Input) -> tuple[Any, str]:
+    """File system and path of an input that is still the one that was cut."""
     system, path, _ = _system(source.url)
     info = _asked(source.url, lambda: system.get_file_info(path))
     if not info.is_file:
         raise NotFound(f"no file {source.url}")
     if info.size != source.size or (info.mtime_ns or 0) != source.changed:
         raise Invalid(f"{source.name} has changed since the job began: begin a new job")
+    return system, path
+
+
+def open_part(
+    source: Input, part: Part, wanted: Wanted, unpacked: Path | None = None
+) -> CsvPart | ParquetPart:
+    """Reader of a part.
+
+    Parameters
+    ----------
+    source, part, wanted : as cut
+    unpacked : where the text of a gzip file lies
+
+    Raises
+    ------
+    NotFound, Invalid, Unavailable
+        The file is gone, or is not the one that was cut.
+    """
+    system, path = _unchanged(source)
+    if source.unpacked:
+        if unpacked is None or not unpacked.is_file():
+            raise Invalid(f"{source.name} is not unpacked: run the job again")
+        system, path = pa.fs.LocalFileSystem(), str(unpacked)
     kind = CsvPart if source.format == "csv" else ParquetPart
     return kind(system, path, source, part, wanted)
 
@@ -271,7 +337,7 @@ def _cut_parquet(base: Input, raw: Any, wanted: Wanted, part_rows: int) -> tuple
     except (pa.ArrowException, OSError) as error:
         raise Invalid(f"{base.name} is truncated or no Parquet file: {error}") from error
     _need(base, wanted, names)
-    geometry = orjson.loads(geo).get("primary_column") if geo and not wanted.point else None
+    geometry = geometry_column(geo, names, base.name) if geo and not wanted.point else None
     done = Input(base.url, "parquet", base.size, base.changed, geometry, (), base.encoding)
     # row groups are kept whole unless one alone is more than a part
     edges = [0]
@@ -291,16 +357,26 @@ def _cut_parquet(base: Input, raw: Any, wanted: Wanted, part_rows: int) -> tuple
     return done, parts
 
 
-def _cut_csv(base: Input, raw: Any, wanted: Wanted, part_rows: int) -> tuple[Input, list[Part]]:
-    file = cast("BinaryIO", raw)
-    bom = file.read(3) == _BOM
-    file.seek(0)
+def _cut_csv(
+    base: Input, read: Callable[[int], bytes], wanted: Wanted, part_rows: int, packed: bool = False
+) -> tuple[Input, list[Part]]:
+    ahead = read(3)
+    bom = ahead == _BOM
+    size = len(ahead)
+
+    def more(most: int) -> bytes:
+        nonlocal ahead, size
+        data = read(most)
+        size += len(data)
+        data, ahead = ahead + data, b""
+        return data
+
     encoding = "utf-8" if bom else wanted.encoding
     names: list[str] | None = None
     parts: list[Part] = []
     start = line = rows = 0
     offset = 3 if bom else 0
-    for piece in pieces(file.read, "bytes", _BLOCK, base.name, wanted.delimiter):
+    for piece in pieces(more, "bytes", _BLOCK, base.name, wanted.delimiter):
         starts = piece.starts
         if names is None and len(starts):
             header = _header(piece.text[starts[0] : piece.ends[0]], encoding, base.name)
@@ -315,18 +391,21 @@ def _cut_csv(base: Input, raw: Any, wanted: Wanted, part_rows: int) -> tuple[Inp
             rows, at = rows + take, at + take
             if rows == part_rows:
                 stop = offset + (int(starts[at]) if at < len(starts) else len(piece.text))
-                parts.append(Part(len(parts), 0, start, min(stop, base.size), line, rows))
+                parts.append(Part(len(parts), 0, start, min(stop, size), line, rows))
                 rows = 0
         offset += len(piece.text)
     if rows:
-        parts.append(Part(len(parts), 0, start, base.size, line, rows))
+        parts.append(Part(len(parts), 0, start, size, line, rows))
     if names is None:
         raise Invalid(f"{base.name} is empty: not even a header line")
     _need(base, wanted, names)
     twice = [name for name in wanted.columns if names.count(name) > 1]
     if twice:
         raise Invalid(f"{base.name}: the header names column {twice[0]!r} twice")
-    done = Input(base.url, "csv", base.size, base.changed, None, tuple(names), encoding)
+    done = Input(
+        base.url, "csv", base.size, base.changed, None, tuple(names), encoding,
+        size if packed else 0,
+    )  # fmt: skip
     return done, parts
 
 
@@ -346,15 +425,27 @@ def _need(base: Input, wanted: Wanted, names: Sequence[str]) -> None:
         )
 
 
-def _system(text: str) -> tuple[Any, str, str]:
-    """File system, path in it, and what stands before a path of it in a URL (empty: local)."""
+def _name(url: str) -> str:
+    """Name of a file by path or URL, without its folders and what a URL asks besides."""
+    return PurePosixPath(url.partition("?")[0] if "://" in url else url).name
+
+
+def _format(url: str) -> str | None:
+    """Format by a name; None: it is not read."""
+    name = _name(url).lower()
+    return _SUFFIXES.get(PurePosixPath(name.removesuffix(".gz")).suffix)
+
+
+def _system(text: str) -> tuple[Any, str, tuple[str, str]]:
+    """File system, path in it, and what stands around a path of it in a URL (empty: local)."""
     if "://" not in text:
-        return pa.fs.LocalFileSystem(), str(Path(text).resolve()), ""
+        return pa.fs.LocalFileSystem(), str(Path(text).resolve()), ("", "")
     try:
         system, path = pa.fs.FileSystem.from_uri(text)
     except (pa.ArrowException, ValueError, OSError) as error:
         raise Invalid(f"{text} is no address of a file: {error}") from error
-    return system, path, text.split("://", 1)[0] + "://"
+    scheme, _, rest = text.partition("://")
+    return system, path, (f"{scheme}://", "".join(rest.partition("?")[1:]))
 
 
 def _asked(url: str, call: Any) -> Any:

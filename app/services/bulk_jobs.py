@@ -9,6 +9,7 @@ Imports the rooms of events and `geo.binning`; no database, so that any worker c
     settled/00000/      the same, for a part that repeats a reference of another one
     settled.json        written when every part is there and repeats are settled
     rejects.csv         all refused rows
+    unpacked/           texts of gzip inputs, while parts are made
 
 Promises: a part is written under another name, synced and renamed, so that it is there as a whole
 or not at all; its files are checked by digest before they are used.
@@ -100,6 +101,10 @@ class Job:
     def place(self) -> Place:
         """Boundaries the events are located in."""
         return load_place(self.folder / "place")
+
+    def unpacked(self, number: int) -> Path:
+        """Where the text of a gzip input lies while parts are made."""
+        return self.folder / "unpacked" / f"{number:05}.csv"
 
     def at(self, number: int) -> Path:
         """Folder of a part's files, whether it is there or not."""

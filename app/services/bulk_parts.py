@@ -81,7 +81,7 @@ def do_part(job: Job, number: int) -> dict[str, Any]:
         The input cannot be read, or the job is damaged.
     """
     part = job.parts[number]
-    feed = open_part(job.inputs[part.input], part, job.wanted)
+    feed = open_part(job.inputs[part.input], part, job.wanted, job.unpacked(part.input))
     place = job.place
     checker = RowChecker(job.mapping, feed.point, place.layout, list(job.kinds), job.now)
     tally: Counter[str] = Counter()

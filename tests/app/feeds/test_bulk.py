@@ -381,6 +381,7 @@ def test_the_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("WUSETU_DATABASE_URL", db_url)
+    monkeypatch.setenv("WUSETU_DATA_DIR", str(tmp_path / "data"))
     path = many(tmp_path / "events.csv", 100)
     (tmp_path / "mapping.yaml").write_text(json.dumps(mapping), encoding="utf-8")
     ask = [str(path), "--mapping", str(tmp_path / "mapping.yaml"), "--pack", pack,
@@ -391,9 +392,10 @@ def test_the_command(
     assert "next      wusetu bulk adopt" in run.output
     again = CliRunner().invoke(command, ask, catch_exceptions=False)
     assert "of them were there already" in again.output
-    for words in ("0 of them adopted before", "4 of them adopted before"):
+    for words, made in (("0 of them adopted before", 1), ("4 of them adopted before", 0)):
         done = CliRunner().invoke(command, ["adopt", str(tmp_path / "job")], catch_exceptions=False)
         assert words in done.output, done.output
+        assert done.output.count("snapshot  ") == made
 
 
 def test_spark_without_java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

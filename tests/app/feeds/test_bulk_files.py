@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import Invalid, NotFound
-from app.services.bulk_files import cut, expand, open_part
+from app.services.bulk_files import Input, cut, expand, open_part, unpack
 from app.services.event_files import Wanted, open_feed
+
+from .object_store import BUCKET, object_store
 
 WANTED = Wanted(columns=("ref", "at"))
 Rows = list[tuple[int, str, str]]
@@ -25,8 +28,11 @@ def in_parts(path: Path, wanted: Wanted, part_rows: int) -> tuple[Rows, list[int
     source, parts = cut(str(path), wanted, part_rows)
     found: Rows = []
     broken = []
+    text = path.with_name("text")
+    unpack(source, text)
+    assert text.exists() == bool(source.unpacked)
     for part in parts:
-        for chunk in open_part(source, part, wanted).chunks(3):
+        for chunk in open_part(source, part, wanted, text).chunks(3):
             broken += [b.line for b in chunk.broken]
             found += rows_of(chunk)
     assert [p.number for p in parts] == list(range(len(parts)))
@@ -58,6 +64,7 @@ field = st.text(st.sampled_from('ab"\n ,七杭'), max_size=6)
     st.sampled_from(["\n", "\r\n"]),
     st.sampled_from(["utf-8", "utf-8-sig", "gb18030"]),
     st.booleans(),
+    st.sampled_from(["csv", "csv.gz", "members.csv.gz"]),
 )
 def test_csv_parts_are_the_file(
     tmp_path_factory: pytest.TempPathFactory,
@@ -66,13 +73,17 @@ def test_csv_parts_are_the_file(
     end: str,
     encoding: str,
     short: bool,
+    name: str,
 ) -> None:
     text = io.StringIO()
     frame = pd.DataFrame(rows, columns=["ref", "at"])
     frame.to_csv(text, index=False, lineterminator=end, quoting=1)
     body = text.getvalue() + ("only one field" if short else "")
-    path = tmp_path_factory.mktemp("csv") / "events.csv"
-    path.write_bytes(body.encode(encoding))
+    path = tmp_path_factory.mktemp("csv") / f"events.{name}"
+    data = body.encode(encoding)
+    if name.startswith("members"):  # a gzip file may be several, one after the other
+        data = gzip.compress(data[:9]) + gzip.compress(data[9:])
+    path.write_bytes(gzip.compress(data) if name == "csv.gz" else data)
     wanted = Wanted(WANTED.columns, encoding="gb18030" if encoding == "gb18030" else "utf-8")
     assert in_parts(path, wanted, part_rows) == in_one_go(path, wanted)
 
@@ -126,7 +137,11 @@ def test_urls_and_folders(tmp_path: Path) -> None:
         ("other.csv", b"a,b\n1,2\n", "has no column 'ref', 'at'; its columns are 'a', 'b'"),
         ("twice.csv", b"ref,at,at\n1,2,3\n", "names column 'at' twice"),
         ("open.csv", b'ref,at\n1,"2\n3,4\n', "line 2: a quote is opened"),
-        ("packed.csv", b"\x1f\x8b\x08\x00", "is gzip"),
+        ("packed.csv", b"\x1f\x8b\x08\x00", "truncated or damaged"),
+        ("cut.csv.gz", gzip.compress(b"ref,at\na,1\n" * 99)[:-9], "truncated or damaged"),
+        ("empty.csv.gz", gzip.compress(b""), "not even a header"),
+        ("table.parquet.gz", gzip.compress(b"PAR1"), "no Parquet file"),
+        ("lines.ndjson.gz", gzip.compress(b"{}"), "events import"),
         ("map.geojson", b"{}", "events import"),
         ("not.parquet", b"no parquet at all", "no Parquet file"),
         ("cut.parquet", b"PAR1 and nothing more", "no Parquet file"),
@@ -154,6 +169,64 @@ def test_a_file_that_changed_is_not_read_on(tmp_path: Path) -> None:
     path.write_text("ref,at\na,1\nb,2\n")
     with pytest.raises(Invalid, match="has changed since the job began"):
         open_part(source, parts[0], WANTED)
+
+
+def test_what_is_unpacked_is_the_file_that_was_cut(tmp_path: Path) -> None:
+    path, text = tmp_path / "events.csv.gz", tmp_path / "job" / "text"
+    path.write_bytes(gzip.compress(b"ref,at\na,1\nb,2\n"))
+    source, parts = cut(str(path), WANTED, 1)
+    assert source.unpacked == 15
+    with pytest.raises(Invalid, match="is not unpacked"):
+        open_part(source, parts[0], WANTED, text)
+    text.parent.mkdir()
+    text.write_bytes(b"torn")
+    unpack(source, text)
+    assert text.read_bytes() == b"ref,at\na,1\nb,2\n"
+    assert list(text.parent.iterdir()) == [text]
+    path.write_bytes(gzip.compress(b"ref,at\na,1\nb,3\nc,4\n"))
+    text.unlink()
+    with pytest.raises(Invalid, match="has changed since"):
+        unpack(source, text)
+    assert list(text.parent.iterdir()) == []
+
+
+def test_an_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Objects by URL, of any S3-compatible store: an object, a folder of them, what is not there."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    body = "ref,at\n" + "".join(f"r{i},{i}\n" for i in range(500))
+    (tmp_path / "day").mkdir()
+    (tmp_path / "day" / "a.csv").write_text(body)
+    (tmp_path / "day" / "b.csv.gz").write_bytes(gzip.compress(body.encode()))
+    (tmp_path / "day" / "readme.md").write_text("no events")
+    frame = pd.read_csv(tmp_path / "day" / "a.csv", dtype=str)
+    frame.to_parquet(tmp_path / "day" / "c.parquet", row_group_size=90)
+    with object_store(tmp_path) as (store, asked):
+        urls = expand([f"s3://{BUCKET}/day{store}"])
+        names = ("a.csv", "b.csv.gz", "c.parquet")
+        assert urls == [f"s3://{BUCKET}/day/{name}{store}" for name in names]
+        assert expand(urls[:1]) == urls[:1]
+        for url, name in zip(urls, names, strict=True):
+            source, parts = cut(url, WANTED, 100)
+            assert source.name == name
+            assert source.changed > 0
+            text = tmp_path / "text"
+            unpack(source, text)
+            asked.clear()
+            found = []
+            for part in parts:
+                for chunk in open_part(source, part, WANTED, text).chunks(64):
+                    found += [(ref, at) for _, ref, at in rows_of(chunk)]
+            assert found == list(zip(frame.ref, frame["at"], strict=True))
+            assert any("bytes=" in one for one in asked) == (not source.unpacked)
+        with pytest.raises(NotFound, match="no file"):
+            expand([f"s3://{BUCKET}/none.csv{store}"])
+        source, parts = cut(urls[0], WANTED, 100)
+        (tmp_path / "day" / "a.csv").write_text(body + "x,1\n")
+        with pytest.raises(Invalid, match=r"a\.csv has changed since"):
+            open_part(source, parts[0], WANTED)
+    assert isinstance(source, Input)
 
 
 def test_bytes_that_are_no_text_are_told_by_line(tmp_path: Path) -> None:
