@@ -26,7 +26,7 @@ as $$
            -- half-open in tile direction: every label is in exactly one tile
            ST_X(l.point) >= ST_XMin(p.tile) and ST_X(l.point) < ST_XMax(p.tile)
              and ST_Y(l.point) > ST_YMin(p.tile) and ST_Y(l.point) <= ST_YMax(p.tile) as here,
-           coalesce(get_byte(v.payload, u.id - v.first_id), 0) as colour,
+           coalesce(get_byte(v.payload, u.id - v.first_id), own.colour, 0) as colour,
            coalesce(get_byte(v.payload, v.n + u.id - v.first_id), 0) as risk
     from place p
     join tile_geometry g
@@ -35,6 +35,12 @@ as $$
     join unit u on u.boundary_version_id = p.version and u.id = g.unit_id
     cross join lateral (select ST_Transform(u.label_point, 3857) as point) l
     left join packed v on u.id between v.first_id and v.first_id + v.n - 1
+    -- packed rows are cut by county: a jurisdiction inside one is answered from the units' rows
+    left join lateral (
+      select a.colour[coloured_tile.ord + 1] as colour from assessment a
+      where v.first_id is null and a.run_id = coloured_tile.run and a.unit_id = u.id
+        and a.kind = coloured_tile.kind and a.period = coloured_tile.period
+    ) own on true
   ),
   coloured as (
     select s.extent, s.tile, s.geom, s.point, s.here, s.id, s.code, s.name, s.colour,
