@@ -1,6 +1,6 @@
 """Locate points in the finest units of the sample against three peers, index resident.
 
-    python -m benchmarks.locate [--pack hangzhou] [--points 1000000] [--rounds 5] [--border 550000]
+    python -m benchmarks.locate [--pack hangzhou[+alliance]] [--points 1000000] [--rounds 5] [--border 550000]
     python -m benchmarks.locate --smoke
 
 Peers: geopandas.sjoin, a shapely tree of the points queried with prepared polygons, and SedonaDB
@@ -72,8 +72,13 @@ for line in sys.stdin:
 """
 
 
-def leaves(pack: str) -> npt.NDArray[np.object_]:
-    """Finest units of a sample pack in code order: those whose code begins no other."""
+def leaves(packs: str) -> npt.NDArray[np.object_]:
+    """Finest units of sample packs (joined by `+`), each in code order."""
+    return np.concatenate([_leaves(pack) for pack in packs.split("+")])
+
+
+def _leaves(pack: str) -> npt.NDArray[np.object_]:
+    """Those whose code begins no other."""
     frame = gpd.read_parquet(ROOT / "data" / "boundaries" / pack / "units.parquet")
     frame = frame.sort_values("code")
     above = {code[:k] for code in frame.code for k in range(2, len(code))}

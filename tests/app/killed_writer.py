@@ -17,10 +17,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import sqlalchemy as sa
 
 from app.database import make_engine
 from app.services import snapshots
+from app.services.event_fresh import FreshRows
+from app.services.event_mapping import parse_mapping
+from app.services.event_store import EVENTS, EventStore
 from geo.cube import store
 
 url, folder = sys.argv[1], Path(sys.argv[2])
@@ -54,27 +59,46 @@ def before(about: str, function: Callable[..., Any], after: bool = False) -> Cal
 
 
 def write(me: int) -> None:
-    """Store, correct and fold in until killed."""
+    """Store as an import does, correct and fold in until killed."""
     engine = make_engine(url)
+    with engine.connect() as connection:
+        version = connection.scalar(sa.text("select max(id) from boundary_version"))
+    fresh = FreshRows(folder)
+    stored = EventStore(engine, "small", MAPPING, version, fresh)
     for batch in range(1000):
         names = [f"w{me}-{batch}-{n}" for n in range(25)]
-        with engine.begin() as connection:
-            connection.execute(INSERT, {"names": names})
-            step("ingest")
+        stored.store(events(names))
         say(stored=names)
         step("acknowledged")
-        with engine.begin() as connection:
-            connection.execute(CORRECT, {"name": names[0]})
-        snapshots.compact(engine, folder, "small", "Asia/Shanghai")
+        if batch % 2:  # one of every second batch: it is read back, the others are not
+            with engine.begin() as connection:
+                connection.execute(CORRECT, {"name": names[0]})
+        snapshots.renew(engine, folder, "small", "Asia/Shanghai", delta_rows=1, fresh=fresh)
 
 
-INSERT = sa.text(
-    "insert into event (source_id, reference, kind, occurred_at, located_by, geom) "
-    "select (select id from event_source), name, 'fire', '2024-01-01', 'point', "
-    "st_setsrid(st_makepoint(119.5, 29.5), 4326) from unnest(cast(:names as text[])) name"
+def events(names: list[str]) -> pa.Table:
+    """Fires at one place."""
+    n = len(names)
+    columns = [
+        names, ["fire"] * n, np.full(n, "2024-01-01", "datetime64[us]"), np.full(n, 2, np.uint8),
+        np.zeros(n, np.bool_), np.zeros(n, np.int32), [None] * n, [None] * n,
+        np.full(n, 119.5), np.full(n, 29.5),
+    ]  # fmt: skip
+    arrays = [pa.array(v, f.type) for v, f in zip(columns, EVENTS, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=EVENTS)
+
+
+MAPPING = parse_mapping(
+    {
+        "source": "feed",
+        "simulated": True,
+        "columns": {"reference": "ref", "kind": "kind", "time": "at", "lon": "lon", "lat": "lat"},
+    }
 )
 CORRECT = sa.text("update event set kind = 'theft' where reference = :name")
 rename = os.rename
+# in the transaction of a batch, when all of it was sent
+FreshRows.add = before("ingest", FreshRows.add)  # type: ignore[method-assign]
 store.os.fsync = before("file", os.fsync)  # type: ignore[attr-defined]
 store.os.rename = before("rename", rename)  # type: ignore[attr-defined]
 snapshots.shutil.rmtree = before("remove", snapshots.shutil.rmtree)  # type: ignore[attr-defined]
