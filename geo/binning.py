@@ -39,7 +39,7 @@ Floats = npt.NDArray[np.float64]
 LOCATED_BY = ("none", "code", "point", "address")
 NONE, CODE, POINT, ADDRESS = range(4)
 
-#: tiles and blocks of the count cube, parts of a degree
+#: tiles that order rows for the count cube, and its blocks
 TILES_PER_DEGREE = 500
 TILES_PER_BLOCK = 16
 _TILES_AROUND = 360 * TILES_PER_DEGREE

@@ -37,6 +37,7 @@ from app.services.boundaries import newest_version
 from app.services.event_fresh import FreshRows
 from app.services.event_mapping import parse_mapping
 from geo.cube import Columns, Snapshot, SnapshotError, Spec
+from geo.cube.store import check_format
 
 FOLDER = "snapshots"
 KEEP = 2
@@ -123,7 +124,13 @@ def trouble(data_dir: Path, one: Published) -> str | None:
         size = sum(path.stat().st_size for path in folder.iterdir())
     except OSError as error:
         return f"{folder} cannot be read: {error.strerror}"
-    return None if size == one.bytes else f"{folder} has {size} bytes, not {one.bytes}"
+    if size != one.bytes:
+        return f"{folder} has {size} bytes, not {one.bytes}"
+    try:
+        check_format(folder)
+    except SnapshotError as error:  # of an older program
+        return str(error)
+    return None
 
 
 def why_renew(

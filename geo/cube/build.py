@@ -3,24 +3,28 @@
 Promises: a pure function of the multiset of rows and the spec; equal rows give equal bytes. Points
 are kept bit by bit (-0.0 as 0.0), times to the second.
 
-Arrangement. The globe is cut into tiles of .002 degrees and blocks of 16 x 16 tiles. Events with a
-point stand in the order (block, tile, kind, time, rest); a run is what has the same tile and kind:
+Arrangement. The globe is cut into blocks of .032 degrees, a block into `side` x `side` tiles and a
+tile into 16 x 16 spots. `side` is 1 to 16, the larger the more events stand together: a tile then
+holds some hundred events, whatever their number is. Events with a point stand in the order (block,
+tile, time, rest), so that a tile and a time are one slice:
 
 ======================================  =========================================================
 lon, lat float64, time uint32 (n,)      the point; seconds since `base`
-code uint16 or uint32 (n,)              position in the block's list of (unit, located)
+kind, spot uint8 (n,)                   kind; 16 * row + column of the spot inside the tile
+code uint8, uint16 or uint32 (n,)       position in the block's list of (unit, located)
+side int64 (1,)                         tiles along a side of a block
 block_key int32 (B,)                    row * BLOCK_COLUMNS + column, ascending
 block_tiles uint32 (B + 1,)             first tile of each block
-tile_id uint8                           16 * row + column inside the block
-tile_start, tile_runs uint32 (T + 1,)   first event and first run of each tile
-run_kind uint8, run_start uint32        kind; first event of each run
+tile_id uint8                           `side` * row + column inside the block
+tile_start uint32 (T + 1,)              first event of each tile
 dict_start, dict_unit, dict_located     the block's list of (unit, located)
 cube_row int32 (B,)                     position in the cube, -1: so few events that a look is quicker
 cube uint32 (S + 1, C, K)               events of a block and kind before each step of time
 step_edge int64 (S + 1,)                starts of the steps: 1, 2, 4 ... 128 local days
 day_edge int64 (D + 1,)                 starts of the local days
 part_start uint32 (C * K + 1,)          per block of the cube and kind, in the order of time:
-part_low uint16, part_high uint8        seconds since the start of the step (low 16 bits, the rest)
+part uint16                             seconds since the start of the step, without the lowest
+part_shift int64 (1,)                   so many bits
 ======================================  =========================================================
 
 Rows without a point (`unplaced_*`) and the few far outside the usual time (`loose_*`: one wrong
@@ -42,13 +46,16 @@ from geo.cube.store import SnapshotError
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
 
-TILES_PER_DEGREE = 500
-SIDE = 16
+BLOCKS_PER_DEGREE = 31.25
+SPOTS = 16  # along a side of a tile
 BLOCK_COLUMNS = 11_264  # 360 degrees hold 11,251 blocks
 #: numbers in the cube at most, as long as steps of 128 days allow; 4 bytes each
 CUBE_MOST = 1 << 25
 _SMALL = 256  # events of a block below which it is counted by looking
-_LONGEST = 128  # days of a step: its seconds fit in 24 bits
+_CROWD = 400  # events in the tile of an event, on average, above which tiles are made smaller
+_FINEST = 16  # a tile inside its block is one byte
+_SPARSE = 8  # events per tile, at least, so that tiles take no memory
+_LONGEST = 128  # days of a step
 _REACH = 20_000  # days on either side of the middle event: 32 bits of seconds
 _STRAY = 4_096  # of so many events one at either end may be left out to keep the days few
 _CHUNK = 1 << 22
@@ -96,13 +103,11 @@ def columns(arrays: dict[str, Array]) -> Columns:
     return Columns.concat([placed(arrays), loose(arrays), unplaced(arrays)])
 
 
-def placed(arrays: dict[str, Array], at: Ints | None = None, kind: Array | None = None) -> Columns:
-    """Rows of the arrangement; with `at` and `kind` those at given positions."""
-    blocks = arrays["block_tiles"]
-    starts = arrays["run_start"][arrays["tile_runs"][blocks]]
+def placed(arrays: dict[str, Array], at: Ints | None = None) -> Columns:
+    """Rows of the arrangement; with `at` those at given positions."""
+    starts = arrays["tile_start"][arrays["block_tiles"]]
     if at is None:
-        kind = np.repeat(arrays["run_kind"], np.diff(arrays["run_start"]))
-        block = np.repeat(np.arange(len(blocks) - 1), np.diff(starts))
+        block = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
         where: Any = slice(None)
     else:
         block = np.searchsorted(starts, at, side="right") - 1
@@ -112,7 +117,7 @@ def placed(arrays: dict[str, Array], at: Ints | None = None, kind: Array | None 
         lon=arrays["lon"][where],
         lat=arrays["lat"][where],
         time=arrays["time"][where] + arrays["base"][0],
-        kind=kind,
+        kind=arrays["kind"][where],
         unit=arrays["dict_unit"][entry],
         located=arrays["dict_located"][entry],
     )
@@ -138,7 +143,7 @@ def _usual(rows: Columns, spec: Spec) -> npt.NDArray[np.bool_]:
         return np.ones(0, dtype=np.bool_)
     middle = int(np.partition(rows.time, n // 2)[n // 2])
     ok = abs(rows.time - middle) < _REACH * DAY
-    counts = np.unique(_blocks(rows)[0], return_counts=True)[1]
+    counts = np.unique(_blocks(rows), return_counts=True)[1]
     cells = int((counts >= _SMALL).sum()) * len(spec.kinds)
     if n >= _STRAY and cells * int(np.ptp(rows.time[ok]) // DAY + 3) > CUBE_MOST:
         spare = n // _STRAY
@@ -149,30 +154,49 @@ def _usual(rows: Columns, spec: Spec) -> npt.NDArray[np.bool_]:
     return ok
 
 
-def _blocks(rows: Columns) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
-    """Block key and tile inside the block of every row."""
+def _blocks(rows: Columns) -> npt.NDArray[np.int32]:
+    """Block key of every row."""
     key = np.empty(len(rows), dtype=np.int32)
-    tile = np.empty(len(rows), dtype=np.uint8)
     for first in range(0, len(rows), _CHUNK):
         part = slice(first, first + _CHUNK)
         # all coordinates here are positive: cutting off is rounding down
-        x = ((rows.lon[part] + 180.0) * TILES_PER_DEGREE).astype(np.int32)
-        y = ((rows.lat[part] + 90.0) * TILES_PER_DEGREE).astype(np.int32)
-        key[part] = (y // SIDE) * BLOCK_COLUMNS + x // SIDE
-        tile[part] = (y % SIDE) * SIDE + x % SIDE
-    return key, tile
+        x = ((rows.lon[part] + 180.0) * BLOCKS_PER_DEGREE).astype(np.int32)
+        y = ((rows.lat[part] + 90.0) * BLOCKS_PER_DEGREE).astype(np.int32)
+        key[part] = y * BLOCK_COLUMNS + x
+    return key
 
 
-def _order(rows: Columns, base: int) -> tuple[Ints, Ints, npt.NDArray[np.int32]]:
-    """Order of the rows, the sorted keys (block rank, tile, kind), and the block keys."""
-    block, tile = _blocks(rows)
-    block_key = np.unique(block)
-    rank = np.searchsorted(block_key, block).astype(np.int64)
-    del block
-    place = (rank << 16) | (tile.astype(np.int64) << 8) | rows.kind
-    del rank, tile
+def _tiles(rows: Columns, side: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Tile inside the block, and spot inside the tile, of every row."""
+    tile, spot = np.empty(len(rows), dtype=np.uint8), np.empty(len(rows), dtype=np.uint8)
+    # a power of two times the blocks: the same rounding, so each spot lies in its block
+    scale = BLOCKS_PER_DEGREE * side * SPOTS
+    for first in range(0, len(rows), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        x = ((rows.lon[part] + 180.0) * scale).astype(np.int32)
+        y = ((rows.lat[part] + 90.0) * scale).astype(np.int32)
+        tile[part] = (y // SPOTS % side) * side + x // SPOTS % side
+        spot[part] = (y % SPOTS) * SPOTS + x % SPOTS
+    return tile, spot
+
+
+def _side(counts: Ints) -> int:
+    """Tiles along a side of every block, from the number of events of each block."""
+    n = int(counts.sum())
+    together = float((counts.astype(np.float64) ** 2).sum()) / max(n, 1)
+    side = 1
+    while side < _FINEST and together > _CROWD * side**2:
+        if _SPARSE * int(np.minimum(counts, (2 * side) ** 2).sum()) > n:
+            break
+        side *= 2
+    return side
+
+
+def _order(rows: Columns, base: int, rank: Ints, tile: npt.NDArray[np.uint8]) -> tuple[Ints, Ints]:
+    """Order of the rows and the sorted keys (block rank, tile)."""
+    place = (rank << 8) | tile
     bits = int(np.ptp(rows.time)).bit_length() if len(rows) else 0
-    if len(block_key).bit_length() + 16 + bits <= _KEY_BITS:
+    if (int(rank.max()) if len(rank) else 0).bit_length() + 8 + bits <= _KEY_BITS:
         key = (place << bits) | (rows.time - base)
         order = np.argsort(key)
         key = key[order]
@@ -184,38 +208,42 @@ def _order(rows: Columns, base: int) -> tuple[Ints, Ints, npt.NDArray[np.int32]]
         same = (key[1:] == key[:-1]) & (time[1:] == time[:-1])
     del key
     if same.any():
-        # rows alike in place, kind and time: the rest decides, so that no order is left to chance
+        # rows alike in place and time: the rest decides, so that no order is left to chance
         tied = np.append(False, same) | np.append(same, False)
         group = np.cumsum(~np.append(False, same))[tied]
         at = order[tied]
-        rest = (rows.located[at], rows.unit[at], rows.lat[at] + 0.0, rows.lon[at] + 0.0, group)
+        rest = (
+            rows.located[at], rows.unit[at], rows.lat[at] + 0.0, rows.lon[at] + 0.0,
+            rows.kind[at], group,
+        )  # fmt: skip
         order[tied] = at[np.lexsort(rest)]
-    return order, place[order], block_key
+    return order, place[order]
 
 
 def _index(rows: Columns, spec: Spec) -> dict[str, Array]:
     n = len(rows)
     base = int(rows.time.min()) if n else 0
-    order, place, block_key = _order(rows, base)
+    block = _blocks(rows)
+    block_key, counts = np.unique(block, return_counts=True)
+    side = _side(counts)
+    rank = np.searchsorted(block_key, block).astype(np.int64)
+    del block
+    tile_of, spot = _tiles(rows, side)
+    order, place = _order(rows, base, rank, tile_of)
+    del tile_of, rank
     time = (rows.time - base).astype(np.uint32)[order]
-    out: dict[str, Array] = {"base": np.array([base]), "block_key": block_key}
+    out: dict[str, Array] = {"base": np.array([base]), "side": np.array([side])}
     out["lon"], out["lat"], out["time"] = rows.lon[order] + 0.0, rows.lat[order] + 0.0, time
-    run = np.flatnonzero(np.diff(place, prepend=-1))
-    tile_of_run = place[run] >> 8
-    tile = np.flatnonzero(np.diff(tile_of_run, prepend=-1))
-    block_of_tile = tile_of_run[tile] >> 8
-    out["run_kind"] = (place[run] & 255).astype(np.uint8)
-    out["run_start"] = np.append(run, n).astype(np.uint32)
-    out["tile_id"] = (tile_of_run[tile] & 255).astype(np.uint8)
-    out["tile_start"] = np.append(run[tile], n).astype(np.uint32)
-    out["tile_runs"] = np.append(tile, len(run)).astype(np.uint32)
-    first = np.searchsorted(block_of_tile, np.arange(len(block_key) + 1))
-    out["block_tiles"] = first.astype(np.uint32)
-    rank = place >> 16
+    out["kind"], out["spot"] = rows.kind[order], spot[order]
+    tile = np.flatnonzero(np.diff(place, prepend=-1))
+    out["tile_id"] = (place[tile] & 255).astype(np.uint8)
+    out["tile_start"] = np.append(tile, n).astype(np.uint32)
+    first = np.searchsorted(place[tile] >> 8, np.arange(len(block_key) + 1))
+    out["block_key"], out["block_tiles"] = block_key, first.astype(np.uint32)
+    rank = place >> 8
     out |= _dictionary(rank, rows.unit[order], rows.located[order], len(block_key))
-    kind = (place & 255).astype(np.uint8)
-    del place, order
-    out |= _cube(rank, kind, time, base, len(block_key), spec)
+    del place, order, spot
+    out |= _cube(rank, out["kind"], time, base, len(block_key), spec)
     return out
 
 
@@ -229,7 +257,8 @@ def _dictionary(
     entry = tag[new]
     start = np.searchsorted(entry >> 40, np.arange(blocks + 1))
     most = int(np.diff(start).max()) if blocks else 0
-    code = np.empty(len(tag), dtype=np.uint16 if most <= 1 << 16 else np.uint32)
+    narrow = np.uint8 if most <= 1 << 8 else np.uint16 if most <= 1 << 16 else np.uint32
+    code = np.empty(len(tag), dtype=narrow)
     code[order] = np.cumsum(new) - 1 - start[tag >> 40]
     return {
         "code": code,
@@ -270,12 +299,14 @@ def _cube(  # noqa: PLR0917 columns of one table
     flat, second = key >> 32, (key & 0xFFFFFFFF) + base
     del key, there
     cube = np.zeros((steps + 1) * held * kinds, dtype=np.uint32)
-    low16, high8 = np.empty(len(flat), np.uint16), np.empty(len(flat), np.uint8)
+    # what is cut off is looked up in the tiles when it matters
+    longest = int(np.diff(step_edge).max())
+    shift = max(0, (longest - 1).bit_length() - 16)
+    short = np.empty(len(flat), np.uint16)
     for first in range(0, len(flat), _CHUNK):
         part = slice(first, first + _CHUNK)
         at = np.searchsorted(step_edge, second[part], side="right") - 1
-        since = second[part] - step_edge[at]
-        low16[part], high8[part] = since & 0xFFFF, since >> 16
+        short[part] = (second[part] - step_edge[at]) >> shift
         place = np.sort((at + 1) * (held * kinds) + flat[part])
         new = np.flatnonzero(np.diff(place, prepend=-1))
         cube[place[new]] += np.diff(new, append=len(place)).astype(np.uint32)
@@ -287,6 +318,6 @@ def _cube(  # noqa: PLR0917 columns of one table
         "step_edge": step_edge.copy(),
         "day_edge": day_edge,
         "part_start": np.searchsorted(flat, np.arange(held * kinds + 1)).astype(np.uint32),
-        "part_low": low16,
-        "part_high": high8,
+        "part": short,
+        "part_shift": np.array([shift]),
     }

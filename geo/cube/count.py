@@ -1,7 +1,8 @@
 """Compiled counting over the arrays of a snapshot. May import numpy, numba.
 
-Promises: whole blocks are read from the cube, with a binary search for part days; whole tiles by
-their runs; tiles of the rim event by event with the exact test. Nothing is rounded.
+Promises: whole blocks are read from the cube, with a search for part days; whole tiles by a search
+for the ends of the time; tiles of the rim spot by spot, and event by event with the exact test where
+an edge touches the spot. Nothing is rounded.
 """
 
 # ruff: noqa: PLR0917 compiled code takes plain arrays
@@ -16,24 +17,33 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from geo.cube.cover import inside
+from geo.cube.build import BLOCK_COLUMNS, SPOTS
+from geo.cube.edges import inside
 
 Array = npt.NDArray[Any]
 
-_FEW = 24  # a run this short is looked through instead of searched
+_FEW = 64  # so many are looked through, more are searched
+_AROUND = 24  # so far on either side of where a time probably is
+_AHEAD = 32  # tiles whose times are fetched from memory together
 
 
 @numba.njit(cache=True, nogil=True)
-def before(
+def before(  # noqa: PLR0912 one loop, twice over the kinds
     out: Array,
-    rows: Array,
+    blocks: Array,
+    cube_row: Array,
     cube: Array,
     part_start: Array,
-    part_low: Array,
-    part_high: Array,
+    part: Array,
+    shift: int,
     kinds: Array,
     step: int,
     second: int,
+    moment: int,
+    block_tiles: Array,
+    tile_start: Array,
+    time: Array,
+    kind: Array,
 ) -> None:
     """Add to `out` (K,) the events of blocks of the cube before a moment.
 
@@ -41,40 +51,70 @@ def before(
     ----------
     out : int64 (K,)
         Counts by kind, added to.
-    rows : int32 (w,)
-        Positions in the cube.
-    cube, part_start, part_low, part_high
+    blocks : int64 (w,)
+        Blocks that are in the cube.
+    cube_row, cube, part_start, part, shift, block_tiles, tile_start, time, kind
         See `geo.cube.build`.
     kinds : bool (K,)
         Kinds that count.
-    step, second : int
-        The moment: a step and the seconds since its start.
+    step, second, moment : int
+        The moment: a step and the seconds since its start; seconds since `base`.
 
     """
     n_kinds = len(kinds)
-    for r in rows:
+    short = second >> shift
+    rest = second - (short << shift)
+    tied = np.zeros(n_kinds, np.bool_)
+    found = np.zeros((n_kinds, 3), np.int64)
+    for b in blocks:
+        r = np.int64(cube_row[b])
+        if second == 0:
+            for k in range(n_kinds):
+                if kinds[k]:
+                    out[k] += cube[step, r, k]
+            continue
+        ties = False
+        # each kind's events are somewhere else in memory: all are fetched before any is looked at
+        for k in range(n_kinds):
+            start = np.int64(part_start[r * n_kinds + k])
+            found[k, 0] = start + np.int64(cube[step, r, k])
+            found[k, 1] = start + np.int64(cube[step + 1, r, k])
+            found[k, 2] = part[min(found[k, 0], len(part) - 1)]
         for k in range(n_kinds):
             if not kinds[k]:
                 continue
-            n = cube[step, r, k]
-            out[k] += n
-            if second == 0:
-                continue
+            low, high = found[k, 0], found[k, 1]
             start = np.int64(part_start[r * n_kinds + k])
-            low, high = start + n, start + cube[step + 1, r, k]
-            begin = low
-            while low < high:
-                middle = (low + high) // 2
-                if np.int64(part_low[middle]) + (np.int64(part_high[middle]) << 16) < second:
-                    low = middle + 1
-                else:
-                    high = middle
-            out[k] += low - begin
+            n, equal = low - start, 0
+            if high - low < _FEW:
+                # no branches: what comes next cannot be foreseen
+                n += (low < high) & (found[k, 2] < short)
+                equal += (low < high) & (found[k, 2] == short)
+                for p in range(low + 1, high):
+                    n += part[p] < short
+                    equal += part[p] == short
+            else:
+                low = _search(part, low, high, short)
+                n = low - start
+                equal = low < high and part[low] == short
+            out[k] += n
+            tied[k] = rest > 0 and equal > 0
+            ties |= tied[k]
+        if ties:
+            # what was cut off decides: the few events of these seconds, from the tiles
+            for t in range(np.int64(block_tiles[b]), np.int64(block_tiles[b + 1])):
+                p, high = np.int64(tile_start[t]), np.int64(tile_start[t + 1])
+                p = _search(time, p, high, moment - rest)
+                while p < high and time[p] < moment:
+                    k = np.int64(kind[p])
+                    if kinds[k] and tied[k]:
+                        out[k] += 1
+                    p += 1
 
 
 @numba.njit(cache=True, nogil=True)
 def by_step(out: Array, rows: Array, cube: Array, kinds: Array, first: int) -> None:
-    """Add to `out` (s,) the events of blocks and kinds before step `first`, `first` + 1, ..."""
+    """Add to `out` (s,) the events of rows of the cube before step `first`, `first` + 1, ..."""
     every = kinds.all()
     n_kinds = len(kinds)
     for s in range(len(out)):
@@ -91,15 +131,11 @@ def by_step(out: Array, rows: Array, cube: Array, kinds: Array, first: int) -> N
 
 
 @numba.njit(cache=True, nogil=True)
-def _first_at(time: Array, low: int, high: int, value: int) -> int:
-    """First position in [low, high) whose time is not before `value`."""
-    if high - low <= _FEW:
-        while low < high and time[low] < value:
-            low += 1
-        return low
+def _search(ascending: Array, low: int, high: int, value: int) -> int:
+    """First position in [low, high) that is not below `value`."""
     while low < high:
         middle = (low + high) // 2
-        if time[middle] < value:
+        if ascending[middle] < value:
             low = middle + 1
         else:
             high = middle
@@ -107,20 +143,94 @@ def _first_at(time: Array, low: int, high: int, value: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def spans(  # noqa: PLR0912, PLR0915 one loop with its variants
-    n: int,
-    span: Array,
+def _near(
+    ascending: Array, low: int, high: int, value: int, left: int, before: int, after: int
+) -> int:
+    """Do as `_search`; looks first from `left` on, beside which `before` and `after` stand."""
+    right = min(left + 2 * _AROUND, high)
+    if left > low and before >= value:
+        step = _AROUND
+        high = left
+        while high - step > low and ascending[high - step] >= value:
+            high, step = high - step, 2 * step
+        return _search(ascending, max(low, high - step), high, value)
+    if right < high and after < value:
+        step = _AROUND
+        low = right + 1
+        while low + step < high and ascending[low + step] < value:
+            low, step = low + step + 1, 2 * step
+        return _search(ascending, low, min(high, low + step), value)
+    # no branches: where it stands cannot be foreseen
+    short = np.uint32(value)
+    found = 0
+    if right - left == 2 * _AROUND:
+        for p in range(2 * _AROUND):
+            found += ascending[left + p] < short
+    else:
+        for p in range(left, right):
+            found += ascending[p] < short
+    return left + found
+
+
+@numba.njit(cache=True, nogil=True)
+def _slices(
+    slices: Array,
+    tiles: Array,
+    first: int,
     tile_start: Array,
-    tile_runs: Array,
-    run_start: Array,
-    run_kind: Array,
     time: Array,
+    start: int,
+    end: int,
+    last: int,
+) -> None:
+    """Write where [start, end) begins and ends in the times of tiles from `first` on.
+
+    Each tile's times are somewhere else in memory. Where they probably are, if times are spread
+    evenly, is read for all tiles before any is searched, so that one does not wait for the other.
+
+    Parameters
+    ----------
+    slices : int64 (m, 8)
+        Row i, for tile `first` + i: begin and end are written to columns 0 and 1.
+
+    """
+    n = min(len(slices), len(tiles) - first)
+    from_share = min(max(start / (last + 1.0), 0.0), 1.0)
+    to_share = min(max(end / (last + 1.0), 0.0), 1.0)
+    for i in range(n):
+        t = tiles[first + i, 0]
+        low, high = np.int64(tile_start[t]), np.int64(tile_start[t + 1])
+        size = high - low
+        latest = max(high - 2 * _AROUND, low)
+        slices[i, 0] = min(max(low + np.int64(from_share * size) - _AROUND, low), latest)
+        slices[i, 1] = min(max(low + np.int64(to_share * size) - _AROUND, low), latest)
+        slices[i, 2], slices[i, 3] = low, high
+    for i in range(n):
+        a, b, stop = slices[i, 0], slices[i, 1], slices[i, 3]
+        slices[i, 4], slices[i, 5] = time[max(a - 1, 0)], time[min(a + 2 * _AROUND, stop - 1)]
+        slices[i, 6], slices[i, 7] = time[max(b - 1, 0)], time[min(b + 2 * _AROUND, stop - 1)]
+    for i in range(n):
+        low, high, a, b = slices[i, 2], slices[i, 3], slices[i, 0], slices[i, 1]
+        slices[i, 0] = low
+        if start > 0:
+            slices[i, 0] = _near(time, low, high, start, a, slices[i, 4], slices[i, 5])
+        slices[i, 1] = high
+        if end <= last:
+            slices[i, 1] = _near(time, low, high, end, b, slices[i, 6], slices[i, 7])
+
+
+@numba.njit(cache=True, nogil=True)
+def whole(  # noqa: PLR0912, PLR0915 one loop with its variants
+    tiles: Array,
+    tile_start: Array,
+    time: Array,
+    kind: Array,
     code: Array,
     dict_start: Array,
     kinds: Array,
     start: int,
     end: int,
-    whole_time: bool,
+    last: int,
     code_ok: Array,
     hours: Array,
     base: int,
@@ -132,18 +242,18 @@ def spans(  # noqa: PLR0912, PLR0915 one loop with its variants
     by_hour: Array,
     by_entry: Array,
 ) -> int:
-    """Count the events of spans of tiles.
+    """Count the events of tiles.
 
     Parameters
     ----------
-    n, span : int, int64 (>= n, 4)
-        First tile, stop, block.
-    tile_start, tile_runs, run_start, run_kind, time, code, dict_start
+    tiles : int64 (n, 2)
+        Tile, block.
+    tile_start, time, kind, code, dict_start
         See `geo.cube.build`.
     kinds : bool (K,)
         Kinds that count.
-    start, end : int
-        [start, end) in seconds since `base`; `whole_time`: that is everything there is.
+    start, end, last : int
+        [start, end) in seconds since `base`; no event is later than `last`.
     code_ok : bool (entries,) or (0,)
         Entries of the blocks' lists that count; empty: all.
     hours : bool (168,) or (0,)
@@ -157,167 +267,178 @@ def spans(  # noqa: PLR0912, PLR0915 one loop with its variants
     total = 0
     each = len(code_ok) + len(hours) + len(by_day) + len(by_hour) + len(by_entry) > 0
     clock = len(hours) + len(by_hour) > 0
-    every = kinds.all() and not each and len(by_kind) == 0
-    for s in range(n):
-        p0, p1 = np.int64(tile_start[span[s, 0]]), np.int64(tile_start[span[s, 1]])
-        if every and whole_time:
-            total += p1 - p0
-            continue
-        if every and p1 - p0 < _FEW * len(kinds) * (span[s, 1] - span[s, 0]):
-            # many short runs: looking at every time is quicker than finding the ends
-            low, high = np.uint32(min(start, 0xFFFFFFFF)), np.uint32(min(end - 1, 0xFFFFFFFF))
-            found = 0
-            for p in range(p0, p1):
-                found += (time[p] >= low) & (time[p] <= high)
-            total += found
-            continue
-        first = np.int64(dict_start[span[s, 2]])
-        for r in range(np.int64(tile_runs[span[s, 0]]), np.int64(tile_runs[span[s, 1]])):
-            kind = run_kind[r]
-            if not kinds[kind]:
-                continue
-            low, high = np.int64(run_start[r]), np.int64(run_start[r + 1])
-            if not whole_time:
-                low = _first_at(time, low, high, start)
-                high = _first_at(time, low, high, end)
-            if not each:
+    every = kinds.all()
+    whole_time = start <= 0 and end > last
+    slices = np.empty((_AHEAD, 8), np.int64)
+    for i in range(len(tiles)):
+        t = tiles[i, 0]
+        if whole_time:
+            low, high = np.int64(tile_start[t]), np.int64(tile_start[t + 1])
+        else:
+            if i % _AHEAD == 0:
+                _slices(slices, tiles, i, tile_start, time, start, end, last)
+            low, high = slices[i % _AHEAD, 0], slices[i % _AHEAD, 1]
+        if not each:
+            if every and len(by_kind) == 0:
                 total += high - low
-                if len(by_kind):
-                    by_kind[kind] += high - low
+            elif len(by_kind):
+                for p in range(low, high):
+                    k = np.int64(kind[p])
+                    by_kind[k] += kinds[k]
+                    total += kinds[k]
+            else:
+                for p in range(low, high):
+                    total += kinds[kind[p]]
+            continue
+        day, change = 0, 0
+        for p in range(low, high):
+            if not kinds[kind[p]]:
                 continue
-            day, change = 0, 0
-            for p in range(low, high):
-                entry = first + np.int64(code[p])
-                if len(code_ok) and not code_ok[entry]:
+            entry = np.int64(dict_start[tiles[i, 1]]) + np.int64(code[p])
+            if len(code_ok) and not code_ok[entry]:
+                continue
+            moment = base + np.int64(time[p])
+            if clock:
+                # times ascend inside a tile
+                while change + 1 < len(since) and since[change + 1] <= moment:
+                    change += 1
+                hour = ((moment + offset[change]) // 3600 + 72) % 168
+                if len(hours) and not hours[hour]:
                     continue
-                moment = base + np.int64(time[p])
-                if clock:
-                    # times ascend inside a run
-                    while change + 1 < len(since) and since[change + 1] <= moment:
-                        change += 1
-                    hour = ((moment + offset[change]) // 3600 + 72) % 168
-                    if len(hours) and not hours[hour]:
-                        continue
-                    if len(by_hour):
-                        by_hour[hour] += 1
-                if len(by_day):
-                    # days have 24 hours but for a few: nearly right at once
-                    guess = (moment - day_edge[0]) // 86_400
-                    day = min(max(guess, 0), len(day_edge) - 2)
-                    while day_edge[day] > moment:
-                        day -= 1
-                    while day_edge[day + 1] <= moment:
-                        day += 1
-                    by_day[day] += 1
-                if len(by_entry):
-                    by_entry[entry] += 1
-                if len(by_kind):
-                    by_kind[kind] += 1
-                total += 1
+                if len(by_hour):
+                    by_hour[hour] += 1
+            if len(by_day):
+                # days have 24 hours but for a few: nearly right at once
+                guess = (moment - day_edge[0]) // 86_400
+                day = min(max(guess, 0), len(day_edge) - 2)
+                while day_edge[day] > moment:
+                    day -= 1
+                while day_edge[day + 1] <= moment:
+                    day += 1
+                by_day[day] += 1
+            if len(by_entry):
+                by_entry[entry] += 1
+            if len(by_kind):
+                by_kind[kind[p]] += 1
+            total += 1
     return total
 
 
 @numba.njit(cache=True, nogil=True)
-def rim(
-    span: Array,
-    tile_start: Array,
-    tile_runs: Array,
-    tile_id: Array,
-    block_key: Array,
-    run_start: Array,
-    run_kind: Array,
-    time: Array,
-    lon: Array,
-    lat: Array,
-    kinds: Array,
-    start: int,
-    end: int,
-    test: bool,
-    keep: bool,
+def rim(  # noqa: PLR0912, PLR0915 one loop with its variants
+    tiles: Array,
+    within: Array,
+    edged: Array,
+    stretch_at: Array,
     stretch: Array,
     piece_from: Array,
     piece_edge: Array,
     x: Array,
     y: Array,
+    block_key: Array,
+    side: int,
+    tile_id: Array,
+    tile_start: Array,
+    time: Array,
+    kind: Array,
+    spot: Array,
+    lon: Array,
+    lat: Array,
+    kinds: Array,
+    start: int,
+    end: int,
+    last: int,
+    test: bool,
+    keep: bool,
     by_kind: Array,
-) -> tuple[int, Array, Array]:
+) -> tuple[int, Array]:
     """Count the events of tiles that an edge touches.
 
     Parameters
     ----------
-    span : int64 (r, 4)
-        `Cover.rim`; `stretch`, `piece_from`, `piece_edge`, `x`, `y` as there.
+    tiles, within, edged, stretch_at, stretch, piece_from, piece_edge, x, y
+        See `geo.cube.cover.Cover`; tiles is its `rim`.
+    block_key, side, tile_id, tile_start, time, kind, spot, lon, lat
+        See `geo.cube.build`.
+    kinds, start, end, last, by_kind
+        As in `whole`.
     test : bool
-        Test each point; without, every event in time counts.
+        Test each point of a spot that an edge touches; without, all of them count.
     keep : bool
-        Give the positions and kinds of the events back.
+        Give the positions of the events back.
 
     Returns
     -------
     total : int
     positions : int64 (total,) or (0,)
-    kinds : uint8 (total,) or (0,)
 
     """
     total = 0
-    plain = kinds.all() and test and not keep and len(by_kind) == 0
-    found, found_kind = (
-        np.empty(1024 if keep else 0, np.int64),
-        np.empty(1024 if keep else 0, np.uint8),
-    )
-    for s in range(len(span)):
-        which = span[s, 3]
-        low_piece, high_piece, odd = stretch[which, 0], stretch[which, 1], stretch[which, 2]
-        left = np.int64(block_key[span[s, 2]]) % 11_264 * 16
-        for t in range(span[s, 0], span[s, 1]):
-            column = left + np.int64(tile_id[t]) % 16
-            if plain and tile_start[t + 1] - tile_start[t] < _FEW * len(kinds):
-                # kinds do not matter: the events of the tile in one go
-                for p in range(np.int64(tile_start[t]), np.int64(tile_start[t + 1])):
-                    if start <= time[p] < end and inside(
-                        lon[p],
-                        lat[p],
-                        column,
-                        low_piece,
-                        high_piece,
-                        odd,
-                        piece_from,
-                        piece_edge,
-                        x,
-                        y,
-                    ):
-                        total += 1
-                continue
-            for r in range(np.int64(tile_runs[t]), np.int64(tile_runs[t + 1])):
-                kind = run_kind[r]
-                if not kinds[kind]:
+    every = kinds.all()
+    found = np.empty(1024 if keep else 0, np.int64)
+    lines = within.shape[1]  # a row of the cover may be as high as a tile
+    slices = np.empty((_AHEAD, 8), np.int64)
+    inner, touched = np.empty(SPOTS, np.int64), np.empty(SPOTS, np.int64)
+    open_at, px, py = np.empty(256, np.int64), np.empty(256), np.empty(256)
+    for i in range(len(tiles)):
+        t = tiles[i, 0]
+        if i % _AHEAD == 0:
+            _slices(slices, tiles, i, tile_start, time, start, end, last)
+        low, high = slices[i % _AHEAD, 0], slices[i % _AHEAD, 1]
+        if low == high:
+            continue
+        for line in range(SPOTS):
+            q = line if lines > 1 else 0
+            inner[line], touched[line] = within[i, q], edged[i, q]
+        if high - low > len(open_at):
+            open_at = np.empty(2 * (high - low), np.int64)
+            px, py = np.empty(len(open_at)), np.empty(len(open_at))
+        n_open, n_sure = 0, 0
+        if every and not keep and len(by_kind) == 0:
+            # no branches: which spot comes next cannot be foreseen
+            for p in range(low, high):
+                line, column = spot[p] >> 4, np.int64(spot[p] & 15)
+                n_sure += inner[line] >> column & 1
+                open_at[n_open] = p
+                n_open += touched[line] >> column & 1
+            total += n_sure
+        else:
+            if keep and total + high - low > len(found):
+                wider = np.empty(2 * (total + high - low), np.int64)
+                wider[:total] = found[:total]
+                found = wider
+            for p in range(low, high):
+                line, column = spot[p] >> 4, np.int64(spot[p] & 15)
+                on_edge = touched[line] >> column & 1
+                if not (on_edge or inner[line] >> column & 1) or not kinds[kind[p]]:
                     continue
-                high = np.int64(run_start[r + 1])
-                p = _first_at(time, np.int64(run_start[r]), high, start)
-                while p < high and time[p] < end:
-                    if not test or inside(
-                        lon[p],
-                        lat[p],
-                        column,
-                        low_piece,
-                        high_piece,
-                        odd,
-                        piece_from,
-                        piece_edge,
-                        x,
-                        y,
-                    ):
-                        if keep:
-                            if total == len(found):
-                                wider = np.empty(2 * total, np.int64)
-                                wider[:total] = found
-                                found = wider
-                                wider_kind = np.empty(2 * total, np.uint8)
-                                wider_kind[:total] = found_kind
-                                found_kind = wider_kind
-                            found[total], found_kind[total] = p, kind
-                        if len(by_kind):
-                            by_kind[kind] += 1
-                        total += 1
-                    p += 1
-    return total, found[: total if keep else 0], found_kind[: total if keep else 0]
+                if on_edge and test:
+                    open_at[n_open] = p
+                    n_open += 1
+                    continue
+                if keep:
+                    found[total] = p
+                if len(by_kind):
+                    by_kind[kind[p]] += 1
+                total += 1
+        east_of = (
+            np.int64(block_key[tiles[i, 1]]) % BLOCK_COLUMNS * side + np.int64(tile_id[t]) % side
+        ) * SPOTS
+        for o in range(n_open):
+            px[o], py[o] = lon[open_at[o]], lat[open_at[o]]
+        for o in range(n_open):
+            p = open_at[o]
+            column = east_of + np.int64(spot[p]) % SPOTS
+            s = np.int64(stretch_at[i, np.int64(spot[p]) // SPOTS if lines > 1 else 0])
+            while stretch[s, 3] < column:
+                s += 1
+            if inside(
+                px[o], py[o], column, stretch[s, 0], stretch[s, 1], stretch[s, 2],
+                piece_from, piece_edge, x, y,
+            ):  # fmt: skip
+                if keep:
+                    found[total] = p
+                if len(by_kind):
+                    by_kind[kind[p]] += 1
+                total += 1
+    return total, found[: total if keep else 0]

@@ -1,9 +1,9 @@
 """Which tiles an area holds whole and which its edges touch. May import numpy, numba.
 
-Promises: a tile that is reported whole lies inside, edges and rounding included; a point of any
-other tile that is inside lies in a tile of the rim, where `inside` decides exactly, with the answer
-of GEOS for "the area covers the point". Coordinates are multiplied and rounded only to choose
-tiles; the exact test takes them as they are.
+Promises: a block, tile or spot that is reported as inside lies inside, edges and rounding
+included; one that is not reported at all holds nothing of the area; in every other spot
+`geo.cube.edges.inside` decides exactly. Coordinates are multiplied and rounded only to choose
+spots; the exact test takes them as they are.
 """
 
 # ruff: noqa: PLR0917 compiled code takes plain arrays
@@ -19,30 +19,39 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from geo.cube.build import BLOCK_COLUMNS, SIDE, TILES_PER_DEGREE
+from geo.cube.build import BLOCK_COLUMNS, BLOCKS_PER_DEGREE, SPOTS
 from geo.shapes import ShapeError
 
 Array = npt.NDArray[Any]
 
-#: edge pieces (an edge in a row of tiles) of one question: 16 bytes each
+#: edge pieces (an edge in a row) of one question: 16 bytes each
 MOST_PIECES = 1 << 24
-# Edges are widened by this part of a tile. Rounding moves a point or an edge by less than 1e-10.
+# Edges are widened by this part of a spot. Rounding moves a point or an edge by less than 1e-9.
 MARGIN = 1e-6
+_SPOT_BITS = 4  # of SPOTS
+_SORTED = 48  # so many pieces of a row are put in order by shifting
 
 
 class Cover(NamedTuple):
-    """An area in terms of a snapshot's blocks and tiles.
+    """An area in terms of a snapshot's blocks, tiles and spots.
+
+    Rows of spots are cut into stretches, where edges run, and what is between them. With very many
+    edges a row is as high as a tile, not as a spot.
 
     Attributes
     ----------
     blocks : int64 (w,)
         Blocks that lie inside as a whole.
-    spans : int64 (s, 3)
-        First tile, stop, block of tiles that lie inside.
-    rim : int64 (r, 4)
-        First tile, stop, block, stretch of tiles that an edge touches.
-    stretch : int64 (m, 3)
-        First piece, stop, whether the tile to the left lies inside.
+    tiles : int64 (s, 2)
+        Tile, block of tiles that lie inside.
+    rim : int64 (r, 2)
+        Tile, block of tiles that an edge touches.
+    within, edged : uint16 (r, 16) or (r, 1)
+        Bit c of row q: that spot of the tile lies inside; an edge touches it.
+    stretch_at : int32 (r, 16) or (r, 1)
+        First stretch of the row that ends in the tile or to its right.
+    stretch : int32 (m, 4)
+        First piece, stop, whether the spot to the left lies inside, last column.
     piece_from, piece_edge : int32 (p,)
         Column where the piece begins (ascending in a stretch) and its edge.
     x, y : float64 (v,)
@@ -51,8 +60,11 @@ class Cover(NamedTuple):
     """
 
     blocks: Array
-    spans: Array
+    tiles: Array
     rim: Array
+    within: Array
+    edged: Array
+    stretch_at: Array
     stretch: Array
     piece_from: Array
     piece_edge: Array
@@ -70,7 +82,7 @@ def cover(area: shapely.Geometry, arrays: dict[str, Array], margin: float = MARG
     arrays : dict
         See `geo.cube.build`.
     margin : float
-        Tiles, by which edges are widened.
+        Spots, by which edges are widened.
 
     Raises
     ------
@@ -78,124 +90,110 @@ def cover(area: shapely.Geometry, arrays: dict[str, Array], margin: float = MARG
         `too_complex`: more than `MOST_PIECES` edge pieces over the snapshot's tiles.
 
     """
-    rings = shapely.get_rings(shapely.get_parts(area))
-    points, ring = shapely.get_coordinates(rings, return_index=True)
-    x, y = np.ascontiguousarray(points[:, 0]), np.ascontiguousarray(points[:, 1])
-    last = np.append(ring[1:] != ring[:-1], True)
-    result = _cover(
-        x,
-        y,
-        last,
-        margin,
-        MOST_PIECES,
-        arrays["block_key"],
-        arrays["block_tiles"],
-        arrays["tile_id"],
-    )
-    if not result[0]:
-        raise ShapeError("too_complex", "too many edges run through the map: simplify the area")
-    return Cover(*result[1:], x, y)
+    x, y, last = _rings(area)
+    side = int(arrays["side"][0])
+    for height in (1, SPOTS):
+        found = _cover(
+            x, y, last, margin, MOST_PIECES, side, height,
+            arrays["block_key"], arrays["block_tiles"], arrays["tile_id"],
+        )  # fmt: skip
+        if found[0]:
+            return Cover(*found[1:], x, y)
+    raise ShapeError("too_complex", "too many edges run through the map: simplify the area")
+
+
+def _rings(area: shapely.Geometry) -> tuple[Array, Array, Array]:
+    """Vertices of all rings, one after the other, and whether each is the last of its ring."""
+    parts = shapely.get_parts(area) if area.geom_type != "Polygon" else np.array([area])
+    if len(parts) == 1 and not shapely.get_num_interior_rings(parts[0]):
+        points = shapely.get_coordinates(parts[0])
+        last = np.zeros(len(points), np.bool_)
+        last[-1] = True
+    else:
+        points, ring = shapely.get_coordinates(shapely.get_rings(parts), return_index=True)
+        last = np.append(ring[1:] != ring[:-1], True)
+    return points[:, 0].copy(), points[:, 1].copy(), last
 
 
 @numba.njit(cache=True, nogil=True)
-def _grown(array: Array, used: int) -> Array:
-    if used < len(array):
-        return array
-    wider = np.empty((2 * len(array) + 16, array.shape[1]), array.dtype)
-    wider[:used] = array[:used]
+def _grown(array: Array, size: int) -> Array:
+    wider = np.empty((size, array.shape[1]), array.dtype)
+    wider[: len(array)] = array
     return wider
 
 
 @numba.njit(cache=True, nogil=True)
-def _lower(ids: Array, low: int, high: int, value: int) -> int:
-    while low < high:
-        middle = (low + high) // 2
-        if ids[middle] < value:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@numba.njit(cache=True, nogil=True)
-def _cover(  # noqa: PLR0912, PLR0915 one pass over rows, cut by comments
-    x: Array,
-    y: Array,
+def _pieces(  # noqa: PLR0912 counted, then written, then put in order
+    u: Array,
+    v: Array,
     last: Array,
     margin: float,
+    above: float,
     most: int,
-    block_key: Array,
-    block_tiles: Array,
-    tile_id: Array,
-) -> tuple[bool, Array, Array, Array, Array, Array, Array]:
-    none = np.empty((0, 4), np.int64)
-    whole = np.empty((len(block_key), 1), np.int64)
-    spans, rim = np.empty((16, 4), np.int64), np.empty((16, 4), np.int64)
-    n_whole, n_spans, n_rim = 0, 0, 0
-    piece_start = np.empty(0, np.int64)
-    if len(block_key) == 0 or len(x) == 0:
-        empty = np.empty(0, np.int32)
-        return True, whole[:0, 0].copy(), spans[:0], rim[:0], none[:, :3].copy(), empty, empty
-    u, v = (x + 180.0) * TILES_PER_DEGREE, (y + 90.0) * TILES_PER_DEGREE
-    # the tiles of the area that the snapshot can hold
-    column0, column1 = BLOCK_COLUMNS, 0
-    for b in range(len(block_key)):
-        column0 = min(column0, block_key[b] % BLOCK_COLUMNS)
-        column1 = max(column1, block_key[b] % BLOCK_COLUMNS)
-    column0 = max(column0 * SIDE, int(np.floor(u.min() - margin)))
-    column1 = min(column1 * SIDE + SIDE - 1, int(np.floor(u.max() + margin)))
-    row0 = max(block_key[0] // BLOCK_COLUMNS * SIDE, int(np.floor(v.min() - margin)))
-    row1 = min(block_key[-1] // BLOCK_COLUMNS * SIDE + SIDE - 1, int(np.floor(v.max() + margin)))
-    rows = row1 - row0 + 1
-    if rows <= 0 or column1 < column0:
-        empty = np.empty(0, np.int32)
-        return True, whole[:0, 0].copy(), spans[:0], rim[:0], none[:, :3].copy(), empty, empty
+    row0: int,
+    row1: int,
+    column0: int,
+    column1: int,
+) -> tuple[Array, Array, Array, Array]:
+    """Cut edges at the rows they touch.
 
-    # pieces: an edge in a row, with the columns it touches there
-    piece_start = np.zeros(rows + 1, np.int64)
-    for i in range(len(x) - 1):
+    Returns
+    -------
+    start : int64 (rows + 1,)
+        First piece of each row; the last is above `most` when there are too many.
+    first, final, edge : int32 (pieces,)
+        Columns that a piece touches, and its edge; ascending by `first` in a row.
+
+    """
+    start = np.zeros(row1 - row0 + 2, np.int64)
+    n = len(u) - 1
+    for i in range(n):
         if last[i]:
             continue
-        bottom, top = min(v[i], v[i + 1]) - margin, max(v[i], v[i + 1]) + margin
-        for r in range(max(int(np.floor(bottom)), row0), min(int(np.floor(top)), row1) + 1):
-            piece_start[r - row0 + 1] += 1
-    for r in range(rows):
-        piece_start[r + 1] += piece_start[r]
-    total = piece_start[rows]
+        low = max(int(min(v[i], v[i + 1]) - above), row0)
+        high = min(int(max(v[i], v[i + 1]) + above), row1)
+        for r in range(low, high + 1):
+            start[r - row0 + 1] += 1
+    for r in range(len(start) - 1):
+        start[r + 1] += start[r]
+    total = start[-1]
     if total > most:
-        empty = np.empty(0, np.int32)
-        return False, whole[:0, 0].copy(), spans[:0], rim[:0], none[:, :3].copy(), empty, empty
+        none = np.empty(0, np.int32)
+        return start, none, none, none
     first, final = np.empty(total, np.int32), np.empty(total, np.int32)
     edge = np.empty(total, np.int32)
-    fill = piece_start[:-1].copy()
-    for i in range(len(x) - 1):
+    fill = start[:-1].copy()
+    for i in range(n):
         if last[i]:
             continue
-        bottom, top = min(v[i], v[i + 1]) - margin, max(v[i], v[i + 1]) + margin
-        rise, going = v[i + 1] - v[i], u[i + 1] - u[i]
-        for r in range(max(int(np.floor(bottom)), row0), min(int(np.floor(top)), row1) + 1):
-            a, b = 0.0, 1.0
-            if rise != 0.0:
-                a = min(max((r - margin - v[i]) / rise, 0.0), 1.0)
-                b = min(max((r + 1 + margin - v[i]) / rise, 0.0), 1.0)
-            ua, ub = u[i] + a * going, u[i] + b * going
+        v0, v1, u0, u1 = v[i], v[i + 1], u[i], u[i + 1]
+        low = max(int(min(v0, v1) - above), row0)
+        high = min(int(max(v0, v1) + above), row1)
+        left, right = min(u0, u1), max(u0, u1)
+        slope = 0.0
+        if low < high and v0 != v1:
+            slope = (u1 - u0) / (v1 - v0)
+        for r in range(low, high + 1):
+            a, b = left, right
+            if slope != 0.0:
+                # where the edge enters and leaves the row
+                ua = u0 + (r - above - v0) * slope
+                ub = u0 + (r + 1 + above - v0) * slope
+                a, b = max(left, min(ua, ub)), min(right, max(ua, ub))
             k = fill[r - row0]
             # what lies beside the map is one column beside it: it only counts for what lies inside
-            first[k] = min(max(int(np.floor(min(ua, ub) - margin)), column0 - 1), column1 + 1)
-            final[k] = min(max(int(np.floor(max(ua, ub) + margin)), column0 - 1), column1 + 1)
+            first[k] = min(max(int(a - margin), column0 - 1), column1 + 1)
+            final[k] = min(max(int(b + margin), column0 - 1), column1 + 1)
             edge[k] = i
-            fill[r - row0] += 1
-
-    # stretches: pieces of a row whose columns hang together; between them nothing changes
-    stretch = np.empty((total, 3), np.int64)
-    columns = np.empty((total, 2), np.int64)
-    stretch_start = np.zeros(rows + 1, np.int64)
-    m = 0
-    for r in range(rows):
-        low, high = piece_start[r], piece_start[r + 1]
-        if high - low <= 48:
+            fill[r - row0] = k + 1
+    for r in range(len(start) - 1):
+        low, high = start[r], start[r + 1]
+        if high - low <= _SORTED:
             for k in range(low + 1, high):
-                f, g, e = first[k], final[k], edge[k]
+                f = first[k]
+                if first[k - 1] <= f:
+                    continue
+                g, e = final[k], edge[k]
                 j = k
                 while j > low and first[j - 1] > f:
                     first[j], final[j], edge[j] = first[j - 1], final[j - 1], edge[j - 1]
@@ -206,172 +204,242 @@ def _cover(  # noqa: PLR0912, PLR0915 one pass over rows, cut by comments
             first[low:high] = first[low:high][order]
             final[low:high] = final[low:high][order]
             edge[low:high] = edge[low:high][order]
+    return start, first, final, edge
+
+
+@numba.njit(cache=True, nogil=True)
+def _stretches(
+    v: Array, row0: int, start: Array, first: Array, final: Array, edge: Array
+) -> tuple[Array, Array, Array]:
+    """Join pieces of a row whose columns hang together; between them nothing changes.
+
+    Returns
+    -------
+    stretch_start : int32 (rows + 1,)
+        First stretch of each row.
+    stretch : int32 (m, 4)
+        See `Cover`.
+    stretch_from : int32 (m,)
+        First column.
+
+    """
+    rows = len(start) - 1
+    stretch, begins = np.empty((len(first), 4), np.int32), np.empty(len(first), np.int32)
+    of_row = np.zeros(rows + 1, np.int32)
+    m = 0
+    for r in range(rows):
+        k, high = start[r], start[r + 1]
         centre, odd = r + row0 + 0.5, 0
-        k = low
         while k < high:
             stretch[m, 0], stretch[m, 2] = k, odd
-            columns[m, 0], reach = first[k], final[k]
+            begins[m], reach = first[k], final[k]
             while k < high and first[k] <= reach + 1:
                 reach = max(reach, final[k])
                 odd ^= (v[edge[k]] > centre) != (v[edge[k] + 1] > centre)
                 k += 1
-            stretch[m, 1], columns[m, 1] = k, reach
+            stretch[m, 1], stretch[m, 3] = k, reach
             m += 1
-        stretch_start[r + 1] = m
+        of_row[r + 1] = m
+    return of_row, stretch[:m], begins[:m]
 
-    # blocks and tiles
-    full = np.zeros(column1 // SIDE - column0 // SIDE + 1, np.int64)
-    left = column0 // SIDE
-    for block_row in range(row0 // SIDE, row1 // SIDE + 1):
+
+@numba.njit(cache=True, nogil=True)
+def _cover(  # noqa: PLR0912, PLR0915 one pass over rows of blocks, cut by comments
+    x: Array,
+    y: Array,
+    last: Array,
+    margin: float,
+    most: int,
+    side: int,
+    height: int,
+    block_key: Array,
+    block_tiles: Array,
+    tile_id: Array,
+) -> tuple[bool, Array, Array, Array, Array, Array, Array, Array, Array, Array]:
+    whole, tiles = np.empty((512, 1), np.int64), np.empty((512, 2), np.int64)
+    rim, n_whole, n_in, n_rim = np.empty((512, 2), np.int64), 0, 0, 0
+    lines = SPOTS // height  # rows of a tile
+    within, edged = np.empty((256, lines), np.uint16), np.empty((256, lines), np.uint16)
+    stretch_at = np.empty((256, lines), np.int32)
+    none = np.empty(0, np.int32)
+    no_stretch = np.empty((0, 4), np.int32)
+    # powers of two: shifting is many times quicker than dividing
+    half = 0
+    while 1 << half < side:
+        half += 1
+    bits = half + _SPOT_BITS
+    width = side * SPOTS  # columns of a block
+    rows_of_block = side * lines
+    column0, column1, row0, row1 = 0, -1, 0, -1
+    if len(block_key) and len(x):
+        u, v = (
+            (x + 180.0) * (BLOCKS_PER_DEGREE * width),
+            (y + 90.0) * (BLOCKS_PER_DEGREE * rows_of_block),
+        )
+        # the columns and rows of the area that the snapshot can hold
+        above = margin / height + 1e-6
+        west, east = np.int64(BLOCK_COLUMNS), np.int64(0)
+        for b in range(len(block_key)):
+            west = min(west, block_key[b] % BLOCK_COLUMNS)
+            east = max(east, block_key[b] % BLOCK_COLUMNS)
+        column0 = max(west * width, int(u.min() - margin))
+        column1 = min(east * width + width - 1, int(u.max() + margin))
+        south, north = block_key[0] // BLOCK_COLUMNS, block_key[-1] // BLOCK_COLUMNS
+        row0 = max(south * rows_of_block, int(v.min() - above))
+        row1 = min(north * rows_of_block + rows_of_block - 1, int(v.max() + above))
+    if row1 < row0 or column1 < column0:
+        return (True, whole[:0, 0].copy(), tiles[:0], rim[:0], within[:0], edged[:0], stretch_at[:0],
+                no_stretch, none, none)  # fmt: skip
+    start, first, final, edge = _pieces(
+        u, v, last, margin, above, most, row0, row1, column0, column1
+    )
+    if start[-1] > most:
+        return (False, whole[:0, 0].copy(), tiles[:0], rim[:0], within[:0], edged[:0], stretch_at[:0],
+                no_stretch, none, none)  # fmt: skip
+    of_row, stretch, begins = _stretches(v, row0, start, first, final, edge)
+
+    left = column0 // width
+    n_columns = column1 // width - left + 1
+    at_block = np.empty(n_columns + 1, np.int64)
+    touched, full = np.empty(n_columns + 1, np.int64), np.empty(n_columns + 1, np.int64)
+    opened = np.empty((n_columns, 4), np.int64)  # block, its place in a line, next tile, stop
+    west_ends = np.empty(64, np.int64)  # first column of each tile
+    for block_row in range(row0 // rows_of_block, row1 // rows_of_block + 1):
         key = block_row * BLOCK_COLUMNS
         b0 = np.searchsorted(block_key, key + left)
-        b1 = np.searchsorted(block_key, key + column1 // SIDE + 1)
+        b1 = np.searchsorted(block_key, key + left + n_columns)
         if b0 == b1:
             continue
-        r0, r1 = max(block_row * SIDE, row0), min(block_row * SIDE + SIDE - 1, row1)
-        full[:] = 0
+        r0 = max(block_row * rows_of_block, row0) - row0
+        r1 = min(block_row * rows_of_block + rows_of_block - 1, row1) - row0
+        # columns of blocks: which an edge touches, which lie inside
+        touched[:], full[:] = 0, 0
         for r in range(r0, r1 + 1):
-            for s in range(stretch_start[r - row0], stretch_start[r - row0 + 1] - 1):
-                if stretch[s + 1, 2]:
-                    begin = (columns[s, 1] + SIDE) // SIDE
-                    for c in range(begin, columns[s + 1, 0] // SIDE):
-                        full[c - left] += 1
+            for s in range(of_row[r], of_row[r + 1]):
+                c0, c1 = max(begins[s], column0), min(stretch[s, 3], column1)
+                if c0 <= c1:
+                    touched[(c0 >> bits) - left] += 1
+                    touched[(c1 >> bits) + 1 - left] -= 1
+                if stretch[s, 2]:
+                    c0, c1 = max(stretch[s - 1, 3] + 1, column0), min(begins[s] - 1, column1)
+                    if c0 <= c1:
+                        full[(c0 >> bits) - left] += 1
+                        full[(c1 >> bits) + 1 - left] -= 1
+        n_edge = 0
+        for c in range(n_columns):
+            at_block[c] = n_edge
+            if c:
+                touched[c] += touched[c - 1]
+                full[c] += full[c - 1]
+            n_edge += touched[c] > 0
+        at_block[n_columns] = n_edge
         for b in range(b0, b1):
-            if full[block_key[b] - key - left] == SIDE:
+            c = block_key[b] - key - left
+            if touched[c] == 0 and full[c] > 0:
+                if n_whole == len(whole):
+                    whole = _grown(whole, 2 * n_whole)
                 whole[n_whole, 0] = b
                 n_whole += 1
+        # tiles of the columns that an edge touches: 0 outside, 1 at the rim, 2 inside
+        n_tiles = n_edge * side
+        state = np.zeros((side, n_tiles + 1), np.int32)
+        gap = np.zeros((side, n_tiles + 1), np.int32)
         for r in range(r0, r1 + 1):
-            base = (r - block_row * SIDE) * SIDE
-            s0, s1 = stretch_start[r - row0], stretch_start[r - row0 + 1]
-            for s in range(s0, s1):
+            line = (r + row0) % rows_of_block // lines
+            for s in range(of_row[r], of_row[r + 1]):
                 for inner in range(2):
                     if inner:
-                        if s + 1 == s1 or not stretch[s + 1, 2]:
+                        if not stretch[s, 2]:
                             continue
-                        c0, c1 = columns[s, 1] + 1, columns[s + 1, 0] - 1
+                        c0, c1 = stretch[s - 1, 3] + 1, begins[s] - 1
                     else:
-                        c0, c1 = columns[s, 0], columns[s, 1]
+                        c0, c1 = begins[s], stretch[s, 3]
                     c0, c1 = max(c0, column0), min(c1, column1)
                     if c0 > c1:
                         continue
-                    b = np.searchsorted(block_key[b0:b1], key + c0 // SIDE) + b0
-                    while b < b1 and block_key[b] - key <= c1 // SIDE:
-                        c = block_key[b] - key
-                        if full[c - left] != SIDE:
-                            low, high = np.int64(block_tiles[b]), np.int64(block_tiles[b + 1])
-                            at0 = base + max(c0 - c * SIDE, 0)
-                            at1 = base + min(c1 - c * SIDE, SIDE - 1) + 1
-                            t0 = _lower(tile_id, low, high, at0)
-                            t1 = _lower(tile_id, t0, min(high, t0 + at1 - at0), at1)
-                            if t1 > t0 and inner:
-                                spans = _grown(spans, n_spans)
-                                spans[n_spans, 0], spans[n_spans, 1], spans[n_spans, 2] = t0, t1, b
-                                n_spans += 1
-                            elif t1 > t0:
-                                rim = _grown(rim, n_rim)
-                                rim[n_rim, 0], rim[n_rim, 1] = t0, t1
-                                rim[n_rim, 2], rim[n_rim, 3] = b, s
-                                n_rim += 1
-                        b += 1
-    return True, whole[:n_whole, 0].copy(), spans[:n_spans], rim[:n_rim], stretch[:m], first, edge
-
-
-@numba.njit(cache=True, nogil=True)
-def inside(
-    px: float,
-    py: float,
-    column: int,
-    low: int,
-    high: int,
-    odd: int,
-    piece_from: Array,
-    piece_edge: Array,
-    x: Array,
-    y: Array,
-) -> bool:
-    """Whether the area covers a point of a tile in a stretch.
-
-    Crossings of the line from the point to the left are counted up to the tile before the stretch
-    (`odd`: that one lies inside); a crossing counts when the edge has one end above the line and
-    one not, the rule of GEOS' ray crossing counter.
-    """
-    for k in range(low, high):
-        if piece_from[k] > column:
-            break  # begins to the right of the tile
-        i = piece_edge[k]
-        x0, y0, x1, y1 = x[i], y[i], x[i + 1], y[i + 1]
-        if (y0 > py) != (y1 > py):
-            if x0 < px and x1 < px:
-                odd ^= 1
-            elif x0 <= px or x1 <= px:
-                side = turn(x0, y0, x1, y1, px, py)
-                if side == 0:
-                    return True
-                # upward edges have the point to their right when it lies behind them
-                if (side < 0) == (y1 > y0):
-                    odd ^= 1
-        if (y0 == py and x0 == px) or (y1 == py and x1 == px):
-            return True
-        if y0 == py and y1 == py and min(x0, x1) <= px <= max(x0, x1):
-            return True
-    return odd == 1
-
-
-@numba.njit(cache=True, nogil=True)
-def turn(ax: float, ay: float, bx: float, by: float, px: float, py: float) -> int:
-    """Side of the line a to b on which p lies: 1 left, -1 right, 0 on it; exact.
-
-    Shewchuk 1997: the sign of the determinant where its error bound allows, else from the exact sum
-    of the exact products.
-    """
-    left, right = (ax - px) * (by - py), (ay - py) * (bx - px)
-    det = left - right
-    bound = 3.3306690738754716e-16 * (abs(left) + abs(right))
-    if det > bound:
-        return 1
-    if -det > bound:
-        return -1
-    total = np.zeros(17)
-    n = 0
-    for term in range(2):
-        p, q = (ax, by) if term == 0 else (ay, bx)
-        pc, qc = (px, py) if term == 0 else (py, px)
-        p1, p0 = _sum(p, -pc)
-        q1, q0 = _sum(q, -qc)
-        sign = 1.0 if term == 0 else -1.0
-        for f in (p1, p0):
-            for g in (q1, q0):
-                h1, h0 = _product(f, g)
-                n = _add(total, n, sign * h0)
-                n = _add(total, n, sign * h1)
-    for k in range(n - 1, -1, -1):
-        if total[k] != 0.0:
-            return 1 if total[k] > 0.0 else -1
-    return 0
-
-
-@numba.njit(cache=True, nogil=True)
-def _sum(a: float, b: float) -> tuple[float, float]:
-    s = a + b
-    t = s - a
-    return s, (a - (s - t)) + (b - t)
-
-
-@numba.njit(cache=True, nogil=True)
-def _product(a: float, b: float) -> tuple[float, float]:
-    p = a * b
-    c = 134217729.0 * a
-    a1 = c - (c - a)
-    c = 134217729.0 * b
-    b1 = c - (c - b)
-    a0, b0 = a - a1, b - b1
-    return p, a0 * b0 - (((p - a1 * b1) - a0 * b1) - a1 * b0)
-
-
-@numba.njit(cache=True, nogil=True)
-def _add(total: Array, n: int, value: float) -> int:
-    """Add a number to an expansion of n parts that do not overlap; the smallest stands first."""
-    for k in range(n):
-        value, total[k] = _sum(value, total[k])
-    total[n] = value
-    return n + 1
+                    # tiles before the column, and with it, among those of the columns touched
+                    c = (c0 >> bits) - left
+                    p0 = at_block[c] << half
+                    if touched[c] > 0:
+                        p0 += c0 >> _SPOT_BITS & (side - 1)
+                    c = (c1 >> bits) - left
+                    p1 = at_block[c] << half
+                    if touched[c] > 0:
+                        p1 += (c1 >> _SPOT_BITS & (side - 1)) + 1
+                    if inner:
+                        gap[line, p0] += 1
+                        gap[line, p1] -= 1
+                    else:
+                        state[line, p0] += 1
+                        state[line, p1] -= 1
+        for line in range(side):
+            for p in range(n_tiles):
+                if p:
+                    state[line, p] += state[line, p - 1]
+                    gap[line, p] += gap[line, p - 1]
+        n_open = 0
+        for b in range(b0, b1):
+            c = np.int64(block_key[b]) - key - left
+            if touched[c] > 0:
+                opened[n_open, 0], opened[n_open, 1] = b, at_block[c] << half
+                opened[n_open, 2], opened[n_open, 3] = block_tiles[b], block_tiles[b + 1]
+                n_open += 1
+        for line in range(side):
+            here = n_rim
+            # no checks further in: there are at most so many
+            if n_rim + n_tiles > len(rim):
+                rim = _grown(rim, 2 * (n_rim + n_tiles))
+            if n_in + n_tiles > len(tiles):
+                tiles = _grown(tiles, 2 * (n_in + n_tiles))
+            past = (line + 1) << half
+            for o in range(n_open):
+                b, at, t, stop = opened[o, 0], opened[o, 1], opened[o, 2], opened[o, 3]
+                while t < stop:
+                    one = np.int64(tile_id[t])
+                    if one >= past:
+                        break
+                    column = at + (one & (side - 1))
+                    touch = state[line, column] > 0
+                    # no branches: each is written, and stays when it is one
+                    rim[n_rim, 0], rim[n_rim, 1] = t, b
+                    tiles[n_in, 0], tiles[n_in, 1] = t, b
+                    n_rim += touch
+                    n_in += (not touch) and gap[line, column] > 0
+                    t += 1
+                opened[o, 2] = t
+            if n_rim > len(within):
+                within, edged = _grown(within, len(rim)), _grown(edged, len(rim))
+                stretch_at = _grown(stretch_at, len(rim))
+            if n_rim - here > len(west_ends):
+                west_ends = np.empty(2 * (n_rim - here), np.int64)
+            for i in range(here, n_rim):
+                column = np.int64(tile_id[rim[i, 0]]) & (side - 1)
+                block = np.int64(block_key[rim[i, 1]]) - key
+                west_ends[i - here] = (block << bits) + (column << _SPOT_BITS)
+            # spots of the tiles of the rim in this line, row by row
+            for q in range(lines):
+                r = block_row * rows_of_block + line * lines + q - row0
+                s, s1 = np.int64(0), np.int64(0)
+                if 0 <= r < len(of_row) - 1:
+                    s, s1 = np.int64(of_row[r]), np.int64(of_row[r + 1])
+                for i in range(here, n_rim):
+                    west_end = west_ends[i - here]
+                    while s < s1 and stretch[s, 3] < west_end:
+                        s += 1
+                    inside_bits, edge_bits = 0, 0
+                    if s < s1 and begins[s] >= west_end + SPOTS:
+                        inside_bits = 0xFFFF * stretch[s, 2]
+                    elif s < s1:
+                        c, k = np.int64(0), s
+                        while c < SPOTS and k < s1:
+                            g = min(max(np.int64(begins[k]) - west_end, 0), SPOTS)
+                            if stretch[k, 2]:
+                                inside_bits |= (1 << g) - (1 << c)
+                            c = min(np.int64(stretch[k, 3]) + 1 - west_end, SPOTS)
+                            if c > g:
+                                edge_bits |= (1 << c) - (1 << g)
+                            k += 1
+                    within[i, q], edged[i, q] = inside_bits, edge_bits
+                    stretch_at[i, q] = s
+    return (True, whole[:n_whole, 0].copy(), tiles[:n_in], rim[:n_rim], within[:n_rim],
+            edged[:n_rim], stretch_at[:n_rim], stretch, first, edge)  # fmt: skip

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import shapely
 
 from geo.cube import count
-from geo.cube.build import TILES_PER_DEGREE, loose, placed, unplaced
+from geo.cube.build import BLOCKS_PER_DEGREE, SPOTS, loose, placed, unplaced
 from geo.cube.calendar import calendar
 from geo.cube.columns import Delta
 from geo.cube.cover import MARGIN, Cover, cover
@@ -73,17 +73,19 @@ class _Count:
         self.base, edge = int(arrays["base"][0]), arrays["step_edge"]
         self.start = max(question.start, int(edge[0]))
         self.end = min(question.end, int(edge[-1]))
+        self.last = int(edge[-1]) - self.base - 1
         self.hours = question.hours_of_week if question.hours_of_week is not None else _ALL
         self.daily = tally.wants_day
         self.by_kind = tally.kind if "kind" in asked else _NOTHING
         self.by_hour = tally.hour if "hour_of_week" in asked else _NOTHING
-        self.by_day = np.zeros(len(arrays["day_edge"]) - 1 if self.daily else 0, np.int64)
-        self.by_entry = np.zeros(len(arrays["dict_unit"]) if "unit" in asked else 0, np.int64)
-        steps_are_days = len(edge) == len(arrays["day_edge"])
+        self.by_day = np.zeros(len(arrays["day_edge"]) - 1, np.int64) if self.daily else _NOTHING
+        self.by_entry = (
+            np.zeros(len(arrays["dict_unit"]), np.int64) if "unit" in asked else _NOTHING
+        )
         # what the cube cannot say needs a look at the events
         self.look = (
             bool(len(self.hours) + len(self.by_hour) + len(self.by_entry))
-            or (self.daily and not steps_are_days)
+            or (self.daily and len(edge) != len(arrays["day_edge"]))  # steps of several days
         )  # fmt: skip
 
     def area(self) -> None:
@@ -101,20 +103,24 @@ class _Count:
 
     def _cover(self, found: Cover, test: bool) -> None:
         self._blocks(found.blocks)
-        self._spans(found.spans)
+        self._whole(found.tiles)
         a, question = self.arrays, self.tally.question
+        if not len(found.rim):
+            return
         # positions are needed for what is not counted on the way
         keep = not test or self.look or self.daily
-        total, at, kind = count.rim(
-            found.rim, a["tile_start"], a["tile_runs"], a["tile_id"], a["block_key"], a["run_start"], a["run_kind"],
-            a["time"], a["lon"], a["lat"], self.kinds, self.start - self.base, self.end - self.base,
-            test, keep, found.stretch, found.piece_from, found.piece_edge, found.x, found.y,
+        total, at = count.rim(
+            found.rim, found.within, found.edged, found.stretch_at, found.stretch,
+            found.piece_from, found.piece_edge, found.x, found.y,
+            a["block_key"], int(a["side"][0]), a["tile_id"], a["tile_start"],
+            a["time"], a["kind"], a["spot"], a["lon"], a["lat"],
+            self.kinds, self.start - self.base, self.end - self.base, self.last, test, keep,
             _NOTHING if keep else self.by_kind,
         )  # fmt: skip
         if not keep:
             self.tally.total += total
             return
-        rows = placed(a, at, kind)
+        rows = placed(a, at)
         if question.hours_of_week is not None and len(rows):
             hour = self._clock().hour_of_week(rows.time)
             rows = rows.take(question.hours_of_week[hour])
@@ -130,7 +136,7 @@ class _Count:
         held = np.add.reduceat(ok, start, dtype=np.int64)
         full = held == np.diff(a["dict_start"].astype(np.int64))
         self._blocks(np.flatnonzero(full))
-        self._spans(self._tiles(np.flatnonzero((held > 0) & ~full)), ok)
+        self._whole(self._tiles(np.flatnonzero((held > 0) & ~full)), ok)
 
     def _cells(self, area: Cells) -> None:
         """Cells as polygons: their tiles are sure away from the edges, the rest is asked of h3."""
@@ -148,7 +154,8 @@ class _Count:
         longest = max(float(abs(np.diff(ring, axis=0)).max()) for ring in rings)
         apart = np.radians(longest) * longest / 8 / max(np.cos(np.radians(highest)), 0.05)
         shape = shapely.union_all([shapely.Polygon(ring) for ring in rings])
-        margin = MARGIN + TILES_PER_DEGREE * apart + 0.001
+        spots = BLOCKS_PER_DEGREE * SPOTS * int(self.arrays["side"][0])
+        margin = MARGIN + spots * apart + 0.001
         self._cover(cover(shape, self.arrays, margin), test=False)
 
     def _blocks(self, blocks: Array) -> None:
@@ -156,17 +163,21 @@ class _Count:
             return
         a = self.arrays
         row = a["cube_row"][blocks]
-        looked = blocks if self.look else blocks[row < 0]
-        self._spans(self._tiles(looked))
-        row = row[:0] if self.look else row[row >= 0]
-        if not len(row):
-            return
+        in_cube = row >= 0
+        if self.look or not in_cube.all():
+            self._whole(self._tiles(blocks if self.look else blocks[~in_cube]))
+            blocks = blocks[:0] if self.look else blocks[in_cube]
+            if not len(blocks):
+                return
         edge = a["step_edge"]
-        cube = (a["cube"], a["part_start"], a["part_low"], a["part_high"], self.kinds)
         counts = np.zeros((2, len(self.kinds)), np.int64)
         at = np.searchsorted(edge, [self.start, self.end], side="right") - 1
         for n, moment in enumerate((self.start, self.end)):
-            count.before(counts[n], row, *cube, int(at[n]), moment - int(edge[at[n]]))
+            count.before(
+                counts[n], blocks, a["cube_row"], a["cube"], a["part_start"], a["part"],
+                int(a["part_shift"][0]), self.kinds, int(at[n]), moment - int(edge[at[n]]),
+                moment - self.base, a["block_tiles"], a["tile_start"], a["time"], a["kind"],
+            )  # fmt: skip
         found = counts[1] - counts[0]
         self.tally.total += int(found.sum())
         if len(self.by_kind):
@@ -175,25 +186,30 @@ class _Count:
             # before the start, before each midnight between, before the end
             first, last = int(at[0]) + 1, int(np.searchsorted(edge, self.end))
             between = np.zeros(max(last - first, 0), np.int64)
-            count.by_step(between, row, a["cube"], self.kinds, first)
+            count.by_step(between, a["cube_row"][blocks], a["cube"], self.kinds, first)
             every = np.concatenate([counts[:1].sum(axis=1), between, counts[1:].sum(axis=1)])
             self.by_day[first - 1 : first + len(between)] += np.diff(every)
 
     def _tiles(self, blocks: Array) -> Array:
-        """Spans that hold all tiles of blocks."""
-        tiles = self.arrays["block_tiles"].astype(np.int64)
-        return np.column_stack([tiles[blocks], tiles[blocks + 1], blocks, np.zeros_like(blocks)])
+        """All tiles of blocks, with their block."""
+        start = self.arrays["block_tiles"].astype(np.int64)
+        n = start[blocks + 1] - start[blocks]
+        within = np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
+        return np.column_stack([np.repeat(start[blocks], n) + within, np.repeat(blocks, n)])
 
-    def _spans(self, span: Array, code_ok: Array = _ALL) -> None:
-        if not len(span):
+    def _whole(self, tiles: Array, code_ok: Array = _ALL) -> None:
+        if not len(tiles):
             return
         a = self.arrays
-        days = self._clock()
-        low, high = self.start - self.base, self.end - self.base
-        self.tally.total += count.spans(
-            len(span), span, a["tile_start"], a["tile_runs"], a["run_start"], a["run_kind"], a["time"], a["code"],
-            a["dict_start"], self.kinds, max(low, 0), high, low <= 0 and self.end >= a["step_edge"][-1],
-            code_ok, self.hours, self.base, days.since, days.offset, a["day_edge"],
+        if len(self.hours) + len(self.by_hour):
+            days = self._clock()
+            since, offset = days.since, days.offset
+        else:
+            since = offset = _NOTHING
+        self.tally.total += count.whole(
+            tiles, a["tile_start"], a["time"], a["kind"], a["code"], a["dict_start"], self.kinds,
+            self.start - self.base, self.end - self.base, self.last, code_ok, self.hours,
+            self.base, since, offset, a["day_edge"],
             self.by_kind, self.by_day, self.by_hour, self.by_entry,
         )  # fmt: skip
 
@@ -216,11 +232,12 @@ class _Count:
             self.tally.units.append((unit[some], self.by_entry[some]))
 
 
-def _rim_only(span: Array) -> Cover:
+def _rim_only(tiles: Array) -> Cover:
     """Everything is to be tested."""
-    one = np.zeros((1, 3), np.int64)
+    bits = np.full((len(tiles), 1), 0xFFFF, np.uint16)
     small = np.zeros(0, np.int32)
     none = np.zeros(0)
     return Cover(
-        np.zeros(0, np.int64), np.zeros((0, 4), np.int64), span, one, small, small, none, none
-    )
+        np.zeros(0, np.int64), tiles[:0], tiles, bits & 0, bits,
+        np.zeros((len(tiles), 1), np.int32), np.zeros((0, 4), np.int32), small, small, none, none,
+    )  # fmt: skip

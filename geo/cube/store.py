@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-FORMAT = 1
+FORMAT = 2  # 1: tiles of a fixed size, events by kind
 MANIFEST = "manifest.json"
 
 
@@ -97,6 +97,26 @@ def read(
     except Exception as error:  # a damaged file makes its readers raise anything
         raise SnapshotError(f"{folder} cannot be read: {error}") from error
     return arrays, about, hashlib.sha256(text).hexdigest()
+
+
+def check_format(folder: Path) -> None:
+    """Read the manifest alone.
+
+    Raises
+    ------
+    SnapshotError
+        It is missing, torn, or tells of a format that is not read here.
+
+    """
+    try:
+        about = json.loads((Path(folder) / MANIFEST).read_bytes())
+        found = about["format"]
+    except FileNotFoundError as error:
+        raise SnapshotError(f"{error.filename} is missing") from error
+    except Exception as error:  # a damaged file makes its readers raise anything
+        raise SnapshotError(f"{folder} cannot be read: {error}") from error
+    if found != FORMAT:
+        raise SnapshotError(f"{folder} has format {found}, not {FORMAT}")
 
 
 def file_digest(path: Path) -> str:

@@ -22,6 +22,7 @@ from app.services import snapshots
 from app.services.snapshot_keeper import Keeper
 from app.settings import PROJECT, CubeSettings
 from geo.cube import Snapshot
+from geo.cube.store import FORMAT
 
 from .conftest import Small, install, settings_for
 
@@ -100,7 +101,9 @@ def test_what_a_killed_process_left_goes_with_the_next(made: SimpleNamespace) ->
     assert folders(made.folder) == {made.first.digest, one.digest}
 
 
-@pytest.mark.parametrize("how", ["flipped", "cut", "missing file", "missing folder"])
+@pytest.mark.parametrize(
+    "how", ["flipped", "cut", "missing file", "missing folder", "older format"]
+)
 def test_damage_is_noticed_and_mended_from_the_database(made: SimpleNamespace, how: str) -> None:
     folder = snapshots.path_of(made.folder, made.first.digest)
     path = max(folder.glob("*.npy"), key=lambda one: one.stat().st_size)
@@ -111,6 +114,9 @@ def test_damage_is_noticed_and_mended_from_the_database(made: SimpleNamespace, h
         path.write_bytes(body[: len(body) // 2])
     elif how == "missing file":
         path.unlink()
+    elif how == "older format":  # as large as before
+        manifest = folder / "manifest.json"
+        manifest.write_text(manifest.read_text().replace(f'"format": {FORMAT}', '"format": 1'))
     else:
         for one in folder.iterdir():
             one.unlink()

@@ -145,7 +145,7 @@ def test_saved_tables_are_the_same_or_refused(locator: Locator, tmp_path: Path) 
         Locator.load(tmp_path / "nowhere")
 
 
-def test_tiles_are_those_of_the_count_cube() -> None:
+def test_blocks_are_those_of_the_count_cube() -> None:
     from geo.cube import build
 
-    assert (build.TILES_PER_DEGREE, build.SIDE) == (TILES_PER_DEGREE, TILES_PER_BLOCK)
+    assert TILES_PER_DEGREE / TILES_PER_BLOCK == build.BLOCKS_PER_DEGREE

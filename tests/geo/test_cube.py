@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import geo.cube.build as build_module
 import geo.cube.count as count_module
 import geo.cube.cover as cover_module
+import geo.cube.edges as edges_module
 from geo.cube import (
     Cells,
     Columns,
@@ -74,6 +75,15 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch, rows: Columns, least: int = 5)
     return Snapshot.build(rows, SPEC)
 
 
+def fine_tiles(monkeypatch: pytest.MonkeyPatch, rows: Columns, side: int = 16) -> Snapshot:
+    monkeypatch.setattr(build_module, "_CROWD", 0.0)
+    monkeypatch.setattr(build_module, "_SPARSE", 0)
+    monkeypatch.setattr(build_module, "_FINEST", side)
+    snapshot = small_blocks(monkeypatch, rows)
+    assert snapshot.arrays["side"][0] == side
+    return snapshot
+
+
 AREAS = {
     "box": shapely.box(120.01, 30.01, 120.09, 30.08),
     "all": shapely.box(110, 20, 130, 40),
@@ -98,7 +108,8 @@ AREAS = {
 
 @pytest.mark.parametrize("name", AREAS)
 def test_areas(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for snapshot in (BIG, small_blocks(monkeypatch, ROWS)):
+    fine = [fine_tiles(monkeypatch, ROWS, side) for side in (4, 16)]
+    for snapshot in (BIG, small_blocks(monkeypatch, ROWS), *fine):
         beside = UnitRanges(((0, 3), (7, 9)))
         agree(ROWS, snapshot, Question(AREAS[name], T0, T0 + 30 * DAY, beside=beside))
 
@@ -118,7 +129,7 @@ TIMES = {
 @pytest.mark.parametrize("name", TIMES)
 def test_times(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     start, end = TIMES[name]
-    for snapshot in (BIG, small_blocks(monkeypatch, ROWS)):
+    for snapshot in (BIG, small_blocks(monkeypatch, ROWS), fine_tiles(monkeypatch, ROWS, 8)):
         for area in (AREAS["all"], AREAS["star"]):
             agree(ROWS, snapshot, Question(area, start, end))
             agree(ROWS, snapshot, Question(area, start, end, kinds={"theft", "fraud"}))
@@ -129,9 +140,67 @@ def test_long_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build_module, "CUBE_MOST", 100)
     snapshot = small_blocks(monkeypatch, ROWS)
     assert len(snapshot.arrays["step_edge"]) < len(snapshot.arrays["day_edge"])
-    assert snapshot.arrays["part_high"].max() > 0
+    assert snapshot.arrays["part_shift"][0] > 1
     for start, end in TIMES.values():
         agree(ROWS, snapshot, Question(AREAS["hole"], start, end))
+
+
+def test_the_seconds_that_a_part_leaves_out() -> None:
+    # so many within the same few seconds that what was cut off of a second decides
+    rng = np.random.default_rng(6)
+    n = 4000
+    rows = Columns(
+        rng.uniform(120.0, 120.03, n), rng.uniform(30.0, 30.03, n),
+        T0 + 5 * DAY + 7 + rng.integers(0, 9, n), rng.integers(0, 3, n), np.ones(n),
+    )  # fmt: skip
+    rows.time[:2] = T0, T0 + 40 * DAY
+    snapshot = Snapshot.build(rows, SPEC)
+    assert snapshot.arrays["part_shift"][0] == 1
+    assert snapshot.arrays["cube_row"].max() >= 0
+    for second in range(6, 17):
+        for kinds in (None, frozenset({"theft"})):
+            until = Question(AREAS["all"], 0, T0 + 5 * DAY + second, kinds, breakdowns={"kind"})
+            hit = (rows.time < until.end) & until.mask(SPEC.kinds)[rows.kind]
+            found = ask(snapshot, until)
+            assert found.total == int(hit.sum())
+            assert found.by_kind is not None
+            assert found.by_kind.tolist() == np.bincount(rows.kind[hit], minlength=3).tolist()
+
+
+@pytest.mark.parametrize("power", [0.02, 1, 30])
+def test_times_that_are_not_spread_evenly(power: float) -> None:
+    rng = np.random.default_rng(7)
+    n = 3000
+    rows = Columns(
+        rng.uniform(120.0, 120.03, n), rng.uniform(30.0, 30.03, n),
+        T0 + (40 * DAY * rng.random(n) ** power).astype(np.int64), np.zeros(n), np.ones(n),
+    )  # fmt: skip
+    snapshot = Snapshot.build(rows, SPEC)
+    area = shapely.box(120.0, 30.0, 120.02, 30.04)
+    inside = (rows.lon <= 120.02) & (rows.lon >= 120.0)
+    for start in np.quantile(rows.time, [0, 0.1, 0.5, 0.9, 1]).astype(int).tolist():
+        for end in (start + 1, start + 900, start + 20 * DAY, T0 + 41 * DAY):
+            want = int((inside & (rows.time >= start) & (rows.time < end)).sum())
+            assert ask(snapshot, Question(area, start, end)).total == want
+
+
+def test_rows_as_high_as_tiles_when_there_are_very_many_edges(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    snapshot = fine_tiles(monkeypatch, ROWS, 2)
+    pieces = len(cover_module.cover(AREAS["star"], snapshot.arrays).piece_edge)
+    monkeypatch.setattr(cover_module, "MOST_PIECES", pieces - 1)
+    assert cover_module.cover(AREAS["star"], snapshot.arrays).within.shape[1] == 1
+    agree(ROWS, snapshot, Question(AREAS["star"], T0, T0 + 30 * DAY + 5))
+
+
+def test_tiles_are_smaller_where_more_events_stand_together() -> None:
+    sides = [
+        int(Snapshot.build(events(n, size=0.02), SPEC).arrays["side"][0])
+        for n in (99, 9000, 90_000)
+    ]
+    assert sides[0] == 1
+    assert sides == sorted(set(sides))
 
 
 def test_strays_do_not_stretch_the_cube(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,12 +309,13 @@ def hard_points(shape: shapely.Geometry, rng: np.random.Generator) -> np.ndarray
     return np.concatenate(pool)
 
 
+@pytest.mark.parametrize("side", [1, 16])
 @pytest.mark.parametrize("name", [n for n in AREAS if n != "all"])
-def test_every_edge_and_corner(name: str) -> None:
+def test_every_edge_and_corner(name: str, side: int, monkeypatch: pytest.MonkeyPatch) -> None:
     area, rng = AREAS[name], np.random.default_rng(4)
     at = hard_points(area, rng)
     rows = Columns(at[:, 0], at[:, 1], np.full(len(at), T0), np.zeros(len(at)), np.arange(len(at)))
-    snapshot = Snapshot.build(rows, SPEC)
+    snapshot = fine_tiles(monkeypatch, rows, side)
     found = ask(snapshot, Question(area, T0, T0 + 1, breakdowns={"unit"}))
     shapely.prepare(area)
     want = np.flatnonzero(shapely.covers(area, shapely.points(at)))
@@ -334,6 +404,7 @@ def test_a_torn_snapshot_is_refused(tmp_path: Path) -> None:
         (lambda f: (f / "manifest.json").write_text("{"), "cannot be read"),
         (lambda f: (f / "manifest.json").write_text("[]"), "cannot be read"),
         (lambda f: (f / "manifest.json").write_text('{"format": 99}'), "has format 99"),
+        (lambda f: (f / "manifest.json").write_text('{"format": 1}'), "has format 1, not 2"),
         (lambda f: (f / "time.npy").write_bytes(b""), "damaged"),
     ):
         with pytest.raises(SnapshotError, match=words):
@@ -506,13 +577,13 @@ def test_the_side_of_a_line_is_exact() -> None:
         ax, ay, bx, by, px, py = map(Fraction, [*a.tolist(), *b.tolist(), *p.tolist()])
         det = (ax - px) * (by - py) - (ay - py) * (bx - px)
         want = (det > 0) - (det < 0)
-        assert cover_module.turn(*a, *b, *p) == want
-        assert cover_module.turn.py_func(*a, *b, *p) == want
+        assert edges_module.turn(*a, *b, *p) == want
+        assert edges_module.turn.py_func(*a, *b, *p) == want
 
 
 def test_compiled_and_plain_code_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = ROWS.take(np.arange(0, 3000, 5))
-    for module in (cover_module, count_module):
+    for module in (edges_module, cover_module, count_module):
         for name, function in list(vars(module).items()):
             if hasattr(function, "py_func"):
                 monkeypatch.setattr(module, name, function.py_func)
