@@ -11,6 +11,7 @@ const KB = 1024;
 const BUDGET: [RegExp, number][] = [
   [/^index-.*\.js$/, 60],
   [/^login-.*\.js$/, 9],
+  [/^admin-.*\.js$/, 9],
   [/^shared-.*\.js$/, 20],
   [/^maplibre-.*\.js$/, 300],
   [/^maplibre-gl-worker-.*\.js$/, 170],

@@ -63,12 +63,15 @@ export interface Ask {
   /** Kind the sentence, the hours and the map speak of; `overall`: all that are asked for. */
   focus: Accessor<string>;
   level: Accessor<LevelInfo>;
+  levels: Accessor<LevelInfo[]>;
+  setZoom: (zoom: number) => void;
   question: Accessor<AreaQuestion | null>;
   live: Latest<AreaAnswer>;
   analysis: Answer<AnalysisAnswer>;
   /** Months and hours of the kind in focus. */
   detail: Answer<AnalysisAnswer>;
   lastYear: Answer<AnalysisAnswer>;
+  lastYearDetail: Answer<AnalysisAnswer>;
   shapes: Answer<(ShapeInfo | Failure)[]>;
   /** Outlines of an area: the server's, or ours until they are there. */
   outlines: (index: number) => Ring[][];
@@ -82,6 +85,19 @@ export interface Ask {
   stepForward: () => void;
   lend: (drawer: { undo: () => boolean; redo: () => boolean } | null) => void;
   remove: (index: number) => void;
+  /** Bring every area into view. */
+  look: () => void;
+  setLook: (look: () => void) => void;
+  /** Put another area, or the same span a year before, beside the answer; or take it away. */
+  compare: () => void;
+  /** Category of emerging cells shown alone; empty: all. */
+  category: Accessor<string>;
+  setCategory: (category: string) => void;
+  savedTurn: Accessor<number>;
+  savedChanged: () => void;
+  /** Grows while the job of the link is worked on. */
+  jobTurn: Accessor<number>;
+  jobChanged: () => void;
 }
 
 const Context = createContext<Ask>();
@@ -118,8 +134,22 @@ async function shapeInfo(
   }
 }
 
-/** Level with at most this many units is coarse enough to be read from the whole map. */
-const READABLE = 400;
+/** Side of a unit that can still be read, CSS px. */
+const READABLE_PX = 34;
+
+/** The finest level whose units have this side on the screen at a zoom, were they all alike. */
+export function readable(
+  levels: readonly LevelInfo[],
+  [west, south, east, north]: readonly [number, number, number, number],
+  zoom: number,
+): LevelInfo {
+  const px = 512 * 2 ** (Math.floor(zoom * 2) / 2);
+  const height = ((north - south) / 360) * px * 1.15;
+  const width = ((east - west) / 360) * px;
+  const sides = levels.map((one) => Math.sqrt((width * height * 0.6) / Math.max(1, one.count)));
+  const last = sides.findLastIndex((side) => side >= READABLE_PX);
+  return levels[Math.max(0, last)] as LevelInfo;
+}
 
 export function createAsk(frame: Frame, view: View<AnalystState>): Ask {
   const { state } = view;
@@ -146,11 +176,12 @@ export function createAsk(frame: Frame, view: View<AnalystState>): Ask {
       ? state.kind
       : "overall",
   );
+  const [zoom, setZoom] = createSignal(9);
+  const levels = createMemo(() => levelsBelow(map(), scopeIndex(map(), undefined)));
+  /** The level of the link; else the finest whose units are large enough on the screen to be read. */
   const level = createMemo((): LevelInfo => {
-    const levels = levelsBelow(map(), scopeIndex(map(), undefined));
-    const wanted = levels.find((one) => one.id === state.level);
-    const readable = levels.findLast((one) => one.count <= READABLE);
-    return wanted ?? readable ?? (levels.at(-1) as LevelInfo);
+    const wanted = levels().find((one) => one.id === state.level);
+    return wanted ?? readable(levels(), map().bounds, zoom());
   });
 
   // ---- questions
@@ -231,18 +262,21 @@ export function createAsk(frame: Frame, view: View<AnalystState>): Ask {
     },
     ({ pack, asked }, signal) => analysis.analyse(pack, asked, signal),
   );
+  const before = (kinds: object, parts: string[]) => {
+    const asked = rested();
+    if (!asked) return null;
+    const earlier = yearBefore(span());
+    return {
+      pack: map().pack,
+      asked: { ...asked, ...kinds, start: earlier.from, end: earlier.to, parts },
+    };
+  };
   const lastYear = createAnswer(
-    () => {
-      const asked = rested();
-      if (!asked) return null;
-      const before = yearBefore(span());
-      const kinds = focus() === "overall" ? {} : { kinds: [focus()] };
-      const parts = ["month"];
-      return {
-        pack: map().pack,
-        asked: { ...asked, ...kinds, start: before.from, end: before.to, parts },
-      };
-    },
+    () => before({}, ["kinds", "month"]),
+    ({ pack, asked }, signal) => analysis.analyse(pack, asked, signal),
+  );
+  const lastYearDetail = createAnswer(
+    () => (focus() === "overall" ? null : before({ kinds: [focus()] }, ["month"])),
     ({ pack, asked }, signal) => analysis.analyse(pack, asked, signal),
   );
 
@@ -287,6 +321,19 @@ export function createAsk(frame: Frame, view: View<AnalystState>): Ask {
     view.go(next);
   };
 
+  const [savedTurn, setSavedTurn] = createSignal(0);
+  const [jobTurn, setJobTurn] = createSignal(0);
+  const [category, setCategory] = createSignal("");
+  let look = () => {};
+  const compare = () => {
+    if (state.vs !== "") {
+      view.go({ vs: "" });
+      return;
+    }
+    const other = state.areas.findIndex((_, index) => index !== state.active);
+    const before = yearBefore(span());
+    view.go({ vs: other >= 0 ? `a${other}` : `${before.from}_${before.to}`, tab: "answer" });
+  };
   let lent: { undo: () => boolean; redo: () => boolean } | null = null;
   const remove = (index: number) => {
     const areas = plain(state.areas).filter((_, at) => at !== index);
@@ -304,6 +351,17 @@ export function createAsk(frame: Frame, view: View<AnalystState>): Ask {
       lent = drawer;
     },
     remove,
+    look: () => look(),
+    setLook: (how) => {
+      look = how;
+    },
+    compare,
+    category,
+    setCategory,
+    savedTurn,
+    savedChanged: () => setSavedTurn((n) => n + 1),
+    jobTurn,
+    jobChanged: () => setJobTurn((n) => n + 1),
     frame,
     view,
     say,
@@ -321,11 +379,14 @@ export function createAsk(frame: Frame, view: View<AnalystState>): Ask {
     span,
     focus,
     level,
+    levels,
+    setZoom,
     question,
     live,
     analysis: answer,
     detail,
     lastYear,
+    lastYearDetail,
     shapes,
     outlines,
     put,

@@ -1,6 +1,6 @@
 /** The workbench: question on top, tools at the map's left, answer at the right; a sheet on phones. */
 import { ChevronDown, ChevronUp } from "lucide";
-import { createSignal, onCleanup, onMount } from "solid-js";
+import { createSignal, For, Match, onCleanup, onMount, Switch } from "solid-js";
 import { useFrame } from "../command/frame";
 import { Icon } from "../command/icon";
 import type { MapHandle } from "../command/map.view";
@@ -12,8 +12,11 @@ import { WhoAmI } from "../command/whoami.view";
 import { AnswerPanel } from "./answer.view";
 import { useAsk } from "./ask";
 import { attachKeys } from "./keys";
+import { PatternsPanel } from "./patterns.view";
 import { QuestionBar } from "./question.view";
+import { SavedPanel } from "./saved.view";
 import { Stage } from "./stage.view";
+import { TABS } from "./state";
 
 export function Bench(props: { lost: boolean }) {
   const ask = useAsk();
@@ -56,7 +59,32 @@ export function Bench(props: { lost: boolean }) {
         >
           <Icon node={open() ? ChevronDown : ChevronUp} size={20} />
         </button>
-        <AnswerPanel />
+        <fieldset class="segments tabs" aria-label={ask.say().page}>
+          <For each={TABS}>
+            {(tab) => (
+              <button
+                type="button"
+                class="segment"
+                data-tab={tab}
+                aria-pressed={ask.view.state.tab === tab}
+                onClick={() => {
+                  ask.view.go({ tab });
+                  setOpen(true);
+                }}
+              >
+                {ask.say().tabs[tab]}
+              </button>
+            )}
+          </For>
+        </fieldset>
+        <Switch fallback={<AnswerPanel />}>
+          <Match when={ask.view.state.tab === "patterns"}>
+            <PatternsPanel />
+          </Match>
+          <Match when={ask.view.state.tab === "saved"}>
+            <SavedPanel />
+          </Match>
+        </Switch>
       </aside>
     </div>
   );

@@ -20,26 +20,29 @@ export function keyOf(hand: Hand): string {
   );
 }
 
+/** Undo and redo. */
+function history(event: KeyboardEvent, key: string, ask: Ask): void {
+  if (key !== "z" && key !== "y") return;
+  event.preventDefault();
+  if (key === "y" || event.shiftKey) ask.stepForward();
+  else ask.stepBack();
+}
+
 export function attachKeys(ask: Ask): () => void {
   const pressed = (event: KeyboardEvent) => {
-    const field =
-      event.target instanceof HTMLElement && event.target.matches("input, textarea, select");
-    if (field || event.altKey) return;
+    const { target } = event;
+    if (target instanceof HTMLElement && target.matches("input, textarea, select")) return;
     const key = event.key.toLowerCase();
+    if (event.altKey) return;
     if (event.ctrlKey || event.metaKey) {
-      if (key !== "z" && key !== "y") return;
-      event.preventDefault();
-      if (key === "y" || event.shiftKey) ask.stepForward();
-      else ask.stepBack();
+      history(event, key, ask);
       return;
     }
     const hand = TOOLS[key];
     if (hand) ask.setHand(hand);
-    else if (key === "escape" && ask.corners() === 0 && ask.hand() !== "move") ask.setHand("move");
-    else if ((key === "delete" || key === "backspace") && ask.hand() === "move") {
-      // corners are deleted by terra-draw; a whole area only by its own key
-      if (event.shiftKey) ask.remove(ask.view.state.active);
-    }
+    else if (key === "escape" && ask.corners() === 0) ask.setHand("move");
+    // corners are deleted by terra-draw; a whole area only with shift
+    else if (key === "delete" && event.shiftKey) ask.remove(ask.view.state.active);
   };
   addEventListener("keydown", pressed);
   return () => removeEventListener("keydown", pressed);

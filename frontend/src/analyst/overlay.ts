@@ -12,6 +12,7 @@ import type { Theme } from "../style/theme";
 
 export const VEIL = "under-veil";
 export const FOUND = "under-found";
+const SURFACE = "under-surface";
 const AREAS = "over-areas";
 const CORRIDOR = "over-corridor";
 const GUIDES = "over-guides";
@@ -92,6 +93,19 @@ function layers(theme: Theme): { under: LayerSpecification[]; over: LayerSpecifi
           "line-color": ["case", ["get", "active"], n.ink, n.ink2],
           "line-width": ["case", ["get", "active"], 3, 1.6],
         },
+      },
+      {
+        id: "over-ranks",
+        type: "symbol",
+        source: FOUND,
+        filter: ["has", "rank"],
+        layout: {
+          "text-field": ["to-string", ["get", "rank"]],
+          "text-font": ["Wusetu Bold", "Inter"],
+          "text-size": 13,
+          "text-allow-overlap": true,
+        },
+        paint: { "text-color": n.ink, "text-halo-color": n.paper, "text-halo-width": 2.5 },
       },
       {
         id: "over-middles",
@@ -235,6 +249,34 @@ export class Overlay {
 
   found(data: FeatureCollection | null): void {
     this.feed(FOUND, data ?? NOTHING);
+  }
+
+  /** A picture of a surface under the veil; null takes it away. */
+  surface(picture: { url: string; bounds: readonly number[] } | null): void {
+    const { map } = this;
+    if (map.getLayer(SURFACE)) map.removeLayer(SURFACE);
+    if (map.getSource(SURFACE)) map.removeSource(SURFACE);
+    if (!picture) return;
+    const [west, south, east, north] = picture.bounds as [number, number, number, number];
+    map.addSource(SURFACE, {
+      type: "image",
+      url: new URL(picture.url, location.origin).href,
+      coordinates: [
+        [west, north],
+        [east, north],
+        [east, south],
+        [west, south],
+      ],
+    });
+    map.addLayer(
+      {
+        id: SURFACE,
+        type: "raster",
+        source: SURFACE,
+        paint: { "raster-opacity": 0.82, "raster-resampling": "linear", "raster-fade-duration": 0 },
+      },
+      VEIL,
+    );
   }
 
   private feed(id: string, data: FeatureCollection): void {

@@ -1,13 +1,17 @@
 /** The map one works on: areas over the colours, the tools, and what is said at a spot. */
+
+import { Hexagon } from "lucide";
 import { createEffect, createMemo, createSignal, For, on, onCleanup, Show } from "solid-js";
 import { refusalOf } from "../api/analysis";
 import { Failure } from "../api/client";
 import { useFrame } from "../command/frame";
+import { Icon } from "../command/icon";
 import { type Hit, type MapHandle, MapView } from "../command/map.view";
 import { ScaleBar } from "../command/scale.view";
 import { Drawer } from "../draw/drawer";
 import {
   boxOf,
+  type Fault,
   faultOf,
   outlineOf,
   type Position,
@@ -19,9 +23,13 @@ import { scopeIndex } from "../state/levels";
 import { clampOrd } from "../state/periods";
 import { moment } from "../state/times";
 import { type Hand, letter, plain, useAsk } from "./ask";
+import { createOther, OtherMap } from "./compare.view";
+import { layFound } from "./found";
+import { Key } from "./key.view";
 import { Overlay } from "./overlay";
 import { snapTo } from "./snap";
 import { Spot } from "./spot.view";
+import { MonthStrip } from "./strip.view";
 import { Tools } from "./tools.view";
 
 export function Stage(props: { onReady: (handle: MapHandle) => void }) {
@@ -33,12 +41,14 @@ export function Stage(props: { onReady: (handle: MapHandle) => void }) {
   const [drawer, setDrawer] = createSignal<Drawer>();
   const [snappedAt, setSnappedAt] = createSignal<Position | null>(null);
 
-  /** The map shows the newest month of the span. */
+  /** The map shows the month chosen in the strip, else the newest of the span. */
   const ord = createMemo(() => {
     const months = map().periods.month;
+    if (state.ord !== null) return clampOrd(months, state.ord);
     const inside = months.findLastIndex((one) => one.start < ask.span().to);
     return clampOrd(months, inside < 0 ? null : inside);
   });
+  const other = createOther(ask);
   const asked = createMemo(() => ({
     run: map().run,
     level: ask.level().id,
@@ -80,6 +90,9 @@ export function Stage(props: { onReady: (handle: MapHandle) => void }) {
       },
       corridor: ask.width,
     });
+    const zoomed = () => ask.setZoom(one.map.getZoom());
+    zoomed();
+    one.map.on("zoomend", zoomed);
     setOverlay(layer);
     setDrawer(own);
     setHandle(one);
@@ -136,6 +149,8 @@ export function Stage(props: { onReady: (handle: MapHandle) => void }) {
     layer.middle(line?.kind === "corridor" ? line.line : []);
   });
 
+  layFound(ask, overlay);
+
   const pick = (hit: Hit) => {
     if (ask.hand() !== "units") return;
     const areas = plain(state.areas);
@@ -157,20 +172,17 @@ export function Stage(props: { onReady: (handle: MapHandle) => void }) {
   // ---- words at a spot
   const fault = createMemo(() => {
     const shape = ask.moving()?.shape ?? activeShape();
-    if (shape?.kind === "polygon" && ask.hand() !== "freehand") {
-      for (const ring of shape.parts.flat()) {
-        const found = ask.corners() > 0 && ring.length < 5 ? null : faultOf(ring);
-        if (found) return { at: found.at, text: ask.say().shapeFault[found.reason] ?? "" };
-      }
-    }
-    if (ask.moving()) return null;
+    const own = shape && ask.hand() !== "freehand" ? drawnFault(shape, ask.corners() > 0) : null;
+    if (own) return { at: own.at, text: ask.say().shapeFault[own.reason] ?? "" };
+    if (ask.moving() || !shape) return null;
     const info = ask.shapes.fresh() ? ask.shapes.data()?.[state.active] : undefined;
     const refused = info instanceof Failure ? refusalOf(info) : null;
-    if (!refused) return null;
-    const at = refused.at ?? spotOf(outlineOf(activeShape() as Shape));
-    if (!at) return null;
-    const text = ask.say().shapeFault[refused.reason] ?? ask.say().faultOther(refused.message);
-    return { at, text };
+    const at = refused?.at ?? spotOf(outlineOf(shape));
+    if (!refused || !at) return null;
+    return {
+      at,
+      text: ask.say().shapeFault[refused.reason] ?? ask.say().faultOther(refused.message),
+    };
   });
   const label = (index: number, parts: Ring[][]) => {
     const info = ask.moving() ? undefined : ask.shapes.data()?.[index];
@@ -186,67 +198,117 @@ export function Stage(props: { onReady: (handle: MapHandle) => void }) {
   };
 
   return (
-    <div class="map-pane stage-map" classList={{ drawing: ask.hand() !== "move" }}>
-      <MapView
-        info={map()}
-        theme={theme()}
-        level={ask.level()}
-        scope=""
-        scopeIndex={scopeIndex(map(), undefined)}
-        pattern={state.pattern}
-        scale={1}
-        labels
-        lang={state.lang}
-        interactive
-        question={asked()}
-        selected={null}
-        frame={frame()}
-        camera={state.camera}
-        padding={padding()}
-        label={words().mapLabel(title(map().title), title(ask.level().title))}
-        onPick={pick}
-        onCamera={(camera) => ask.view.go({ camera }, "replace")}
-        onReady={ready}
-      />
-      <Tools drawer={drawer()} map={handle()} />
-      <For each={drawn()}>
-        {(one) => (
-          <Show when={top(one.parts)}>
-            {(at) => (
-              <Spot map={handle()?.map} at={at()} class="area-label" above>
-                <button
-                  type="button"
-                  class="area-name"
-                  aria-pressed={one.active}
-                  onClick={() => {
-                    ask.setHand("move");
-                    if (one.index < state.areas.length) ask.view.go({ active: one.index });
-                  }}
-                >
-                  {label(one.index, one.parts)}
-                </button>
+    <>
+      <div class="maps" classList={{ two: other() !== null }}>
+        <div class="map-pane stage-map" classList={{ drawing: ask.hand() !== "move" }}>
+          <MapView
+            info={map()}
+            theme={theme()}
+            level={ask.level()}
+            scope=""
+            scopeIndex={scopeIndex(map(), undefined)}
+            pattern={state.pattern}
+            scale={1}
+            labels
+            lang={state.lang}
+            interactive
+            question={asked()}
+            {...(state.cells ? { cells: map().cells } : {})}
+            selected={null}
+            frame={frame()}
+            camera={state.camera}
+            padding={padding()}
+            label={words().mapLabel(title(map().title), title(ask.level().title))}
+            onPick={pick}
+            onCamera={(camera) => ask.view.go({ camera }, "replace")}
+            onReady={ready}
+          />
+          <Tools drawer={drawer()} map={handle()} />
+          <For each={drawn()}>
+            {(one) => (
+              <Show when={top(one.parts)}>
+                {(at) => (
+                  <Spot map={handle()?.map} at={at()} class="area-label" above>
+                    <button
+                      type="button"
+                      class="area-name"
+                      aria-pressed={one.active}
+                      onClick={() => {
+                        ask.setHand("move");
+                        if (one.index < state.areas.length) ask.view.go({ active: one.index });
+                      }}
+                    >
+                      {label(one.index, one.parts)}
+                    </button>
+                  </Spot>
+                )}
+              </Show>
+            )}
+          </For>
+          <Show when={fault()}>
+            {(one) => (
+              <Spot map={handle()?.map} at={one().at} class="spot spot-fault" above>
+                <span role="alert">{one().text}</span>
               </Spot>
             )}
           </Show>
+          <Show when={ask.snapping() && !fault() && ask.moving() && snappedAt()}>
+            {(at) => (
+              <Spot map={handle()?.map} at={at()} class="spot spot-snapped">
+                {`${ask.say().snapped}${words().colon}${title(ask.level().title)}`}
+              </Spot>
+            )}
+          </Show>
+          <Levels />
+          <Key map={handle()?.map} ord={ord()} />
+          <ScaleBar handle={handle()} />
+          <p class="map-run">{runText()}</p>
+        </div>
+        <Show when={other()}>{(one) => <OtherMap other={one()} main={handle()?.map} />}</Show>
+      </div>
+      <Show when={ask.active()}>
+        <MonthStrip map={handle()?.map} ord={ord()} />
+      </Show>
+    </>
+  );
+}
+
+/** Which units are coloured; by itself the finest that can be read. */
+function Levels() {
+  const ask = useAsk();
+  const { map, words, title } = useFrame();
+  const { state } = ask.view;
+  return (
+    <fieldset class="levels segments floating" aria-label={words().levelChoice}>
+      <For each={ask.levels()}>
+        {(level) => (
+          <button
+            type="button"
+            class="segment"
+            data-level={level.id}
+            aria-pressed={level.id === ask.level().id && !state.cells}
+            onClick={() =>
+              ask.view.go({ level: state.level === level.id ? "" : level.id, cells: false })
+            }
+          >
+            {title(level.title)}
+          </button>
         )}
       </For>
-      <Show when={fault()}>
-        {(one) => (
-          <Spot map={handle()?.map} at={one().at} class="spot spot-fault" above>
-            <span role="alert">{one().text}</span>
-          </Spot>
-        )}
+      <Show when={map().cells.length > 0}>
+        <button
+          type="button"
+          class="segment"
+          data-level="cells"
+          title={words().cellsTitle}
+          aria-pressed={state.cells}
+          onClick={() => ask.view.go({ cells: !state.cells })}
+        >
+          <Icon node={Hexagon} size={14} />
+          {words().cells}
+        </button>
       </Show>
-      <Show when={ask.snapping() && !fault() && ask.moving() && snappedAt()}>
-        {(at) => (
-          <Spot map={handle()?.map} at={at()} class="spot spot-snapped">
-            {`${ask.say().snapped}${words().colon}${title(ask.level().title)}`}
-          </Spot>
-        )}
-      </Show>
-      <ScaleBar handle={handle()} />
-      <p class="map-run">{runText()}</p>
-    </div>
+    </fieldset>
   );
 }
 
@@ -278,6 +340,16 @@ function top(parts: readonly Ring[][]): Position | null {
   for (const place of parts.flat(2)) if (!best || place[1] > best[1]) best = place;
   const box = boxOf(parts);
   return best && box ? [(box[0] + box[2]) / 2, best[1]] : null;
+}
+
+/** What is wrong with the outline itself; a drawing of two corners is only not there yet. */
+function drawnFault(shape: Shape, drawing: boolean): Fault | null {
+  if (shape.kind !== "polygon") return null;
+  for (const ring of shape.parts.flat()) {
+    const found = drawing && ring.length < 5 ? null : faultOf(ring);
+    if (found) return found;
+  }
+  return null;
 }
 
 function spotOf(parts: readonly Ring[][]): Position | null {

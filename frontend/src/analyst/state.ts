@@ -8,7 +8,7 @@ import { parse as parseShared, serialise as serialiseShared, type ViewState } fr
 import { packHours, unpackHours } from "./hours";
 
 export type Tab = "answer" | "patterns" | "saved";
-const TABS: readonly Tab[] = ["answer", "patterns", "saved"];
+export const TABS: readonly Tab[] = ["answer", "patterns", "saved"];
 export type LocatedBy = "code" | "point" | "address" | "none";
 export const LOCATED: readonly LocatedBy[] = ["code", "point", "address", "none"];
 

@@ -19,7 +19,7 @@ import {
   Undo2,
   Upload,
 } from "lucide";
-import { createSignal, For, Show } from "solid-js";
+import { createEffect, createSignal, For, Show } from "solid-js";
 import { analysis, bodyOf } from "../api/analysis";
 import { useFrame } from "../command/frame";
 import { Icon } from "../command/icon";
@@ -88,6 +88,9 @@ export function Tools(props: { drawer: Drawer | undefined; map: MapHandle | unde
       maxZoom: 15,
     });
   };
+  createEffect(() => {
+    if (props.map) ask.setLook(() => requestAnimationFrame(look));
+  });
   const title = (hand: Hand) => `${say().tool[hand]} (${keyOf(hand)})`;
   return (
     <>
@@ -210,7 +213,7 @@ export function Tools(props: { drawer: Drawer | undefined; map: MapHandle | unde
         </p>
       </Show>
       <Show when={bringing()}>
-        {(way) => <Bring way={way()} onClose={() => setBringing(null)} onLook={look} />}
+        {(way) => <Bring way={way()} onClose={() => setBringing(null)} onLook={ask.look} />}
       </Show>
     </>
   );

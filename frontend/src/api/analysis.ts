@@ -1,6 +1,6 @@
 /** Questions about areas: counts, analyses, shapes, saved areas. Nothing here knows what a screen looks like. */
 import type { Shape } from "../draw/shapes";
-import { type Failure, send } from "./client";
+import { type Failure, request, send } from "./client";
 import type { components } from "./types.gen";
 
 type Schemas = components["schemas"];
@@ -82,13 +82,47 @@ export const analysis = {
   },
 };
 
+export interface Saving {
+  pack: string;
+  name: string;
+  purpose: string;
+  scope: "private" | "jurisdiction";
+  expires_on: string;
+  area: AreaBody;
+}
+
+export const savedAreas = {
+  list: async (pack: string, signal?: AbortSignal) =>
+    (await (await request(`/api/areas?pack=${at(pack)}`, signal)).json()) as SavedArea[],
+  save: (one: Saving) => post<SavedArea>("/api/areas", one),
+  change: async (id: number, change: Partial<Omit<Saving, "pack">>) =>
+    (await (await send("PATCH", `/api/areas/${id}`, change)).json()) as SavedArea,
+  remove: (id: number) => send("DELETE", `/api/areas/${id}`),
+  notes: async (id: number, signal?: AbortSignal) =>
+    (await (await request(`/api/areas/${id}/notes`, signal)).json()) as Note[],
+  note: (id: number, text: string) => post<Note>(`/api/areas/${id}/notes`, { text }),
+};
+
+export type ExportFormat = "csv" | "gpkg" | "geojson" | "parquet" | "html" | "pdf" | "png";
+
+/** The answer as a file, under the name the server gives it. */
+export async function exportArea(
+  pack: string,
+  question: AreaQuestion & { format: ExportFormat; lang: string; title?: string },
+): Promise<{ name: string; file: Blob }> {
+  const response = await send("POST", `${areas(pack)}/export`, question);
+  const said = response.headers.get("content-disposition") ?? "";
+  const name = /filename="?([^";]+)"?/.exec(said)?.[1] ?? `wusetu-${pack}.${question.format}`;
+  return { name, file: await response.blob() };
+}
+
 /** Where and why an area was refused, when the server says so. */
 export function refusalOf(failure: Failure | undefined): {
   reason: string;
   at: [number, number] | null;
   message: string;
 } | null {
-  if (!failure || failure.status !== 422) return null;
+  if (failure?.status !== 422) return null;
   const detail = failure.detail as { reason?: string; at?: [number, number] } | null;
   return {
     reason: detail?.reason ?? failure.code,

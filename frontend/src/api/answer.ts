@@ -8,6 +8,8 @@ import { Failure, isAbort } from "./client";
 
 export const SLOW_MS = 300;
 export const RETRY_MS = 15_000;
+/** Least pause between two tries of one question, ms. */
+const GAP_MS = 2_000;
 
 export interface Answer<T> {
   /** The newest answer, possibly of the question before. */
@@ -89,7 +91,11 @@ export function createAnswer<K, T>(
       heard,
       () => {
         const failed = untrack(failure);
-        if (failed && (failed.status === 0 || failed.status >= 500)) setTurn((n) => n + 1);
+        if (!failed || (failed.status !== 0 && failed.status < 500)) return;
+        // a question that fails while others are answered must not be asked without a pause
+        const since = Date.now() - (untrack(failedAt)?.getTime() ?? 0);
+        const timer = setTimeout(() => setTurn((n) => n + 1), Math.max(0, GAP_MS - since));
+        onCleanup(() => clearTimeout(timer));
       },
       { defer: true },
     ),

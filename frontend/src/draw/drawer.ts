@@ -173,7 +173,7 @@ export class Drawer {
     }
     this.edited = { id, shape };
     this.draw.selectFeature(id);
-    this.changed();
+    this.events.onMoving(null, this.guides());
   }
 
   /** End the drawing with the corners there are, as Enter does. */
@@ -239,7 +239,17 @@ export class Drawer {
       this.edited ? one.id === this.edited.id : one.properties.currentlyDrawing === true,
     );
     if (!main) return;
-    const guides = all.flatMap((one): Guide[] => {
+    const guides = this.guides();
+    if (!this.edited) {
+      const fixed = drawnCorners(main);
+      guides.push(...fixed.map((at): Guide => ({ at, role: "corner" })));
+      this.events.onDrawing(fixed.length || 1);
+    }
+    this.events.onMoving(this.shapeOf(main, this.edited?.shape ?? null), guides);
+  }
+
+  private guides(): Guide[] {
+    return this.draw.getSnapshot().flatMap((one): Guide[] => {
       if (one.geometry.type !== "Point") return [];
       const { selectionPoint, midPoint, snappingPoint } = one.properties;
       const at = one.geometry.coordinates as Position;
@@ -247,12 +257,6 @@ export class Drawer {
       if (midPoint) return [{ at, role: "middle" }];
       return snappingPoint ? [{ at, role: "snapped" }] : [];
     });
-    if (!this.edited) {
-      const fixed = drawnCorners(main);
-      guides.push(...fixed.map((at): Guide => ({ at, role: "corner" })));
-      this.events.onDrawing(fixed.length || 1);
-    }
-    this.events.onMoving(this.shapeOf(main, this.edited?.shape ?? null), guides);
   }
 
   private shapeOf(one: GeoJSONStoreFeatures, before: Shape | null): Shape | null {

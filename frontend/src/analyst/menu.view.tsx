@@ -1,0 +1,58 @@
+/** A button of the question bar with what it opens; Escape or a click outside closes it. */
+import { ChevronDown } from "lucide";
+import { createSignal, createUniqueId, type JSX, onCleanup, Show } from "solid-js";
+import { Icon } from "../command/icon";
+
+export function Menu(props: {
+  label: string;
+  value: JSX.Element;
+  name: string;
+  end?: boolean;
+  children: (close: () => void) => JSX.Element;
+}) {
+  const [open, setOpen] = createSignal(false);
+  const id = createUniqueId();
+  let box!: HTMLDivElement;
+  let button!: HTMLButtonElement;
+  const outside = (event: Event) => {
+    if (open() && event.target instanceof Node && !box.contains(event.target)) setOpen(false);
+  };
+  const leave = (event: KeyboardEvent) => {
+    if (event.key !== "Escape" || !open()) return;
+    event.stopPropagation();
+    setOpen(false);
+    button.focus();
+  };
+  addEventListener("pointerdown", outside, true);
+  onCleanup(() => removeEventListener("pointerdown", outside, true));
+  /** On the page, not in the bar: the bar scrolls sideways on a phone and would cut it off. */
+  const place = () => {
+    const { left, right, bottom } = button.getBoundingClientRect();
+    return props.end
+      ? { top: `${bottom + 6}px`, right: `${Math.max(8, innerWidth - right)}px` }
+      : { top: `${bottom + 6}px`, left: `${Math.max(8, Math.min(left, innerWidth - 340))}px` };
+  };
+  return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: Escape works from anywhere inside
+    <div ref={box} class="menu" onKeyDown={leave}>
+      <button
+        ref={button}
+        type="button"
+        class="menu-button"
+        data-menu={props.name}
+        aria-expanded={open()}
+        aria-controls={id}
+        onClick={() => setOpen(!open())}
+      >
+        <span class="menu-label">{props.label}</span>
+        <b>{props.value}</b>
+        <Icon node={ChevronDown} />
+      </button>
+      <Show when={open()}>
+        <div id={id} class="menu-box floating" style={place()}>
+          {props.children(() => setOpen(false))}
+        </div>
+      </Show>
+    </div>
+  );
+}
