@@ -8,7 +8,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates
 ENV WUSETU_DATABASE_URL=unused WUSETU_DATA_DIR=/tmp/build
 # dependencies first: they change less often than the code
 COPY scripts/common.sh scripts/packages.sh scripts/python.sh scripts/node.sh scripts/
-COPY requirements.lock requirements-node.lock pyproject.toml README.md ./
+COPY requirements.lock requirements-node.lock pyproject.toml README.md wusetu.py ./
 COPY app/__init__.py app/
 COPY geo/__init__.py geo/
 COPY tiles/__init__.py tiles/

@@ -34,7 +34,7 @@ def _text(x: float, y: float, text: str, size: float = 8, **more: object) -> str
 
 def intervals(report: Report, rows: list[Row]) -> str:
     """Relative risks with their intervals, one line each, on a log axis of ¼ to 8."""
-    left, right, step = 240.0, WIDTH - 8, 17.0
+    left, right, step = 240.0, WIDTH - 8, 15.0
     low, high = math.log2(0.25), math.log2(8)
 
     def x(value: float) -> float:
@@ -83,7 +83,7 @@ def months(report: Report) -> str | None:
         return None
     height, base, left = 96.0, 78.0, 24.0
     most = max([*known, 1])
-    step = (WIDTH - left - 8) / max(1, len(rows) - 1)
+    step = (WIDTH - left - 20) / max(1, len(rows) - 1)
 
     def y(count: int) -> float:
         return base - 62 * count / most

@@ -95,7 +95,8 @@ def content(report: Report) -> dict[str, Any]:
     colour = area.colour or "none"
     fill = FILL[colour]
     run = report.answer.run
-    cutoff = report.notes["data cutoff"][:16].replace("T", " ")
+    at = report.answer.cutoff
+    cutoff = f"{at.astimezone(report.made.tzinfo):%Y-%m-%d %H:%M}" if at else "–"
     zh = report.lang == "zh"
     footer = (
         f"第 {run or '–'} 次评估 · 边界 {report.answer.boundary_version} · 数据截至 {cutoff}"
@@ -126,9 +127,10 @@ def content(report: Report) -> dict[str, Any]:
 
 def drawings(report: Report) -> dict[str, str | None]:
     """SVGs by name; None where there is nothing to draw."""
-    kinds = report.of("kind")
+    # a kind nothing was seen or expected of says nothing on paper; the tables have it
+    kinds = [row for row in report.of("kind") if row.observed != 0 or row.expected is not None]
     return {
-        "map": report_map.draw(report),
+        "map": report_map.draw(report, badges=False),
         "kinds": report_charts.intervals(report, kinds) if len(kinds) > 1 else None,
         "months": report_charts.months(report),
         "hours": report_charts.hours(report),

@@ -19,7 +19,7 @@ from app.services.report import Report, Row
 from geo.surface import plane
 from tiles.palette import CLASSES, INK
 
-WIDTH, HEIGHT = 510.0, 330.0
+WIDTH, HEIGHT = 510.0, 268.0
 #: The map itself; the legend stands beside it, so that nothing covers the area.
 MAP = 366.0
 MARGIN = 16.0
@@ -108,8 +108,8 @@ def legend(report: Report) -> list[tuple[str, str, int]]:
     ]  # fmt: skip
 
 
-def draw(report: Report) -> str:
-    """Draw the map."""
+def draw(report: Report, badges: bool = True) -> str:
+    """Draw the map; without its badges where the page shows them beside it."""
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" '
         f'width="{WIDTH:g}pt" height="{HEIGHT:g}pt" font-family="{FONT}" fill="{INK}" role="img" '
@@ -131,7 +131,7 @@ def draw(report: Report) -> str:
         body.append('<g clip-path="url(#frame)">')
         body += _ground(report)
         body.append("</g>")
-    body += _legend(report)
+    body += _legend(report, report.badges if badges else [])
     body.append("</svg>")
     return "".join(body)
 
@@ -179,7 +179,6 @@ def _ground(report: Report) -> list[str]:
         halo = {"stroke": "#FFFFFF", "stroke_width": 2.5, "paint_order": "stroke"}
         middle = {"text_anchor": "middle", "stroke_linejoin": "round"}
         body.append(_text(at.x, at.y + 2, row.name, 8, **halo, **middle))
-        body.append(_text(at.x, at.y + 2, row.name, 8, text_anchor="middle"))
     length, label = _scale_bar(page.scale)
     y = HEIGHT - 10
     body.append(
@@ -189,11 +188,11 @@ def _ground(report: Report) -> list[str]:
     return body
 
 
-def _legend(report: Report) -> list[str]:
+def _legend(report: Report, badges: list[str]) -> list[str]:
     """Badges and legend beside the map: at every size, in every export."""
     left, y = MAP + 14, 0.0
     body = []
-    for badge in report.badges:
+    for badge in badges:
         wide = sum(8.0 if ord(one) > 255 else 4.4 for one in badge) + 12
         box = (
             f'<rect x="{left:g}" y="{y + 0.5:g}" width="{wide:g}" height="15" rx="4" fill="#FFFFFF" '

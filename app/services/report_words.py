@@ -47,6 +47,7 @@ class Line:
     """A row of a printed table, all of it text."""
 
     name: str
+    code: str
     observed: str
     expected: str
     ratio: str
@@ -108,6 +109,7 @@ def line(report: Report, row: Row) -> Line:
     last = row.share_inside if row.part == "unit" else row.similarity
     return Line(
         name=row.name or row.code or ("未知单元" if zh else "no known unit"),
+        code=(row.code or "") if row.name else "",
         observed=row.observed_text if row.observed is None else f"{row.observed:,}",
         expected=none if row.expected is None else f"{row.expected:,.1f}",
         ratio=none if row.relative_risk is None else f"{row.relative_risk:.2f}",
