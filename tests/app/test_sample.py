@@ -13,9 +13,12 @@ from click.testing import CliRunner
 
 from app.cli import sample as cli
 from app.errors import Conflict, Invalid, NotFound
-from app.services import sample, sample_packs
+from app.services import cells_assess, sample, sample_packs
+from app.services.caches import Caches
 from app.services.events import import_file
 from app.services.exposures import exposure_table, import_frame
+from app.services.periods import month_bounds
+from app.services.runs import run_facts
 from app.services.scenes import load_scene
 from app.settings import PROJECT
 
@@ -322,6 +325,7 @@ def test_load_is_complete_resumable_and_removable(small, small_packs, engine, tm
         assert colour[small_packs[1][:12]] > 0  # its village has
         assert set(np.unique(list(colour.values()))) >= {0, 2, 5}
         _adds_up(connection)
+        _cells_add_up(connection)
     second = load(engine, tmp_path, small)
     assert not any(step.done for step in second.values())
     # interrupted before the run was published: events are kept, the run is made
@@ -395,6 +399,45 @@ def _adds_up(connection):
         assert (found["overall", period] == together).all(), period
 
 
+def _cells_add_up(connection):
+    """Σ cells + events without a point = Σ units + events of no unit = events, by kind and month."""
+    run = connection.scalar(sa.text("select max(id) from run"))
+    facts = run_facts(connection, Caches(), run)
+    first = cells_assess.first_month(facts)
+    shape = (len(facts.kinds), len(facts.periods["month"]))
+    assert month_bounds(facts.periods["month"], first) == list(range(shape[1]))
+    stored, nowhere, no_unit, top = (np.zeros(shape, int) for _ in range(4))
+    for kind, month, events, points, units in connection.execute(
+        sa.text(
+            "select kind, (12 * extract(year from at) + extract(month from at) - 1)::int - :first,"
+            " count(*), count(geom), count(unit_id) from (select *, occurred_at at time zone :zone"
+            " as at from event) as event group by 1, 2"
+        ),
+        {"zone": connection.scalar(sa.text("select time_zone from run")), "first": first},
+    ):
+        at = facts.kinds.index(kind), month
+        stored[at] += events
+        nowhere[at] += events - points
+        no_unit[at] += events - units
+    for kind, observed in connection.execute(
+        sa.text(
+            "select kind, observed from assessment join unit on unit.id = unit_id and unit.parent_id"
+            " is null where period = 'month' and kind <> 'overall' and run_id = :run"
+        ),
+        {"run": run},
+    ):
+        top[facts.kinds.index(kind)] += observed
+    assert stored.sum() == facts.event_count
+    assert nowhere.sum() > 0
+    assert (top + no_unit == stored).all()
+    for res in (6, 7, 8):
+        counts = cells_assess.load(connection, run, res)
+        cells = np.zeros(shape, int)
+        np.add.at(cells, (counts.kind, counts.month), counts.events)
+        assert len(np.unique(counts.cell)) > {6: 10, 7: 50, 8: 200}[res]
+        assert (cells + nowhere == stored).all(), res
+
+
 def _refuses_what_is_not_its_own(engine, pack):
     with engine.begin() as connection:
         connection.execute(
@@ -448,4 +491,5 @@ def test_the_shipped_packs_load_whole(name, engine, tmp_path):
         ).all()
         if name == "hangzhou":
             assert dict(rows)["330102014"] == 5
+        _cells_add_up(connection)
     sample.remove(engine, pack)
