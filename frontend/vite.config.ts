@@ -13,7 +13,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 1300,
     rolldownOptions: {
-      input: ["index.html", "analyst.html", "login.html"],
+      input: ["index.html", "analyst.html", "login.html", "admin.html"],
       output: {
         codeSplitting: {
           groups: [

@@ -56,7 +56,6 @@ export function AuditView(props: Props) {
           </p>
         )}
       </Show>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls sideways is reached by keys */}
       <section class="scroll" tabindex="0" aria-label={props.words.audit}>
         <table>
           <thead>

@@ -61,6 +61,11 @@ export function AccountView(props: Props) {
             <a class="button" href="/">
               {props.words.back}
             </a>
+            <Show when={info().actions.some((one) => one === "administer" || one === "read_audit")}>
+              <a class="button" href="/admin">
+                {props.words.admin}
+              </a>
+            </Show>
             <button type="button" class="button button-primary" onClick={logout}>
               {props.words.logout}
             </button>

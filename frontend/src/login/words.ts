@@ -63,6 +63,7 @@ const zh = {
   end: "结束",
   logout: "退出",
   back: "返回地图",
+  admin: "管理",
 };
 
 const en: typeof zh = {
@@ -127,6 +128,7 @@ const en: typeof zh = {
   end: "End",
   logout: "Log out",
   back: "Back to the map",
+  admin: "Administration",
 };
 
 export type Words = typeof zh;
