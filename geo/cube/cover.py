@@ -104,13 +104,16 @@ def cover(area: shapely.Geometry, arrays: dict[str, Array], margin: float = MARG
 
 def _rings(area: shapely.Geometry) -> tuple[Array, Array, Array]:
     """Vertices of all rings, one after the other, and whether each is the last of its ring."""
-    parts = shapely.get_parts(area) if area.geom_type != "Polygon" else np.array([area])
-    if len(parts) == 1 and not shapely.get_num_interior_rings(parts[0]):
-        points = shapely.get_coordinates(parts[0])
+    one = area
+    if area.geom_type == "MultiPolygon" and shapely.get_num_geometries(area) == 1:
+        one = shapely.get_geometry(area, 0)
+    if one.geom_type == "Polygon" and not shapely.get_num_interior_rings(one):
+        points = shapely.get_coordinates(one)
         last = np.zeros(len(points), np.bool_)
         last[-1] = True
     else:
-        points, ring = shapely.get_coordinates(shapely.get_rings(parts), return_index=True)
+        rings = shapely.get_rings(shapely.get_parts(area))
+        points, ring = shapely.get_coordinates(rings, return_index=True)
         last = np.append(ring[1:] != ring[:-1], True)
     return points[:, 0].copy(), points[:, 1].copy(), last
 
@@ -147,12 +150,12 @@ def _pieces(  # noqa: PLR0912 counted, then written, then put in order
     """
     start = np.zeros(row1 - row0 + 2, np.int64)
     n = len(u) - 1
+    lows, highs = np.empty(n, np.int32), np.empty(n, np.int32)
     for i in range(n):
-        if last[i]:
-            continue
-        low = max(int(min(v[i], v[i + 1]) - above), row0)
-        high = min(int(max(v[i], v[i + 1]) + above), row1)
-        for r in range(low, high + 1):
+        # what joins two rings is no edge
+        lows[i] = max(int(min(v[i], v[i + 1]) - above), row0) if not last[i] else 1
+        highs[i] = min(int(max(v[i], v[i + 1]) + above), row1) if not last[i] else 0
+        for r in range(lows[i], highs[i] + 1):
             start[r - row0 + 1] += 1
     for r in range(len(start) - 1):
         start[r + 1] += start[r]
@@ -164,11 +167,8 @@ def _pieces(  # noqa: PLR0912 counted, then written, then put in order
     edge = np.empty(total, np.int32)
     fill = start[:-1].copy()
     for i in range(n):
-        if last[i]:
-            continue
         v0, v1, u0, u1 = v[i], v[i + 1], u[i], u[i + 1]
-        low = max(int(min(v0, v1) - above), row0)
-        high = min(int(max(v0, v1) + above), row1)
+        low, high = np.int64(lows[i]), np.int64(highs[i])
         left, right = min(u0, u1), max(u0, u1)
         slope = 0.0
         if low < high and v0 != v1:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from geo.cube import count
 from geo.cube.build import loose, placed, unplaced
 from geo.cube.columns import Columns, Delta
-from geo.cube.cover import cover
+from geo.cube.cover import Cover, cover
 from geo.cube.question import Answer, Cells, Question, UnitRanges
 from geo.cube.snapshot import Snapshot
 from geo.cube.tally import Tally, matches, span
@@ -67,19 +67,12 @@ def rows(
         else:
             found_cover = cover(area, arrays)
             whole = _tiles(arrays, found_cover.blocks)
-            spans = np.concatenate([whole, found_cover.spans[:, :2]])
+            inner = found_cover.tiles[:, 0]
+            spans = np.concatenate([whole, np.column_stack([inner, inner + 1])])
             for part in _positions(arrays, spans):
                 yield 1, _chosen(arrays, part, question, snapshot, kinds)
-            base = int(arrays["base"][0])
-            _, at, kind = count.rim(
-                found_cover.rim, arrays["tile_start"], arrays["tile_runs"], arrays["tile_id"],
-                arrays["block_key"], arrays["run_start"], arrays["run_kind"], arrays["time"],
-                arrays["lon"], arrays["lat"], kinds,
-                max(question.start - base, 0), max(question.end - base, 0), True, True,
-                found_cover.stretch, found_cover.piece_from, found_cover.piece_edge,
-                found_cover.x, found_cover.y, _NOTHING,
-            )  # fmt: skip
-            yield 1, _in_hours(placed(arrays, at, kind), question, snapshot)
+            at = _rim(arrays, found_cover, question, kinds)
+            yield 1, _in_hours(placed(arrays, at), question, snapshot)
     apart = [(1, loose(arrays))]
     if isinstance(area, UnitRanges):
         for first, stop in area.ranges:
@@ -170,6 +163,22 @@ def _positions(arrays: dict[str, Array], spans: Array) -> Iterator[Array]:
         begin = end
 
 
+def _rim(arrays: dict[str, Array], found: Cover, question: Question, kinds: Bools) -> Array:
+    """Positions of the events in tiles that an edge touches which match in place, time and kind."""
+    base, last = int(arrays["base"][0]), int(arrays["step_edge"][-1])
+    start, end = max(question.start, int(arrays["step_edge"][0])), min(question.end, last)
+    if start >= end:
+        return _NOTHING
+    at: Array = count.rim(
+        found.rim, found.within, found.edged, found.stretch_at, found.stretch,
+        found.piece_from, found.piece_edge, found.x, found.y,
+        arrays["block_key"], int(arrays["side"][0]), arrays["tile_id"], arrays["tile_start"],
+        arrays["time"], arrays["kind"], arrays["spot"], arrays["lon"], arrays["lat"],
+        kinds, start - base, end - base, last - base - 1, True, True, _NOTHING,
+    )[1]  # fmt: skip
+    return at
+
+
 def _chosen(
     arrays: dict[str, Array], at: Array, question: Question, snapshot: Snapshot, kinds: Bools
 ) -> Columns:
@@ -177,10 +186,7 @@ def _chosen(
     time = arrays["time"][at] + arrays["base"][0]
     ok = (time >= question.start) & (time < question.end)
     kept = at[ok]
-    run = np.searchsorted(arrays["run_start"], kept, side="right") - 1
-    kind = arrays["run_kind"][run]
-    some = kinds[kind]
-    found = placed(arrays, kept[some], kind[some])
+    found = placed(arrays, kept[kinds[arrays["kind"][kept]]])
     return _in_hours(found, question, snapshot)
 
 

@@ -20,6 +20,7 @@ from geo.cube.question import Answer, Area, Cells, Question, Series, UnitRanges
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
+_NONE = Series(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 @dataclass
@@ -76,9 +77,10 @@ class Tally:
     def answer(self) -> Answer:
         """Put the pieces together."""
         asked = self.question.breakdowns
-        day = _series(self.days) if self.wants_day else None
-        date = day.keys.astype("datetime64[D]") if day else np.zeros(0, "datetime64[D]")
-        counts = day.counts if day else np.zeros(0, np.int64)
+        if not (asked or self.unplaced):
+            return Answer(int(self.total))
+        day = _series(self.days) if self.wants_day else _NONE
+        date, counts = day.keys.astype("datetime64[D]"), day.counts
         # 1970-01-01 was a Thursday: weeks of numpy begin on that day
         monday = (date.astype(np.int64) + 3) // 7 * 7 - 3
         month = date.astype("datetime64[M]").astype("datetime64[D]")

@@ -32,6 +32,8 @@ from geo.cube import (
     UnitRanges,
     ask,
 )
+from geo.cube.rows import ask_located
+from geo.cube.rows import rows as matching_rows
 from geo.shapes import ShapeError, circle, corridor
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -550,6 +552,37 @@ def test_any_polygon_holds_what_it_covers(corners: list[tuple[float, float]], se
         found.by_unit.keys.tolist()
         == np.flatnonzero(shapely.covers(area, shapely.points(at))).tolist()
     )
+
+
+@pytest.mark.parametrize("area", [AREAS["hole"], AREAS["beside"], UnitRanges(((3, 9), (11, 12)))])
+def test_rows_are_those_that_are_counted(
+    area: shapely.Polygon | UnitRanges, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = fine_tiles(monkeypatch, ROWS, 4)
+    monkeypatch.setattr("geo.cube.rows.PART", 100)
+    hours = np.arange(168) % 5 > 0
+    for start, end in TIMES.values():
+        question = Question(
+            area, start, end, {"fire", "theft"}, hours, breakdowns={"kind"}, beside=UnitRanges(((0, 9),))
+        )  # fmt: skip
+        delta = Delta(events(50, 3), ROWS.take(np.arange(80)))
+        some = np.array([True, False, True, False] * 64)
+        parts = list(matching_rows(snapshot, question, delta))
+        assert sum(sign * len(part) for sign, part in parts) == ask(snapshot, question, delta).total
+        for located in (np.ones(256, dtype=bool), some):
+            kept = [part.take(located[part.located]) for part in (delta.added, delta.removed)]
+            want = ask(
+                Snapshot.build(ROWS.take(located[ROWS.located]), SPEC), question, Delta(*kept)
+            )
+            assert plain_counts(ask_located(snapshot, question, located, delta)) == plain_counts(
+                want
+            )
+
+
+def plain_counts(answer: object) -> tuple[object, ...]:
+    unplaced = answer.unplaced  # type: ignore[attr-defined]
+    keyed = dict(zip(unplaced.keys.tolist(), unplaced.counts.tolist(), strict=True))
+    return answer.total, answer.by_kind.tolist(), keyed  # type: ignore[attr-defined]
 
 
 def test_breakdowns_add_up_and_parts_too() -> None:
