@@ -143,6 +143,8 @@ def _ground(report: Report) -> list[str]:
     area = page.place(report.outline)
     body = []
     if units:
+        # ground no unit of the table has is no data, never empty
+        body.append(f'<path d="{path(area)}" fill="url(#hatch)" fill-rule="evenodd"/>')
         for row in units:
             assert row.geometry is not None
             body.append(
@@ -173,7 +175,8 @@ def _ground(report: Report) -> list[str]:
         at = inside.representative_point()
         half = 4.2 * len(row.name)
         box = shapely.box(at.x - half, at.y - 7, at.x + half, at.y + 4)
-        if any(box.intersects(one) for one in taken):
+        held = shapely.intersection(inside, box).area / box.area
+        if held < 0.75 or any(box.intersects(one) for one in taken):
             continue  # a label that does not fit is dropped, not shrunk
         taken.append(box)
         halo = {"stroke": "#FFFFFF", "stroke_width": 2.5, "paint_order": "stroke"}

@@ -78,7 +78,7 @@ def headline(report: Report) -> str:
         )
     return (
         f"{count} events in the area against {one.expected:,.1f} expected, relative risk "
-        f"{one.relative_risk:.2f} (95 % interval {one.low:.2f}–{one.high:.2f}): {meaning.lower()}."
+        f"{one.relative_risk:.2f} (95 % interval {one.low:.2f}\u2060–\u2060{one.high:.2f}): {meaning.lower()}."
     )
 
 
