@@ -273,11 +273,11 @@ export function createAsk(frame: Frame, view: View<AnalystState>): Ask {
   };
   const lastYear = createAnswer(
     () => before({}, ["kinds", "month"]),
-    ({ pack, asked }, signal) => analysis.analyse(pack, asked, signal),
+    ({ pack, asked }, signal) => analysis.analyse(pack, asked, signal, 2),
   );
   const lastYearDetail = createAnswer(
     () => (focus() === "overall" ? null : before({ kinds: [focus()] }, ["month"])),
-    ({ pack, asked }, signal) => analysis.analyse(pack, asked, signal),
+    ({ pack, asked }, signal) => analysis.analyse(pack, asked, signal, 2),
   );
 
   const shapes = createAnswer(

@@ -6,6 +6,9 @@
 import { type Accessor, createEffect, createSignal, on, onCleanup } from "solid-js";
 import { Failure, isAbort } from "../api/client";
 
+/** Least time between two questions, ms: an account may ask about five areas a second. */
+const GAP_MS = 220;
+
 export interface Latest<T> {
   data: Accessor<T | undefined>;
   /** Milliseconds from the question to its answer. */
@@ -25,6 +28,7 @@ export function createLatest<K, T>(
   const [fresh, setFresh] = createSignal(false);
   let controller: AbortController | null = null;
   let waiting: { asked: K } | null = null;
+  let pause: ReturnType<typeof setTimeout> | undefined;
 
   const run = async (asked: K): Promise<void> => {
     const own = new AbortController();
@@ -39,13 +43,17 @@ export function createLatest<K, T>(
       setFresh(waiting === null);
     } catch (error) {
       if (own.signal.aborted || isAbort(error)) return;
+      setTook(undefined);
       setFailure(error instanceof Failure ? error : new Failure(0, "unknown", String(error), null));
       setFresh(waiting === null);
     }
-    controller = null;
-    const next = waiting;
-    waiting = null;
-    if (next) void run(next.asked);
+    const rest = Math.max(0, GAP_MS - (performance.now() - began));
+    pause = setTimeout(() => {
+      controller = null;
+      const next = waiting;
+      waiting = null;
+      if (next) void run(next.asked);
+    }, rest);
   };
 
   createEffect(
@@ -53,6 +61,7 @@ export function createLatest<K, T>(
       setFresh(false);
       if (asked === null) {
         controller?.abort();
+        clearTimeout(pause);
         controller = null;
         waiting = null;
         setData(undefined);
@@ -61,6 +70,9 @@ export function createLatest<K, T>(
       else void run(asked);
     }),
   );
-  onCleanup(() => controller?.abort());
+  onCleanup(() => {
+    controller?.abort();
+    clearTimeout(pause);
+  });
   return { data, took, failure, fresh };
 }

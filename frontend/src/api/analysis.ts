@@ -60,8 +60,50 @@ export function bodyOf(shape: Shape): AreaBody {
   }
 }
 
-async function post<T>(address: string, body: unknown, signal?: AbortSignal): Promise<T> {
-  return (await (await send("POST", address, body, signal)).json()) as T;
+/** The server works on two areas of an account at once; more would only stand in its queue. */
+const AT_ONCE = 2;
+let underWay = 0;
+const waiting: { rank: number; go: () => void }[] = [];
+
+/** Wait for a turn; a live count goes before an answer in full, that before what only completes it. */
+function turn(rank: number, signal?: AbortSignal): Promise<void> {
+  if (underWay < AT_ONCE) {
+    underWay += 1;
+    return Promise.resolve();
+  }
+  return new Promise((resolve, reject) => {
+    const place = { rank, go: resolve };
+    waiting.push(place);
+    signal?.addEventListener("abort", () => {
+      const at = waiting.indexOf(place);
+      if (at < 0) return;
+      waiting.splice(at, 1);
+      reject(new DOMException("superseded", "AbortError"));
+    });
+  });
+}
+
+function next(): void {
+  underWay -= 1;
+  if (waiting.length === 0) return;
+  const first = waiting.reduce((a, b) => (b.rank < a.rank ? b : a));
+  waiting.splice(waiting.indexOf(first), 1);
+  underWay += 1;
+  first.go();
+}
+
+async function post<T>(
+  address: string,
+  body: unknown,
+  signal?: AbortSignal,
+  rank = 1,
+): Promise<T> {
+  await turn(rank, signal);
+  try {
+    return (await (await send("POST", address, body, signal)).json()) as T;
+  } finally {
+    next();
+  }
 }
 
 const at = encodeURIComponent;
@@ -69,9 +111,10 @@ const areas = (pack: string) => `/api/packs/${at(pack)}/areas`;
 
 export const analysis = {
   count: (pack: string, question: AreaQuestion, signal?: AbortSignal) =>
-    post<AreaAnswer>(`${areas(pack)}/count`, question, signal),
-  analyse: (pack: string, question: AreaQuestion, signal?: AbortSignal) =>
-    post<AnalysisAnswer>(`${areas(pack)}/analyse`, question, signal),
+    post<AreaAnswer>(`${areas(pack)}/count`, question, signal, 0),
+  /** `rank`: 1 the answer itself, 2 what only completes it. */
+  analyse: (pack: string, question: AreaQuestion, signal?: AbortSignal, rank = 1) =>
+    post<AnalysisAnswer>(`${areas(pack)}/analyse`, question, signal, rank),
   shape: (pack: string, area: AreaBody, signal?: AbortSignal) =>
     post<ShapeInfo>(`${areas(pack)}/shape`, area, signal),
   upload: (pack: string, file: File, crs: string, signal?: AbortSignal) => {
