@@ -158,7 +158,7 @@ def main() -> None:
     """Make everything, import twice."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--batch", type=int, default=50_000)
+    parser.add_argument("--batch", type=int, default=100_000)
     parser.add_argument("--keep", type=Path, help="folder for database and file; else a new one")
     parser.add_argument("--worker", nargs=2, metavar=("URL", "FILE"), help=argparse.SUPPRESS)
     given = parser.parse_args()

@@ -41,7 +41,7 @@ def command() -> None:
 @click.option(
     "--batch",
     type=click.IntRange(1, 1_000_000),
-    default=50_000,
+    default=100_000,
     show_default=True,
     help="Rows per transaction.",
 )

@@ -39,7 +39,7 @@ from app.services.event_rows import RowChecker, Rows
 from app.services.event_store import EVENTS, EventStore
 from geo.binning import LOCATED_BY
 
-BATCH = 50_000
+BATCH = 100_000
 REJECT_COLUMNS = ("line", "column", "value", "reason", "text")
 _AHEAD = 1  # batches prepared while others are being written
 _WRITERS = 2
