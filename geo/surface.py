@@ -82,8 +82,8 @@ class Surface:
     def bounds_lonlat(self) -> tuple[float, float, float, float]:
         """West, south, east, north of the grid in degrees (EPSG:4326)."""
         rows, columns = self.values.shape
-        west, north = self.transform * (0, 0)
-        east, south = self.transform * (columns, rows)
+        west, north = self.transform.c, self.transform.f
+        east, south = west + columns * self.cell, north - rows * self.cell
         back = pyproj.Transformer.from_crs(self.crs, "EPSG:4326", always_xy=True)
         box: tuple[float, float, float, float] = back.transform_bounds(west, south, east, north)
         return box

@@ -16,8 +16,8 @@ oscillating   hot now, cold in some earlier step
 sporadic      hot now, on and off before, never cold
 historical    not hot now, but hot in most steps
 
-A cell that fits none is "none". A cell cold now and hot in most steps before is an oscillating cold
-spot.
+A cell that fits none is "none". However hot it was before, a cell that is cold now is a cold spot: a
+new one when it is so for the first time.
 """
 
 from __future__ import annotations

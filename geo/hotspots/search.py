@@ -229,10 +229,16 @@ def best_of_all(  # noqa: PLR0917 - numba calls it positionally
         block = indptr[i]
         at = block
         for b in range(begins[i], begins[i + 1]):
-            for j in range(block, stops[b]):
-                m = members[j]
-                for w in range(spans):
-                    c[w] += cases[m, w]
+            if spans == 1:
+                alone = 0
+                for j in range(block, stops[b]):
+                    alone += cases[members[j], 0]
+                c[0] += alone
+            else:
+                for j in range(block, stops[b]):
+                    m = members[j]
+                    for w in range(spans):
+                        c[w] += cases[m, w]
             # LLR ≤ d²/2 (1/E + (1 + d/u)/u) with d = c − E and u = C − E; the longest span has the
             # smallest u and the most cases
             rest = total - least[b, last]
