@@ -120,7 +120,9 @@ class MapInfo(Model):
     published_at: datetime
     data_cutoff: datetime | None = Field(description="Newest event used")
     time_zone: str
-    bounds: tuple[float, float, float, float] = Field(description="West south east north, degrees")
+    bounds: tuple[float, float, float, float] = Field(
+        description="West south east north, degrees; west > east: over the 180th meridian"
+    )
     levels: list[LevelInfo]
     cells: list[CellInfo] = Field(description="Resolutions of H3 cells, coarse first; may be none")
     kinds: list[KindInfo]

@@ -19,6 +19,7 @@ from app.api.models import (
 )
 from app.services import cells_lookup
 from app.services.caches import Caches
+from app.services.framing import Box, framed
 from app.services.runs import RunFacts, run_facts
 from app.services.scenes import OVERALL, Title
 from app.services.tile_archives import CONTEXT
@@ -99,8 +100,8 @@ def _levels(facts: RunFacts, table: UnitTable, archives: dict[str, Any]) -> list
     return found
 
 
-def _bounds(connection: sa.Connection, version_id: int, level: str) -> Any:
-    return connection.execute(
+def _bounds(connection: sa.Connection, version_id: int, level: str) -> Box:
+    box = connection.execute(
         sa.text(
             "select st_xmin(box), st_ymin(box), st_xmax(box), st_ymax(box) from ("
             "select st_extent(geom) as box from unit "
@@ -108,6 +109,7 @@ def _bounds(connection: sa.Connection, version_id: int, level: str) -> Any:
         ),
         {"version": version_id, "level": level},
     ).one()
+    return framed(connection, version_id, box, level=level)
 
 
 def _map(connection: sa.Connection, caches: Caches, row: sa.Row[Any]) -> MapInfo:
@@ -115,7 +117,7 @@ def _map(connection: sa.Connection, caches: Caches, row: sa.Row[Any]) -> MapInfo
     table = unit_table(connection, caches, row.version)
     # shapes of a version never change, and measuring them is the only dear part of a manifest
     bounds = caches.bounds.get(
-        row.version, lambda: tuple(_bounds(connection, row.version, table.levels[0]))
+        row.version, lambda: _bounds(connection, row.version, table.levels[0])
     )
     scene = facts.scene
     return MapInfo(

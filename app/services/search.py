@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from app.api.models import SearchAnswer, SearchHit
 from app.services.caches import Caches
-from app.services.units import places, unit_table, version_of_pack
+from app.services.units import box_of, places, unit_table, version_of_pack
 
 QUERY = """
 select id from (
@@ -80,7 +80,7 @@ def search(
             SearchHit(
                 unit=table.brief(one),
                 path=" · ".join(table.names[above - 1] for above in table.path(one)),
-                bounds=(place[one].west, place[one].south, place[one].east, place[one].north),
+                bounds=box_of(connection, table.version_id, place[one]),
             )
             for one in ids
         ],

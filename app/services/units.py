@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from app.api.models import UnitBrief, UnitDetail
 from app.errors import NotFound
 from app.services.caches import Caches
+from app.services.framing import Box, framed
 from geo.codes import CodeError, CodeLayout, load_layout
 
 Ids = npt.NDArray[np.int32]
@@ -307,6 +308,12 @@ def places(connection: sa.Connection, version_id: int, ids: list[int]) -> dict[i
     return {row.id: row for row in rows}
 
 
+def box_of(connection: sa.Connection, version_id: int, place: sa.Row[Any]) -> Box:
+    """Box of a unit from its place; over the 180th meridian the short way."""
+    box = (place.west, place.south, place.east, place.north)
+    return framed(connection, version_id, box, unit=place.id)
+
+
 def unit_detail(connection: sa.Connection, caches: Caches, pack: str, code: str) -> UnitDetail:
     """Describe a unit of a pack with its place and kin.
 
@@ -325,7 +332,7 @@ def unit_detail(connection: sa.Connection, caches: Caches, pack: str, code: str)
         full_code=full,
         area_km2=place.area_km2,
         approximate=place.approximate,
-        bounds=(place.west, place.south, place.east, place.north),
+        bounds=box_of(connection, table.version_id, place),
         label_point=(place.x, place.y),
         ancestors=[table.brief(one) for one in table.path(unit_id)],
         child_level=table.levels[table.level_of[children[0] - 1]] if children else None,

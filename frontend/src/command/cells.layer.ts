@@ -5,6 +5,7 @@
 import type { ExpressionSpecification, LayerSpecification, SourceSpecification } from "maplibre-gl";
 import type { CellInfo } from "../api/models";
 import { COLOURS } from "../api/models";
+import { sourceBounds } from "../state/bounds";
 import { OVERLAY } from "../style/patterns";
 import { CLASS, inside, withFilter } from "./fills.layer";
 import { type StyleInput, sourceOf, UNITS } from "./map-style";
@@ -35,7 +36,6 @@ export function cellSources(
   origin: string,
 ): Record<string, SourceSpecification> {
   const reach = 0.1; // cells hang over the edge of the map
-  const [west, south, east, north] = bounds;
   return Object.fromEntries(
     cells.map((one) => [
       cellSourceOf(one.res),
@@ -44,7 +44,7 @@ export function cellSources(
         tiles: [new URL(one.tiles, origin).href.replaceAll("%7B", "{").replaceAll("%7D", "}")],
         minzoom: one.tiles_min_zoom,
         maxzoom: one.tiles_max_zoom,
-        bounds: [west - reach, south - reach, east + reach, north + reach],
+        bounds: sourceBounds(bounds, reach),
       },
     ]),
   );

@@ -2,6 +2,7 @@
 import { Hexagon, Layers, LocateFixed, Minus, Plus, Table2 } from "lucide";
 import { createMemo, createSignal, For, onCleanup, Show } from "solid-js";
 import type { Failure } from "../api/client";
+import { unwrapped } from "../state/bounds";
 import { levelsBelow } from "../state/levels";
 import { moment } from "../state/times";
 import { emptiest } from "./callouts";
@@ -160,7 +161,7 @@ export function MapPane(props: {
           title={words().fit}
           onClick={() => {
             view.go({ camera: null }, "replace");
-            handle()?.map.fitBounds([...frame()] as [number, number, number, number], {
+            handle()?.map.fitBounds(unwrapped(frame()), {
               padding: padding(),
             });
           }}

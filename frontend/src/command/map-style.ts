@@ -4,6 +4,7 @@
  */
 import type { LayerSpecification, StyleSpecification } from "maplibre-gl";
 import type { CellInfo, MapInfo } from "../api/models";
+import { sourceBounds } from "../state/bounds";
 import type { Lang } from "../state/hash";
 import { levelIndex } from "../state/levels";
 import type { Theme } from "../style/theme";
@@ -58,7 +59,7 @@ export function buildStyle(input: StyleInput): StyleSpecification {
       tiles: [new URL(level.tiles, origin).href.replaceAll("%7B", "{").replaceAll("%7D", "}")],
       minzoom: level.min_zoom,
       maxzoom: level.max_zoom,
-      bounds: map.bounds,
+      bounds: sourceBounds(map.bounds),
     };
   }
   const layers: LayerSpecification[] = [

@@ -15,6 +15,7 @@ import { createAnswer } from "../api/answer";
 import { addresses, type Failure, type Question } from "../api/client";
 import type { CellInfo, LevelInfo, MapInfo } from "../api/models";
 import { fetchValues, keptValues, type Values } from "../api/values";
+import { unwrapped } from "../state/bounds";
 import type { Lang } from "../state/hash";
 import { valueIndex } from "../state/levels";
 import { draw, PIXEL_RATIO, patternOf } from "../style/patterns";
@@ -147,7 +148,7 @@ export function MapView(props: MapProps) {
     const one = new MapLibre({
       container: box,
       style: buildStyle(input()),
-      bounds: [...props.frame] as [number, number, number, number],
+      bounds: unwrapped(props.frame),
       fitBoundsOptions: { padding: props.padding },
       interactive: props.interactive,
       attributionControl: false,
@@ -399,7 +400,7 @@ export function MapView(props: MapProps) {
             Math.abs(map.getZoom() - zoom) > 0.006;
           if (moved) map.easeTo({ center: [longitude, latitude], zoom, duration });
         } else if (previous) {
-          map.fitBounds([...frame] as [number, number, number, number], {
+          map.fitBounds(unwrapped(frame), {
             padding: props.padding,
             duration,
             maxZoom: 15,
