@@ -20,9 +20,11 @@ from app.api import (
     account_store,
     analysis,
     assessments,
+    border,
     cells,
     exports,
     handlers,
+    live,
     meta,
     oidc,
     operation,
@@ -32,6 +34,7 @@ from app.api import (
     sessions,
     tiles,
     units,
+    zones,
 )
 from app.api import accounts as accounts_api
 from app.api import area_exports as area_exports_api
@@ -53,13 +56,16 @@ from app.security.oidc import Talk, load_providers
 from app.services.accounts_doors import Doors
 from app.services.areas import Areas, warm
 from app.services.audit import Audit, Sealer
+from app.services.border import Borders
 from app.services.caches import ScopedCaches
 from app.services.job_runner import Runner
 from app.services.kept import Kept
+from app.services.live import CHANNEL, Clock, DoorsHeard, Hub, ending
 from app.services.manifest import VERSION
 from app.services.metrics import Metrics
 from app.services.run_watch import ACCOUNTS, RUNS, RunWatch
 from app.services.snapshot_keeper import Keeper
+from app.services.units import unit_table
 from app.settings import Settings, load
 
 DESCRIPTION = """A five-colour risk map: exposure-adjusted, small-count-safe, and able to say why.
@@ -95,15 +101,32 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     keeper.start()
     app.state.doors.open(app.state.engine)
     app.state.hashing = CapacityLimiter(account_store.HASHING)
-    watch = RunWatch(url, {RUNS: app.state.kept, ACCOUNTS: app.state.doors.known})
+    app.state.live = Hub()
+    app.state.borders = Borders(
+        app.state.engine,
+        settings.data_dir,
+        lambda connection, version: unit_table(connection, whole, version),
+    )
+    watch = RunWatch(
+        url,
+        {
+            RUNS: app.state.kept,
+            ACCOUNTS: DoorsHeard(app.state.doors.known, app.state.live),
+            CHANNEL: app.state.live,
+        },
+    )
     watch.start()
+    clock = Clock(app.state.engine)
+    clock.start()
     sealer = Sealer(app.state.engine, settings.audit)
     sealer.start()
     app.state.runner = Runner(app.state.engine, url, settings)
     app.state.runner.start()
     try:
-        yield
+        with ending(app.state.live):
+            yield
     finally:
+        await run_in_threadpool(clock.stop)
         await run_in_threadpool(app.state.runner.stop)
         await run_in_threadpool(sealer.stop)
         await run_in_threadpool(watch.stop)
@@ -143,6 +166,9 @@ def create_app(settings: Settings) -> FastAPI:
     for part in (meta, operation, runs, assessments, cells, exports, units, tiles):
         app.include_router(part.router)
     app.include_router(areas_api.router)
+    app.include_router(border.router)
+    app.include_router(zones.router)
+    app.include_router(live.router)
     app.include_router(analysis.router)
     app.include_router(saved_areas.router)
     app.include_router(area_exports_api.router)

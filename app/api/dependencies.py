@@ -275,6 +275,7 @@ ERRORS: dict[int, dict[str, Any]] = {
     403: {"model": ErrorBody, "description": "This account may not do this"},
     404: {"model": ErrorBody, "description": "No such run, unit, level, kind or period"},
     408: {"model": ErrorBody, "description": "The body of the request took too long to come"},
+    409: {"model": ErrorBody, "description": "It does not fit the present state"},
     413: {"model": ErrorBody, "description": "The body of the request is too large"},
     414: {"model": ErrorBody, "description": "The address is too long"},
     421: {"model": ErrorBody, "description": "This server is not known by this name"},

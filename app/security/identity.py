@@ -22,6 +22,10 @@ Action = Literal[
     "dispatch",
     "read_audit",
     "administer",
+    "border:read",
+    "zone:write",
+    "zone:approve",
+    "check:write",
 ]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 How = Literal["single", "session", "token"]
@@ -46,11 +50,30 @@ MAY: dict[Role, frozenset[Action]] = {
     Role.viewer: frozenset({"see_map", "ask_area"}),
     Role.analyst: frozenset({"see_map", "ask_area", "see_records", "export"}),
     Role.border_officer: frozenset(
-        {"see_map", "ask_area", "see_records", "export", "manage_zones"}
+        {
+            "see_map",
+            "ask_area",
+            "see_records",
+            "export",
+            "manage_zones",
+            "border:read",
+            "zone:write",
+            "zone:approve",
+            "check:write",
+        }
     ),
     Role.grid_worker: frozenset({"see_map", "work_tasks"}),
     Role.dispatcher: frozenset(
-        {"see_map", "ask_area", "see_records", "export", "work_tasks", "dispatch"}
+        {
+            "see_map",
+            "ask_area",
+            "see_records",
+            "export",
+            "work_tasks",
+            "dispatch",
+            "border:read",
+            "check:write",
+        }
     ),
     Role.auditor: frozenset({"see_map", "read_audit"}),
     Role.admin: frozenset(ACTIONS) - {"read_audit"},

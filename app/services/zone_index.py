@@ -1,0 +1,219 @@
+"""How a zone stands: observed and expected events of the cells inside, all its sides together.
+
+Reads what a run keeps of cells, as the installation itself, and hands out sums over the zone alone.
+Promises: no single event and no single cell is handed out; a side that has 1 to `MIN_COUNT - 1`
+events in the zone withholds all numbers of that period (METHODS 11).
+
+Observed O and expected E = Σ C r over cells whose centre lies in the zone and the kinds asked; E of
+a cell is that of its own city, so a province that records more expects more (METHODS 9). Relative
+risk, interval, exceedance and colour are those of O and E alone, without memory (METHODS 3, 4), with
+the cities' priors weighted by E.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+import sqlalchemy as sa
+
+from app.api.border_models import ZoneDetail, ZoneIndex
+from app.api.models import Period
+from app.errors import NotFound
+from app.services import cells_assess, cells_grid
+from app.services.caches import Caches
+from app.services.cells_count import load
+from app.services.periods import month_bounds
+from app.services.runs import RunFacts, newest_run, run_facts
+from app.services.scenes import OVERALL
+from app.services.units import unit_table
+from geo import cells as h3
+from geo import risk
+from geo.change import rate_ratio
+
+Floats = npt.NDArray[np.float64]
+MIN_COUNT = 5
+#: Finest resolution that crosses a border.
+FINEST = 8
+
+
+@dataclass
+class _Sums:
+    """Observed (T,) by side, expected (T,) and its sum weighted by alpha (T,)."""
+
+    observed: dict[str, Floats]
+    expected: Floats
+    alpha: Floats
+    cells: int = 0
+
+
+def index(  # noqa: PLR0917
+    connection: sa.Connection,
+    caches: Caches,
+    zone: ZoneDetail,
+    period: Period,
+    ord_: int,
+    kind: str,
+) -> ZoneIndex:
+    """Index of a zone's version in force, of the newest run of its map.
+
+    Parameters
+    ----------
+    connection : of the installation itself, one moment
+
+    Raises
+    ------
+    NotFound
+        No run, no cells, no such kind or period.
+    """
+    assert zone.version is not None
+    facts = run_facts(connection, caches, newest_run(connection, zone.pack))
+    facts.kind(kind)
+    facts.span(period, ord_)
+    res = _resolution(connection, facts)
+    sums = _sums(connection, caches, facts, zone, res, period, kind)
+    sides = [series[ord_] for series in sums.observed.values()]
+    withheld = any(0 < one < MIN_COUNT for one in sides)
+    o, e = float(sum(sides)), float(sums.expected[ord_])
+    found: dict[str, Any] = dict.fromkeys(
+        ("observed", "expected", "relative_risk", "low", "high", "exceedance", "colour", "change",
+         "change_low", "change_high")
+    )  # fmt: skip
+    if not withheld:
+        found |= {"observed": round(o), "expected": e}
+        if e > 0:
+            found |= _risk(facts, o, e, float(sums.alpha[ord_] / e))
+        if ord_ > 0:
+            found |= _change(sums, ord_, o, e)
+    return ZoneIndex(
+        zone=zone.id, version=zone.version.version, run=facts.id, res=res, cells=sums.cells,
+        period=period, ord=ord_, kind=kind, withheld=withheld, min_count=MIN_COUNT, **found,
+    )  # fmt: skip
+
+
+def _risk(facts: RunFacts, o: float, e: float, alpha: float) -> dict[str, Any]:
+    one = risk.single(alpha, o, e)
+    rule = risk.ColourRule.from_rows(
+        facts.scene.colour_rule.rows(), facts.scene.colour_rule.version
+    )
+    colour = int(
+        np.asarray(risk.colours(np.asarray([one.p]), np.asarray([one.theta]), rule)).ravel()[0]
+    )
+    return {
+        "relative_risk": float(one.theta), "low": float(one.low), "high": float(one.high),
+        "exceedance": float(one.p), "colour": risk.COLOURS[colour],
+    }  # fmt: skip
+
+
+def _change(sums: _Sums, ord_: int, o: float, e: float) -> dict[str, Any]:
+    """Ratio of relative risks to the period before; none with a side's few events there."""
+    before = [series[ord_ - 1] for series in sums.observed.values()]
+    o0, e0 = float(sum(before)), float(sums.expected[ord_ - 1])
+    if any(0 < one < MIN_COUNT for one in before) or min(o, o0) < MIN_COUNT or min(e, e0) <= 0:
+        return {}
+    found = rate_ratio(np.asarray([o]), np.asarray([e]), np.asarray([o0]), np.asarray([e0]))
+    ratio, low, high = (float(np.asarray(one).ravel()[0]) for one in
+                        (found.ratio, found.low, found.high))  # fmt: skip
+    return {"change": ratio, "change_low": low, "change_high": high}
+
+
+def _resolution(connection: sa.Connection, facts: RunFacts) -> int:
+    found: int | None = connection.execute(
+        sa.text("select max(res) from run_cell where run_id = :run and res <= :finest"),
+        {"run": facts.id, "finest": FINEST},
+    ).scalar_one()
+    if found is None:
+        raise NotFound(f"run {facts.id} has no cells: no event has a point")
+    return found
+
+
+def _sums(  # noqa: PLR0917
+    connection: sa.Connection, caches: Caches, facts: RunFacts, zone: ZoneDetail, res: int,
+    period: Period, kind: str,
+) -> _Sums:  # fmt: skip
+    assert zone.version is not None
+    table = unit_table(connection, caches, facts.version_id)
+    digest = connection.execute(
+        sa.text("select digest from run_cell where run_id = :run and res = :res"),
+        {"run": facts.id, "res": res},
+    ).scalar_one()
+    grid = cells_grid.places(connection, caches, digest)
+    area = connection.execute(
+        sa.text(
+            "select st_asbinary(geom) from zone_version where zone_id = :zone and version = :v"
+        ),
+        {"zone": zone.id, "v": zone.version.version},
+    ).scalar_one()
+    shape = shapely.from_wkb(bytes(area))
+    kinds = list(range(len(facts.kinds))) if kind == OVERALL else [facts.kinds.index(kind)]
+    spans = facts.periods[period]
+    # month columns of the counts belong to periods in order
+    bounds = month_bounds(spans, cells_assess.first_month(facts))
+    found = _Sums({one: np.zeros(len(spans)) for one in zone.version.sides},
+                  np.zeros(len(spans)), np.zeros(len(spans)))  # fmt: skip
+    rates = _rates(connection, facts, res, period)
+    for chunk in grid.chunks:
+        cells = grid.cells[chunk.first : chunk.first + chunk.n]
+        lonlat = h3.centres(cells)
+        inside = np.flatnonzero(shapely.contains_xy(shape, lonlat[:, 0], lonlat[:, 1]))
+        if not len(inside):
+            continue
+        part = cells_grid.read(connection, table, res, chunk.chunk)
+        references = part.over.owner(
+            cells_assess.leaf_references(table, part.leaves, facts.scene.reference_level)
+        )
+        shares = _shares(connection, facts, res, chunk.chunk)
+        owner = [table.codes[unit - 1] for unit in grid.owner[chunk.first + inside].tolist()]
+        side = [next((one for one in found.observed if code.startswith(one)), "") for code in owner]
+        mine = np.array([one != "" for one in side])
+        inside, kept = inside[mine], [one for one in side if one]
+        found.cells += len(inside)
+        where = {int(cell): name for cell, name in zip(cells[inside], kept, strict=True)}
+        counts = load(connection, facts.id, res, chunk.chunk)
+        use = np.isin(counts.kind, kinds) & np.isin(counts.cell, cells[inside])
+        period_of = np.searchsorted(bounds, counts.month[use], side="right") - 1
+        for cell, t, n in zip(
+            counts.cell[use].tolist(), period_of.tolist(), counts.events[use].tolist(), strict=True
+        ):
+            if 0 <= t < len(spans):
+                found.observed[where[cell]][t] += n
+        for place in inside.tolist():
+            for k in kinds:
+                fit = rates.get((int(references[place]), facts.kinds[k]))
+                share = shares[place, k]
+                if fit is not None and np.isfinite(share):
+                    part_e = share * np.nan_to_num(fit[0])
+                    found.expected += part_e
+                    found.alpha += part_e * np.nan_to_num(fit[1])
+    return found
+
+
+def _rates(
+    connection: sa.Connection, facts: RunFacts, res: int, period: Period
+) -> dict[tuple[int, str], tuple[Floats, Floats]]:
+    rows = connection.execute(
+        sa.text(
+            "select reference_id, kind, rate, alpha from run_cell_rate where run_id = :run "
+            "and res = :res and period = :period and kind <> 'overall'"
+        ),
+        {"run": facts.id, "res": res, "period": period},
+    )
+    return {
+        (row.reference_id, row.kind): (np.array(row.rate, float), np.array(row.alpha, float))
+        for row in rows
+    }
+
+
+def _shares(connection: sa.Connection, facts: RunFacts, res: int, chunk: int) -> Floats:
+    """Exposure shares of the cells of a chunk, (n, K)."""
+    body = connection.execute(
+        sa.text("select shares from run_cell_own where run_id = :run and res = :res "
+                "and chunk = :chunk"),
+        {"run": facts.id, "res": res, "chunk": chunk},
+    ).scalar_one()  # fmt: skip
+    width = len(facts.kinds) + len(facts.measures)
+    found: Floats = np.frombuffer(bytes(body), "<f8").reshape(-1, width)[:, : len(facts.kinds)]
+    return found
