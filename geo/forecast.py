@@ -98,7 +98,8 @@ def choose(score: npt.ArrayLike, area: npt.ArrayLike, share: float) -> Bools:
     area : (n,) float64
         Above 0, any unit.
     share : float
-        In (0, 1). Cells are taken whole, in order, while they fit; at least one.
+        In (0, 1). Cells are taken whole, by falling density; one that does not fit any more is
+        passed over, so that two choices fill the same area up to the smallest cell.
 
     Returns
     -------
@@ -114,9 +115,20 @@ def choose(score: npt.ArrayLike, area: npt.ArrayLike, share: float) -> Bools:
     picked = np.zeros(len(value), np.bool_)
     order = np.argsort(-(value / size), kind="stable")
     order = order[~np.isnan(value[order])]
-    fits = np.cumsum(size[order]) <= share * size.sum() * (1 + 1e-9)
-    picked[order[fits]] = True
-    picked[order[:1]] = True
+    room = share * size.sum() * (1 + 1e-9)
+    held = np.cumsum(size[order])
+    fits = int(np.searchsorted(held, room, side="right"))
+    picked[order[:fits]] = True
+    room -= held[fits - 1] if fits else 0.0
+    # the rest of the room goes to the next that are small enough
+    rest = order[fits:]
+    smallest = np.minimum.accumulate(size[rest][::-1])[::-1]
+    for place, cell in enumerate(rest.tolist()):
+        if smallest[place] > room:
+            break
+        if size[cell] <= room:
+            picked[cell] = True
+            room -= size[cell]
     return picked
 
 
