@@ -125,6 +125,10 @@ def from_wkt(
     except shapely.errors.ShapelyError as error:
         word = "not_closed" if "closed linestring" in str(error) else "bad_geometry"
         raise ShapeError(word, f"the well-known text cannot be read: {error}") from error
+    except NotImplementedError as error:
+        raise ShapeError(
+            "bad_geometry", "an area has straight edges; curves are not read"
+        ) from error
     if shape is None or shape.geom_type not in ("Polygon", "MultiPolygon"):
         name = "nothing" if shape is None else shape.geom_type
         raise ShapeError("bad_geometry", f"an area is a POLYGON or MULTIPOLYGON, not {name}")
@@ -304,12 +308,13 @@ def _area(parts: list[list[Floats]], crs: str) -> shapely.MultiPolygon:
     for part in parts:
         loops = [next(pieces) for _ in part]
         polygons.append(shapely.Polygon(loops[0], loops[1:]))
-    for polygon in polygons:
-        if shapely.convex_hull(polygon).geom_type != "Polygon":
-            at = _place(shapely.get_coordinates(polygon)[0])
-            raise ShapeError("zero_area", "the area has no extent: its corners lie on a line", at)
     shape = shapely.MultiPolygon(polygons)
     if not shapely.is_valid(shape):
+        for polygon in polygons:
+            if shapely.convex_hull(polygon).geom_type != "Polygon":
+                at = _place(shapely.get_coordinates(polygon)[0])
+                text = "the area has no extent: its corners lie on a line"
+                raise ShapeError("zero_area", text, at)
         raise _invalid(shapely.is_valid_reason(shape))
     if not shape.area > 0:
         raise ShapeError("zero_area", "the area is so thin that it has no extent")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Request, Response
+from fastapi.routing import APIRoute
+from pydantic_core import from_json
 
 from app.api.area_models import AreaAnswer, AreaQuestion
 from app.api.auditing import AuditDep
@@ -12,7 +16,30 @@ from app.api.dependencies import AskDep, HeavyDep, Pack, errors
 from app.services.areas import Areas, ask
 from app.services.asking import Asker
 
-router = APIRouter(prefix="/api/packs/{pack}/areas", tags=["areas"])
+
+class _QuickJson(Request):
+    async def json(self) -> Any:
+        if not hasattr(self, "_json"):
+            body = await self.body()
+            try:
+                # an outline of 18,000 corners: a third of the time of `json`
+                self._json = from_json(body)
+            except ValueError:
+                self._json = json.loads(body)  # says what is wrong in the words of the framework
+        return self._json
+
+
+class _Quickly(APIRoute):
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        answer = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            return await answer(_QuickJson(request.scope, request.receive))
+
+        return handler
+
+
+router = APIRouter(prefix="/api/packs/{pack}/areas", tags=["areas"], route_class=_Quickly)
 
 EXAMPLES = {
     "circle": {
