@@ -259,7 +259,8 @@ def _read(path: Path) -> tuple[list[Feature], str | None]:
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError,
             pyogrio.errors.GeometryError, pyogrio.errors.FeatureError,
             pyogrio.errors.FieldError, pyogrio.errors.CRSError,
-            shapely.errors.ShapelyError, UnicodeDecodeError, ValueError, IndexError) as error:  # fmt: skip
+            shapely.errors.ShapelyError, UnicodeDecodeError, ValueError, IndexError,
+            NotImplementedError) as error:  # fmt: skip
         if isinstance(error, Invalid):
             raise
         _bad(f"the file cannot be read: {type(error).__name__}")

@@ -462,13 +462,17 @@ def _with_points(
         return Chunk(table.select(list(names)), lines)
     import shapely
 
-    shapes = shapely.from_wkb(table[geometry].to_numpy(zero_copy_only=False), on_invalid="ignore")
+    shapes, curved = _read_shapes(table[geometry].to_numpy(zero_copy_only=False))
     given = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
     good = ~given | (shapely.get_type_id(shapes) == 0)
+    good &= ~curved
     broken = [
-        Broken(int(lines[row]), geometry, shapes[row].geom_type, "geometry", "is not a point")
+        Broken(
+            int(lines[row]), geometry, "curve" if curved[row] else shapes[row].geom_type,
+            "geometry", "is not a point",
+        )
         for row in np.flatnonzero(~good)
-    ]
+    ]  # fmt: skip
     x, y = shapely.get_x(shapes), shapely.get_y(shapes)
     result = table.select(list(names))
     for name, values in zip(GEOMETRY, (x, y), strict=True):
@@ -477,6 +481,22 @@ def _with_points(
     if broken:
         return Chunk(result.filter(pa.array(good)), lines[good], broken)
     return Chunk(result, lines)
+
+
+def _read_shapes(bodies: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    """Shapes of WKB, None for what cannot be read, and which of them are curves."""
+    import shapely
+
+    try:
+        return shapely.from_wkb(bodies, on_invalid="ignore"), np.zeros(len(bodies), bool)
+    except NotImplementedError:  # one curve, and nothing of the others is told
+        shapes, curved = np.full(len(bodies), None, object), np.zeros(len(bodies), bool)
+        for row, body in enumerate(bodies):
+            try:
+                shapes[row] = shapely.from_wkb(body, on_invalid="ignore")
+            except NotImplementedError:
+                curved[row] = True
+        return shapes, curved
 
 
 def _slices(chunk: Chunk, batch: int) -> Iterator[Chunk]:

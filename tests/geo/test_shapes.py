@@ -111,6 +111,7 @@ def test_bad_geojson_is_refused(name: str) -> None:
         ("POLYGON EMPTY", "empty"),
         ("POINT(1 1)", "bad_geometry"),
         ("POLYGON((0 0,", "bad_geometry"),
+        ("CURVEPOLYGON EMPTY", "bad_geometry"),
         ("SRID=3857;POLYGON((0 0,1 0,1 1,0 0))", "wrong_crs"),
         ("POLYGON((0 0,1 nan,1 1,0 0))", "not_finite"),
         (shapely.Polygon(many(2000)).wkt, "too_many_vertices"),

@@ -333,6 +333,22 @@ def test_geoparquet_metadata_that_makes_no_sense(
     empty()
 
 
+def test_a_curve_among_points_is_left_out_alone(
+    load: Any, write: Any, mapping: Any, tmp_path: Path
+) -> None:
+    frame = pd.read_csv(write({}, {}, {}), dtype=str)
+    point = shapely.to_wkb(shapely.Point(120.05, 30.05))
+    curve = b"\x01\x08\x00\x00\x00\x00\x00\x00\x00"  # an empty circular string
+    table = pa.Table.from_pandas(frame).append_column("shape", pa.array([point, curve, point]))
+    table = table.replace_schema_metadata({b"geo": b'{"primary_column": "shape"}'})
+    pa.parquet.write_table(table, tmp_path / "events.parquet")
+    columns = {k: v for k, v in mapping["columns"].items() if k not in ("lon", "lat")}
+    report = load(tmp_path / "events.parquet", mapping={**mapping, "columns": columns})
+    assert (report.new, report.rejected) == (2, 1)
+    row = rejected(tmp_path / "rejects.csv")[0]
+    assert (row["line"], row["value"], row["reason"]) == ("2", "curve", "geometry")
+
+
 def test_dry_run_stores_nothing(load: Any, write: Any, empty: Any, tmp_path: Path) -> None:
     report = load(write({}, {"kind": "?"}), dry_run=True)
     assert (report.rows, report.rejected, report.new) == (2, 1, 0)
