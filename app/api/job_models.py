@@ -244,7 +244,9 @@ class CellColumns(Model):
 
     cell: list[str] = Field(description="H3 cells")
     observed: list[int]
-    expected: list[float | None] = Field(description="null: no exposure is known there")
+    expected: list[float | None] = Field(
+        description="Of the kinds whose exposure is known there; null: of none"
+    )
 
 
 class GiCells(CellColumns):
@@ -304,7 +306,7 @@ class ScanResult(Found):
     scan_start: datetime = Field(description="First moment that is scanned: steps are whole")
     total: int = Field(description="Events scanned")
     left_out: int = Field(
-        description="Events in cells without data, or before the first whole step"
+        description="Events where no exposure of their kind is known, or before the first whole step"
     )
     replicates: int
     clusters: list[ScanCluster]

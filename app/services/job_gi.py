@@ -31,7 +31,7 @@ def run(study: Study, question: GiQuestion, work: Work) -> GiResult:
     cells = study.cells(res)
     work.said(0.6, "computing")
     counts = cells.counts()
-    observed = counts.sum(axis=0).astype(float)
+    observed = cells.comparable(counts).astype(float)
     expected = cells.expected(counts)
     expected[expected == 0] = np.nan
     known = expected[~np.isnan(expected)]

@@ -275,6 +275,10 @@ class StudyCells:
         flat = self.events.kind[good].astype(np.int64) * n + self.row[good]
         return np.bincount(flat, minlength=kinds * n).reshape(kinds, n).astype(np.int64)
 
+    def comparable(self, counts: Ints) -> Ints:
+        """Events per cell, (n,), of the kinds whose exposure is known there: what `expected` is of."""
+        return np.asarray(np.where(np.isnan(self.shares), 0, counts).sum(axis=0), np.int64)
+
     def expected(self, counts: Ints) -> Floats:
         """Return expected events per cell, (n,), for these counts (K, n): Σ_k C_ck Σ_c O_ck (METHODS 2).
 

@@ -129,7 +129,7 @@ def panel(
     cases, expected = [], []
     for first, last in itertools.pairwise(edges.tolist()):
         counts = cells.counts((time >= first) & (time < last))
-        cases.append(counts.sum(axis=0))
+        cases.append(cells.comparable(counts))
         expected.append(cells.expected(counts))
     return np.stack(cases), np.stack(expected)
 

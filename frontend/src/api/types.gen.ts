@@ -3259,7 +3259,7 @@ export interface components {
             observed: number[];
             /**
              * Expected
-             * @description null: no exposure is known there
+             * @description Of the kinds whose exposure is known there; null: of none
              */
             expected: (number | null)[];
             /** Category */
@@ -3594,7 +3594,7 @@ export interface components {
             observed: number[];
             /**
              * Expected
-             * @description null: no exposure is known there
+             * @description Of the kinds whose exposure is known there; null: of none
              */
             expected: (number | null)[];
             /**
@@ -3907,7 +3907,7 @@ export interface components {
             observed: number[];
             /**
              * Expected
-             * @description null: no exposure is known there
+             * @description Of the kinds whose exposure is known there; null: of none
              */
             expected: (number | null)[];
             /**
@@ -5768,7 +5768,7 @@ export interface components {
             total: number;
             /**
              * Left Out
-             * @description Events in cells without data, or before the first whole step
+             * @description Events where no exposure of their kind is known, or before the first whole step
              */
             left_out: number;
             /** Replicates */
