@@ -18,7 +18,7 @@ Bools = npt.NDArray[np.bool_]
 #: places in all circles together; 5 bytes each are kept
 LIMIT = 200_000_000
 #: distances looked at at once, between two questions whether to give up
-_BLOCK = 500_000
+_BLOCK = 200_000
 #: two distances that differ by less (relative) are the same circle
 _TIE = 1e-9
 
@@ -127,9 +127,7 @@ class Windows:
         if len(known):
             grow = _Grow(east[known], north[known], e[known], max_share, max_radius)
             count = 0
-            for centres, rows in grow.rows():
-                if cancelled is not None and cancelled():
-                    raise Cancelled
+            for centres, rows in grow.rows(cancelled):
                 for centre, (inside, ends) in zip(centres, rows, strict=True):
                     lengths[known[centre]] = len(inside)
                     members.append(known[inside].astype(np.int32))
@@ -164,9 +162,10 @@ class _Grow:
         # the share itself is still in, whatever the rounding of the sum
         self.room = max_share * e.sum() * (1 + 1e-12)
         self.radius = max_radius
-        self.guess = int(np.searchsorted(np.cumsum(np.sort(e)[::-1]), self.room)) + 2
+        # about as many as usually fit; where more do, the block is asked again for twice as many
+        self.guess = int(1.2 * max_share * len(e)) + 3
 
-    def rows(self) -> Iterator[tuple[Ints, list[tuple[Ints, Bools]]]]:
+    def rows(self, cancelled: Stop | None) -> Iterator[tuple[Ints, list[tuple[Ints, Bools]]]]:
         """Yield centres and, of each, the members of its circles and where circles end."""
         n = len(self.e)
         at = 0
@@ -176,6 +175,8 @@ class _Grow:
             found: dict[int, tuple[Ints, Bools]] = {}
             open_ = block
             while len(open_):
+                if cancelled is not None and cancelled():
+                    raise Cancelled
                 open_ = self._fill(open_, k, found)
                 k = min(n, 2 * k)
             yield block, [found[i] for i in block.tolist()]
