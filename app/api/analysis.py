@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Request, Response
@@ -15,8 +17,9 @@ from app.api.analysis_models import (
 )
 from app.api.auditing import AuditDep
 from app.api.dependencies import AskDep, HeavyDep, Pack, errors
+from app.errors import Invalid
 from app.services import analysis as service
-from app.services import analysis_shapes, analysis_upload
+from app.services import analysis_shapes, analysis_upload, shape_words
 from app.services.areas import Areas, look
 from app.services.asking import Asker
 
@@ -62,6 +65,18 @@ EXAMPLES = {
 }
 
 
+@contextmanager
+def _worded() -> Iterator[None]:
+    """Give what is refused its reason in words of both languages, `detail.words`."""
+    try:
+        yield
+    except Invalid as error:
+        if isinstance(error.detail, dict) and "reason" in error.detail:
+            why = shape_words.reason(str(error.detail["reason"]), message=error.message)
+            error.detail = {**error.detail, "words": {"zh": why.zh, "en": why.en}}
+        raise
+
+
 @router.post(
     "/shape",
     operation_id="shapeArea",
@@ -84,8 +99,9 @@ def shape_area(
     """
     response.headers["Cache-Control"] = "private, no-store"
     areas: Areas = request.app.state.areas
-    sight = look(areas, pack, store.identity.prefixes)
-    return analysis_shapes.shaped(area, sight.ground, store.identity.prefixes)
+    with _worded():
+        sight = look(areas, pack, store.identity.prefixes)
+        return analysis_shapes.shaped(area, sight.ground, store.identity.prefixes)
 
 
 FILE = {
@@ -142,8 +158,9 @@ def upload_areas(
     """
     response.headers["Cache-Control"] = "private, no-store"
     areas: Areas = request.app.state.areas
-    sight = look(areas, pack, store.identity.prefixes)
-    return analysis_upload.uploaded(given, sight.ground, store.identity.prefixes)
+    with _worded():
+        sight = look(areas, pack, store.identity.prefixes)
+        return analysis_upload.uploaded(given, sight.ground, store.identity.prefixes)
 
 
 @router.post(
@@ -169,7 +186,10 @@ def analyse_area(
     response.headers["Cache-Control"] = "private, no-store"
     areas: Areas = request.app.state.areas
     asked = question.model_dump(mode="json", exclude_none=True)
-    with auditing.entry("ask_area", pack=pack, run=question.run, question=asked) as entry:
+    with (
+        _worded(),
+        auditing.entry("ask_area", pack=pack, run=question.run, question=asked) as entry,
+    ):
         asker = Asker(store.identity, store.caches, store.read, store.write)
         answer = service.analyse(areas, asker, pack, question)
         entry.rows = answer.overall.observed or 0

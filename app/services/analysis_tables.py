@@ -205,6 +205,13 @@ def _counted(view: View, ids: Ints, level: int, events: Events | None) -> Ints:
 
 def count_units(view: View, unit: int) -> Ints:
     """Events recorded for a unit or below it, by kind of the counts."""
+    if view.expecting is None:
+        return _count_unit(view, unit)
+    key, caches = view.expecting.key, view.expecting.caches
+    return caches.unit_counts.get((key, unit), lambda: _count_unit(view, unit))
+
+
+def _count_unit(view: View, unit: int) -> Ints:
     question = view.asked.question
     assert question is not None
     inside = view.sight.ground.below(unit)

@@ -13,11 +13,12 @@ moves forward only while the snapshot is kept there: see `snapshots.clean`.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ from geo.cube.rows import ask_located, rows
 
 log = logging.getLogger("wusetu.areas")
 Ints = npt.NDArray[np.int64]
+_NUMBERS = itertools.count(1)
 
 #: with fewer events and no snapshot they are read and counted at each question
 FEW = 50_000
@@ -59,7 +61,10 @@ from boundary_version v where v.pack = %(pack)s order by v.valid_from desc limit
 
 @dataclass(frozen=True)
 class Held:
-    """A snapshot with what changed since: all events at `taken`. Never changed, only replaced."""
+    """A snapshot with what changed since: all events at `taken`. Never changed, only replaced.
+
+    `number` is another one whenever the events are others, in this process.
+    """
 
     snapshot: Snapshot
     about: snapshots.Published | None
@@ -70,6 +75,7 @@ class Held:
     delta: Delta
     newest: datetime | None
     elsewhere: int
+    number: int = field(default_factory=lambda: next(_NUMBERS))
 
     @property
     def changed(self) -> int:
@@ -92,6 +98,7 @@ class Held:
                 Columns.concat([self.delta.removed, removed]),
             ),
             newest=max(filter(None, later), default=None),
+            number=next(_NUMBERS),
             elsewhere=self.elsewhere
             + int(np.count_nonzero(added.located == mark))
             - int(np.count_nonzero(removed.located == mark)),
@@ -403,9 +410,7 @@ class Sight:
     @property
     def moment(self) -> tuple[object, ...]:
         """Key of all events as they are now: equal keys, equal counts."""
-        about = self._held.about
-        return (self._held.version, about.digest if about else None, self._held.taken,
-                self._held.started)  # fmt: skip
+        return (self._held.version, self._held.number)
 
     def asked(self, wanted: AreaQuestion, shape: Shape, span: tuple[int, int]) -> Asked:
         """Put a request in the words of the cube, cut to what may be seen.

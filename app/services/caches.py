@@ -13,6 +13,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 Value = TypeVar("Value")
 
 
@@ -74,6 +77,8 @@ class Caches:
         self.rates: Lru[RunRates] = Lru(4)
         # counts of reference areas: a few numbers each
         self.references: Lru[Reference] = Lru(512)
+        # events of a unit by kind: 100 bytes each
+        self.unit_counts: Lru[npt.NDArray[np.int64]] = Lru(8192)
         self.bounds: Lru[tuple[float, float, float, float]] = Lru(64)
 
 
