@@ -1,6 +1,6 @@
 """Four sides alone and together: the simulation of METHODS 9.
 
-    python -m benchmarks.border [--maps 1000] [--replicates 399] [--seed 20260101] [--smoke]
+    python -m benchmarks.border [--maps 400] [--replicates 239] [--seed 20260101] [--smoke]
 
 20 × 20 cells in four quadrants, the sides; a 4 × 4 cluster of doubled risk on the corner where they
 meet, Poisson counts around a mean per cell, circles to 25 % of E, α = .05 for all pooled and α / 4 for
@@ -154,8 +154,8 @@ TABLES = (power_rows, together_rows, false_alarm_rows, alone_rows)
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; 1 when a bar is missed."""
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    options.add_argument("--maps", type=int, default=1000)
-    options.add_argument("--replicates", type=int, default=399)
+    options.add_argument("--maps", type=int, default=400)
+    options.add_argument("--replicates", type=int, default=239)
     options.add_argument("--seed", type=int, default=20260101)
     options.add_argument("--smoke", action="store_true", help="smallest size, no bars")
     given = options.parse_args(arguments)

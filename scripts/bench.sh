@@ -11,7 +11,7 @@ scripts/setup.sh run
 .venv-bench/bin/python -c "import sedonadb, duckdb, geopandas, geoarrow.pyarrow, esda" 2>/dev/null ||
   .venv-bench/bin/pip install -q sedonadb duckdb geopandas geoarrow-pyarrow pyarrow esda
 "$VENV/bin/wusetu" sample load
-for name in ${BENCH:-operating_characteristics tiles import_memory ingest locate area load audit}; do
+for name in ${BENCH:-operating_characteristics tiles import_memory ingest locate area gi scan border load audit}; do
   say "$name"
   "$VENV/bin/python" -m "benchmarks.$name"
 done

@@ -12,7 +12,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: module → its smallest size, and a text that only a finished run prints
 SMOKES: dict[str, tuple[list[str], str]] = {
+    "border": (["--smoke"], "only visible together"),
+    "gi": (["--smoke"], "largest difference of z"),
     "locate": (["--smoke"], "shapely tree of points"),
+    "scan": (["--smoke"], "whether to give up"),
 }
 
 

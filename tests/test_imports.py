@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,36 @@ FORBIDDEN = {
         "pydantic_settings",
     },
     "tiles": {"app", "fastapi", "pydantic_settings"},
+}
+
+
+#: all that the pure room may use beside the standard library; more needs a reason
+KERNELS = {
+    "affine",
+    "geo",
+    "h3",
+    "h3ronpy",
+    "numba",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pyproj",
+    "rasterio",
+    "scipy",
+    "shapely",
+}
+#: of the standard library: what knows the time, draws without a seed, or talks to the world
+IMPURE = {
+    "asyncio",
+    "http",
+    "logging",
+    "random",
+    "secrets",
+    "socket",
+    "sqlite3",
+    "subprocess",
+    "time",
+    "urllib",
 }
 
 
@@ -39,3 +70,17 @@ def test_no_import_goes_upward(room: str) -> None:
     assert files
     for path in files:
         assert not imported(path) & FORBIDDEN[room], path
+
+
+def test_kernels_import_numbers_and_shapes_only() -> None:
+    for path in (ROOT / "geo").rglob("*.py"):
+        names = imported(path)
+        assert names - KERNELS <= sys.stdlib_module_names, path
+        assert not names & IMPURE, path
+
+
+def test_hotspots_import_no_web_of_rooms() -> None:
+    """The statistics stand on numbers: no shapes, no files."""
+    for path in (ROOT / "geo" / "hotspots").glob("*.py"):
+        outside = imported(path) - sys.stdlib_module_names
+        assert outside <= {"geo", "h3ronpy", "numpy", "pyarrow", "pyproj", "scipy"}, path

@@ -11,6 +11,8 @@ import shapely
 from rasterio.transform import from_origin
 
 from geo import cells, inside, locate, locate_build, pixels, raster
+from geo.hotspots import knox, search
+from geo.hotspots.scan import Times, Windows, scan
 from geo.locate import LocateIndex
 from geo.raster import sum_by_area
 
@@ -18,7 +20,7 @@ from .test_cells import bent_cell, star
 from .test_locate import border_points, by_geos, hard_points, voronoi
 from .test_raster import seats, write
 
-MODULES = (cells, inside, locate, locate_build, pixels, raster)
+MODULES = (cells, inside, knox, locate, locate_build, pixels, raster, search)
 
 
 @pytest.fixture
@@ -81,3 +83,34 @@ def test_sums_of_rasters_are_the_same_uncompiled(
         found = sum_by_area(path, shapes)
     assert found.values == pytest.approx(compiled.values, rel=1e-12)
     assert found.outside == pytest.approx(compiled.outside, rel=1e-12)
+
+
+def test_scans_are_the_same_uncompiled(request: pytest.FixtureRequest) -> None:
+    rng = np.random.default_rng(8)
+    x, y = rng.random(25) * 3000, rng.random(25) * 3000
+    e = rng.gamma(1, 1, (6, 25))
+    cases = rng.poisson(3 * e)
+    windows = Windows.build(x, y, e, 0.5)
+
+    def found() -> list[object]:
+        every = [
+            scan(cases, e, windows, times, replicates=4)
+            for times in (None, Times(4), Times(2, 1, prospective=False))
+        ]
+        return [
+            (r.maxima.tolist(), [(c.centre, c.llr, c.first) for c in r.clusters]) for r in every
+        ]
+
+    compiled = found()
+    request.getfixturevalue("plain")
+    assert found() == compiled
+
+
+def test_near_repeats_are_the_same_uncompiled(request: pytest.FixtureRequest) -> None:
+    rng = np.random.default_rng(9)
+    x, y, days = rng.random(60) * 900, rng.random(60) * 900, rng.integers(0, 30, 60)
+    compiled = knox.knox(x, y, days, (0, 100, 300), (0, 7, 14), replicates=5)
+    request.getfixturevalue("plain")
+    found = knox.knox(x, y, days, (0, 100, 300), (0, 7, 14), replicates=5)
+    assert np.array_equal(found.observed, compiled.observed)
+    assert np.array_equal(found.p, compiled.p)
