@@ -249,16 +249,16 @@ class Client:
         """
         import geopandas
         import pandas
+        import shapely.geometry
 
         body = {**_question(area, start, end, more), "format": "geojson"}
         whole = self._ask("POST", f"/api/packs/{pack}/areas/export", json=body).json()
-        frame = geopandas.GeoDataFrame.from_features(whole["features"], crs="EPSG:4326")
-        if whole["numbers"]:
-            rest = geopandas.GeoDataFrame(
-                pandas.DataFrame(whole["numbers"]), geometry=[None] * len(whole["numbers"]),
-                crs="EPSG:4326",
-            )  # fmt: skip
-            frame = pandas.concat([frame, rest[frame.columns]], ignore_index=True)
+        shapes = [shapely.geometry.shape(one["geometry"]) for one in whole["features"]]
+        rows = [one["properties"] for one in whole["features"]] + whole["numbers"]
+        frame = geopandas.GeoDataFrame(
+            pandas.DataFrame(rows), geometry=[*shapes, *[None] * len(whole["numbers"])],
+            crs="EPSG:4326",
+        )  # fmt: skip
         frame["observed"] = frame["observed"].astype("Int64")
         frame.attrs.update(whole["about"])
         return Analysis(frame, dict(whole["about"]))
