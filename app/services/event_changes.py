@@ -12,6 +12,7 @@ boundary version asked for; located in another one, it keeps its point and has n
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -74,10 +75,14 @@ _NEW_KINDS = f"""
 select distinct kind from (select e.kind {_ADDED} union all select r.kind {_REMOVED}) as changed
 where kind <> all(%(kinds)s::text[])
 """
+# one look at a table that may have been written a moment ago, for both questions
 _KINDS = """
-select e.kind from event e join event_source s on s.id = e.source_id and s.pack = %(pack)s
-where e.changed_in <> all(%(fresh)s::xid8[])
-group by e.kind
+select written::text, kind, rows from (
+  select case when e.changed_in = any(%(written)s::xid8[]) then e.changed_in end as written,
+    e.kind, count(*) as rows
+  from event e join event_source s on s.id = e.source_id and s.pack = %(pack)s
+  group by 1, 2
+) as counted
 """
 _SIZE = f"""
 select count(*) from (
@@ -180,25 +185,23 @@ def read_all(  # noqa: PLR0917 - of what, and how it goes
         More than 256 kinds, or a time outside the years 1 to 9999.
     """
     moment = begin(connection)
-    part = _stored(connection, pack, version, fresh)
-    values = {"pack": pack, "version": version, "taken": moment.taken, "fresh": part.texts}
-    found = list(connection.exec_driver_sql(_KINDS, values).scalars())
-    kinds = tuple(sorted({*found, *part.kinds, *extra_kinds}))
+    written = [] if fresh is None else fresh.written((pack, version))
+    there: Counter[int] = Counter()
+    found: dict[str, set[int]] = {}
+    for one, kind, many in connection.exec_driver_sql(_KINDS, {"pack": pack, "written": written}):
+        found.setdefault(kind, set()).add(int(one or 0))
+        there[int(one or 0)] += many
+    del there[0]
+    part = FreshPart() if fresh is None else fresh.part(there)
+    kinds = tuple(sorted({*found, *extra_kinds}))
     _check_kinds(pack, kinds)
+    values = {"pack": pack, "version": version, "taken": moment.taken, "fresh": part.texts}
     rows = Columns.empty()
-    if found:
+    if set().union(*found.values()) - set(part.written):
         _, rows = _copy(connection, _ALL, values | {"kinds": list(kinds)}, progress)
     if part.written:
         rows = _joined(rows, part.read(kinds))
     return Everything(moment, kinds, rows)
-
-
-def _stored(
-    connection: sa.Connection, pack: str, version: int, fresh: FreshRows | None,
-    since: str | None = None,
-) -> FreshPart:  # fmt: skip
-    """Find what need not be read."""
-    return FreshPart() if fresh is None else fresh.stored(connection, (pack, version), since)
 
 
 def _joined(rows: Columns, more: Columns) -> Columns:
@@ -228,7 +231,9 @@ def read_changes(
     Invalid
         More than 256 kinds, or a time outside the years 1 to 9999.
     """
-    part = _stored(connection, pack, version, fresh, since)
+    part = FreshPart()
+    if fresh is not None:
+        part = fresh.stored(connection, (pack, version), since)
     values = {
         "pack": pack, "version": version, "since": since, "kinds": list(kinds),
         "fresh": part.texts,

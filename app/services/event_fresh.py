@@ -11,7 +11,7 @@ transaction was never committed) the batch is left to be read. Rows lie in a fil
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -128,12 +128,22 @@ class FreshRows:
         since : pg_snapshot, optional
             Only transactions that it does not see.
         """
-        rows = {w: batch.rows for w, batch in self._batches.items() if batch.place == place}
-        if not rows:
+        written = self.written(place)
+        if not written:
             return FreshPart()
-        values = {"pack": place[0], "written": list(map(str, rows)), "since": since}
+        values = {"pack": place[0], "written": written, "since": since}
         found = connection.exec_driver_sql(_STORED, values)
-        return FreshPart(self, tuple(int(w) for w, there in found if rows[int(w)] == there))
+        return self.part({int(one): there for one, there in found})
+
+    def written(self, place: tuple[str, int]) -> list[str]:
+        """Transactions that stored something of a pack and boundary version."""
+        return [str(one) for one, batch in self._batches.items() if batch.place == place]
+
+    def part(self, there: Mapping[int, int]) -> FreshPart:
+        """Batches that are stored as they were added, by how many rows are there of each."""
+        return FreshPart(
+            self, tuple(one for one, rows in there.items() if self._batches[one].rows == rows)
+        )
 
     def kinds_of(self, written: Iterable[int]) -> set[str]:
         """Kinds that occur in the batches of some transactions."""
