@@ -6,6 +6,7 @@ closes the database engine. uvicorn runs `application` as a factory.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -201,4 +202,9 @@ def application() -> FastAPI:
     """Make the application from the environment: the factory for uvicorn."""
     settings = load()
     configure(settings.log)
-    return create_app(settings)
+    made = create_app(settings)
+    # what is there now stays: looking through all of it would halt every answer for a quarter second,
+    # whenever a polygon with thousands of corners has been read
+    gc.collect()
+    gc.freeze()
+    return made

@@ -15,6 +15,7 @@ SMOKES: dict[str, tuple[list[str], str]] = {
     "border": (["--smoke"], "only visible together"),
     "gi": (["--smoke"], "largest difference of z"),
     "locate": (["--smoke"], "shapely tree of points"),
+    "area_http": (["--events", "20000", "--requests", "4"], "answers other than 200: 0"),
     "scan": (["--smoke"], "whether to give up"),
 }
 

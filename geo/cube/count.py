@@ -113,20 +113,20 @@ def before(  # noqa: PLR0912 one loop, twice over the kinds
 
 
 @numba.njit(cache=True, nogil=True)
-def by_step(out: Array, rows: Array, cube: Array, kinds: Array, first: int) -> None:
-    """Add to `out` (s,) the events of rows of the cube before step `first`, `first` + 1, ..."""
+def by_step(out: Array, rows: Array, cube: Array, kinds: Array, steps: Array) -> None:
+    """Add to `out` (s,) the events of rows of the cube before each of `steps` (s,)."""
     every = kinds.all()
     n_kinds = len(kinds)
     for s in range(len(out)):
-        total = np.int64(0)
+        total, step = np.int64(0), steps[s]
         for r in rows:
             if every:
                 for k in range(n_kinds):
-                    total += cube[first + s, r, k]
+                    total += cube[step, r, k]
             else:
                 for k in range(n_kinds):
                     if kinds[k]:
-                        total += cube[first + s, r, k]
+                        total += cube[step, r, k]
         out[s] += total
 
 

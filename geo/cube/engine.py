@@ -12,7 +12,7 @@ import shapely
 from geo.cube import count
 from geo.cube.build import BLOCKS_PER_DEGREE, SPOTS, loose, placed, unplaced
 from geo.cube.calendar import calendar
-from geo.cube.columns import Delta
+from geo.cube.columns import Columns, Delta
 from geo.cube.cover import MARGIN, Cover, cover
 from geo.cube.question import Answer, Cells, Question, UnitRanges
 from geo.cube.snapshot import Snapshot
@@ -51,10 +51,14 @@ def ask(snapshot: Snapshot, question: Question, delta: Delta | None = None) -> A
     if len(arrays["loose_time"]):
         tally.add(loose(arrays))
     ranges = question.area if isinstance(question.area, UnitRanges) else question.beside
-    for first, stop in ranges.ranges if ranges else ():
-        unit = arrays["unplaced_unit"]
-        low, high = np.searchsorted(unit, [first, min(stop, 1 << 31)])
-        tally.add(unplaced(arrays, slice(int(low), int(high))))
+    if ranges is not None and len(arrays["unplaced_unit"]):
+        # an area may be beside hundreds of ranges, of which few have such events
+        edges = np.searchsorted(
+            arrays["unplaced_unit"], np.minimum(np.array(ranges.ranges, np.int64), 1 << 31)
+        )
+        some = edges[edges[:, 0] < edges[:, 1]].tolist()
+        if some:
+            tally.add(Columns.concat(unplaced(arrays, slice(low, high)) for low, high in some))
     if delta is not None:
         tally.add(delta.added)
         tally.add(delta.removed, -1)
@@ -183,12 +187,13 @@ class _Count:
         if len(self.by_kind):
             self.by_kind += found
         if self.daily:
-            # before the start, before each midnight between, before the end
+            # before the start, before each midnight between that matters, before the end
             first, last = int(at[0]) + 1, int(np.searchsorted(edge, self.end))
-            between = np.zeros(max(last - first, 0), np.int64)
-            count.by_step(between, a["cube_row"][blocks], a["cube"], self.kinds, first)
-            every = np.concatenate([counts[:1].sum(axis=1), between, counts[1:].sum(axis=1)])
-            self.by_day[first - 1 : first + len(between)] += np.diff(every)
+            between = first + np.flatnonzero(self.tally.begins(self._days()[first:last]))
+            sums = np.zeros(len(between), np.int64)
+            count.by_step(sums, a["cube_row"][blocks], a["cube"], self.kinds, between)
+            every = np.concatenate([counts[:1].sum(axis=1), sums, counts[1:].sum(axis=1)])
+            self.by_day[np.append(first - 1, between)] += np.diff(every)
 
     def _tiles(self, blocks: Array) -> Array:
         """All tiles of blocks, with their block."""
@@ -217,15 +222,17 @@ class _Count:
         edge = self.arrays["step_edge"]
         return calendar(self.tally.spec.time_zone, int(edge[0]), int(edge[-1]))
 
+    def _days(self) -> Array:
+        """Days since 1970 of the local days of the cube."""
+        edge = self.arrays["day_edge"]
+        days = calendar(self.tally.spec.time_zone, int(edge[0]), int(edge[-1]))
+        return days.day(edge[:-1])
+
     def _finish(self) -> None:
         a = self.arrays
         if self.daily:
-            first = calendar(
-                self.tally.spec.time_zone, int(a["day_edge"][0]), int(a["day_edge"][-1])
-            )
-            day = first.day(a["day_edge"][:-1])
             some = self.by_day != 0
-            self.tally.days.append((day[some], self.by_day[some]))
+            self.tally.days.append((self._days()[some], self.by_day[some]))
         if len(self.by_entry):
             unit = a["dict_unit"].astype(np.int64)
             some = self.by_entry != 0

@@ -44,6 +44,19 @@ class Tally:
         """Days are needed: by themselves, or for weeks and months."""
         return bool(self.question.breakdowns & {"day", "week", "month"})
 
+    def begins(self, day: Ints) -> Bools:
+        """Whether a day, week or month that is asked for begins with each day (since 1970)."""
+        asked = self.question.breakdowns
+        if "day" in asked:
+            return np.ones(len(day), dtype=np.bool_)
+        found: Bools = np.zeros(len(day), dtype=np.bool_)
+        if "week" in asked:
+            found |= (day + 3) % 7 == 0  # 1970-01-01 was a Thursday
+        if "month" in asked:
+            date = day.astype("datetime64[D]")
+            found |= date == date.astype("datetime64[M]").astype("datetime64[D]")
+        return found
+
     def add(self, rows: Columns, sign: int = 1) -> None:
         """Count rows that match the question; `sign` -1 takes them away."""
         rows = rows.take(matches(rows, self.question, self.spec))
