@@ -318,22 +318,19 @@ def guarded(
             {"pack": pack, "most": MOST},
         ).all()
         guard = Guard()
-        known = False
         new: _New | None = None
-        for row in rows:
-            body = bytes(row.area)
-            if row.filter == mine and body == shape:
-                known = True
-                continue
+        same = [n for n, row in enumerate(rows) if row.filter == mine and bytes(row.area) == shape]
+        # what was answered before is answered again: those after it were held against it
+        for row in rows[same[-1] + 1 :] if same else rows:
             if new is None:
                 few = int(counts.sum()) <= _FEW
                 events = list(sight.rows(asked)) if few else None
                 new = _New(sight, question, located, counts, events)
-            one = new.against(_unpacked(row.filter, body))
+            one = new.against(_unpacked(row.filter, bytes(row.area)))
             guard = Guard(guard.whole or one.whole, guard.kinds or one.kinds)
             if guard.whole:
                 return guard
-        if not known:
+        if not same:
             west, south, east, north = _bounds(question)
             connection.execute(
                 sa.text(

@@ -274,7 +274,7 @@ def test_areas_are_conserved(desk: Desk) -> None:
     cut = {"units": ["3301"]}
     halves = {"combine": {"op": "union", "areas": [{"units": ["330101"]}, {"units": ["330102"]}]}}
     ground = desk.post("shape", cut), desk.post("shape", halves)
-    assert near(ground[0]["km2"], ground[1]["km2"])
+    assert near(ground[0]["km2"], ground[1]["km2"], 1e-4)  # a geodesic edge is one or two
     assert near(desk.analyse(halves)["overall"]["expected"], whole["overall"]["expected"], 1e-8)
 
 
