@@ -133,7 +133,9 @@ FILE = {
 
 
 async def _form(request: Request) -> analysis_upload.Form:
-    return analysis_upload.form(request.headers.get("content-type", ""), await request.body())
+    body = await request.body()
+    with _worded():
+        return analysis_upload.form(request.headers.get("content-type", ""), body)
 
 
 @router.post(
