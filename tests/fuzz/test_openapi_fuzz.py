@@ -8,6 +8,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -125,7 +126,7 @@ def real_values(engine: sa.Engine, run: int) -> dict[str, list[Any]]:
         "chunk": [h3.cell_to_parent(one, res) for one in cells for res in (2, 4, 5)],
         "digest": [*digests, "0" * 64], "z": [0, 6, 9], "x": [0, 53, 425], "y": [0, 26, 210],
         "account": [1, 2, 3], "token": [1, 2], "session": [1], "provider": ["none"],
-        "limit": [1, 50], "q": ["3301", "村", "网格 1"], "set": ["wall"], "next": ["/"],
+        "limit": [1, 50], "q": ["3301", "村", "网格 1"], "set": ["wall"], "next": ["/"], "area": [1, 2],
     }  # fmt: skip
 
 
@@ -142,8 +143,17 @@ def with_real(case: Any, house: House, random: Any) -> None:
                 {"unit": "330101"}, {"circle": {"lon": 120.0, "lat": 29.5, "metres": 20000}},
                 {"wkt": "POLYGON((119 29, 121 29, 121 30, 119 30, 119 29))"},
             ]),
+            "scope": "private", "expires_on": str(date.today() + timedelta(days=9)), "pack": "small",
+            "name": "market", "purpose": "patrol", "parts": ["kinds", "children", "cells"],
             "role": "viewer", "prefixes": ["330101001"], "scopes": ["see_map"], "days": 1,
         }  # fmt: skip
+        if "compare" in case.body:
+            real["area"] = random.choice(
+                [
+                    {"units": ["330101"]},
+                    {"rectangle": {"west": 119, "south": 29, "east": 120, "north": 30}},
+                ]
+            )
         for name in list(case.body):
             if name in real and random.random() < 0.5:
                 case.body[name] = real[name]
