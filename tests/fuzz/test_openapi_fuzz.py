@@ -8,7 +8,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -143,7 +143,7 @@ def with_real(case: Any, house: House, random: Any) -> None:
                 {"unit": "330101"}, {"circle": {"lon": 120.0, "lat": 29.5, "metres": 20000}},
                 {"wkt": "POLYGON((119 29, 121 29, 121 30, 119 30, 119 29))"},
             ]),
-            "scope": "private", "expires_on": str(date.today() + timedelta(days=9)), "pack": "small",
+            "scope": "private", "expires_on": str(datetime.now(UTC).date() + timedelta(days=9)), "pack": "small",
             "name": "market", "purpose": "patrol", "parts": ["kinds", "children", "cells"],
             "role": "viewer", "prefixes": ["330101001"], "scopes": ["see_map"], "days": 1,
         }  # fmt: skip
