@@ -1,6 +1,6 @@
 """Area counts: the cube against a vectorised scan and PostGIS, in one run, one thread each.
 
-    python -m benchmarks.area [--events 10000000] [--more 50000000] [--rounds 9] [--no-postgis]
+    python -m benchmarks.area [--events 10000000] [--more 50000000] [--rounds 9] [--keep FOLDER] [--no-postgis]
 
 Synthetic events over the extent of Hangzhou (the same at every run): 400 clusters and a third spread
 evenly, 10 kinds, two years. Asked: how many events, of all kinds, on whole days and part days in a circle
@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -215,9 +215,8 @@ def cube(snapshot: Snapshot) -> Callable[[shapely.MultiPolygon, int, int], int]:
 
 def measure(
     ways: dict[str, Callable[..., int]], rounds: int
-) -> dict[tuple[str, str], dict[str, tuple[float, int]]]:
+) -> Iterator[tuple[str, str, dict[str, tuple[float, int]]]]:
     """Median milliseconds and count of every way for every question; the ways take turns."""
-    found: dict[tuple[str, str], dict[str, tuple[float, int]]] = {}
     for name, area in areas().items():
         shapely.prepare(area)
         for span, (start, end) in SPANS.items():
@@ -236,10 +235,11 @@ def measure(
                         begin = clock()
                         counts[way] = function(area, start, end)
                         took[way].append(clock() - begin)
-            found[name, span] = {
-                way: (1000 * float(np.median(took[way])), counts[way]) for way in ways
-            }
-    return found
+            yield (
+                name,
+                span,
+                {way: (1000 * float(np.median(took[way])), counts[way]) for way in ways},
+            )
 
 
 def resident(folder: Path) -> tuple[float, float]:
@@ -266,22 +266,49 @@ def resident(folder: Path) -> tuple[float, float]:
     return float(asked), float(touched)
 
 
-def prepare(n: int, folder: Path) -> tuple[Columns, Snapshot]:
-    """Events and their snapshot, opened from disk."""
-    rows = events(n)
-    begin = time.perf_counter()
-    made = Snapshot.build(rows, SPEC)
-    built = time.perf_counter() - begin
-    made.save(folder)
-    print(
-        f"\n{n:,} events: built in {built:.1f} s, {made.nbytes / 1e6:,.0f} MB of files", flush=True
-    )
-    del made
+def prepare(n: int, folder: Path) -> Snapshot:
+    """Snapshot of n events, opened from disk."""
+    if not folder.exists():
+        rows = events(n)
+        begin = time.perf_counter()
+        made = Snapshot.build(rows, SPEC)
+        built = time.perf_counter() - begin
+        made.save(folder)
+        print(f"\n{n:,} events: built in {built:.1f} s, {made.nbytes / 1e6:,.0f} MB of files")
+        del rows, made
+    else:
+        size = sum(path.stat().st_size for path in folder.iterdir())
+        print(f"\n{n:,} events: opened as they were kept, {size / 1e6:,.0f} MB of files")
     asked, touched = resident(folder)
     allowed = 25 * n / 1e6 + 400
     print(f"resident memory: {asked:,.0f} MB when all was asked, {touched:,.0f} MB with every byte read; "
           f"25 B per event + 400 MB = {allowed:,.0f} MB", flush=True)  # fmt: skip
-    return rows, Snapshot.load(folder, verify=False)
+    return Snapshot.load(folder, verify=False)
+
+
+def compare(ways: dict[str, Any], rounds: int) -> bool:
+    """Print a row as soon as it was measured; whether all counts are equal."""
+    peers = [way for way in ways if way != "cube"]
+    print(
+        "\n| area | time | events | cube, ms | "
+        + " | ".join(f"{p}, ms | ratio" for p in peers)
+        + " | equal |"
+    )
+    print("|---|---|---|---|" + "---|---|" * len(peers) + "---|", flush=True)
+    equal = True
+    for name, span, one in measure(ways, rounds):
+        ours, total = one["cube"]
+        same = len({count for _, count in one.values()}) == 1
+        equal &= same
+        cells = "".join(
+            f" {one[p][0]:.{1 if one[p][0] < 100 else 0}f} | {one[p][0] / ours:.0f} × |"
+            for p in peers
+        )
+        print(
+            f"| {name} | {span} | {total:,} | {ours:.3f} |{cells} {'yes' if same else 'NO'} |",
+            flush=True,
+        )
+    return equal
 
 
 def main() -> int:
@@ -292,6 +319,7 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=10_000_000)
     parser.add_argument("--more", type=int, default=50_000_000, help="0: no second set")
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--keep", type=Path, help="folder for the snapshots, used again when there")
     parser.add_argument("--no-postgis", action="store_true")
     args = parser.parse_args()
     print(f"Python {platform.python_version()}, numpy {np.__version__}, numba {numba.__version__}, "
@@ -300,7 +328,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="wusetu-area-") as place:
         folder = Path(place)
         folder.chmod(0o755)  # the cluster's user must get through
-        rows, snapshot = prepare(args.events, folder / "snapshot")
+        kept = args.keep or folder
+        snapshot = prepare(args.events, kept / f"events-{args.events}")
+        rows = events(args.events)
         ways: dict[str, Any] = {"cube": cube(snapshot), "numpy": Scan(rows)}
         server = None
         try:
@@ -308,39 +338,23 @@ def main() -> int:
                 server = PostGIS(folder / "data", rows)
                 print(server.version)
                 ways["PostGIS"] = server
-            found = measure(ways, args.rounds)
+            equal = compare(ways, args.rounds)
         finally:
             if server:
                 server.close()
-        peers = [way for way in ways if way != "cube"]
-        print(
-            "\n| area | time | events | cube, ms | "
-            + " | ".join(f"{p}, ms | ratio" for p in peers)
-            + " | equal |"
-        )
-        print("|---|---|---|---|" + "---|---|" * len(peers) + "---|")
-        equal = True
-        for (name, span), one in found.items():
-            ours, total = one["cube"]
-            same = len({count for _, count in one.values()}) == 1
-            equal &= same
-            cells = "".join(
-                f" {one[p][0]:.{1 if one[p][0] < 100 else 0}f} | {one[p][0] / ours:.0f} × |"
-                for p in peers
-            )
-            print(
-                f"| {name} | {span} | {total:,} | {ours:.3f} |{cells} {'yes' if same else 'NO'} |"
-            )
         if args.more:
             del rows, ways
-            _, larger = prepare(args.more, folder / "larger")
+            larger = prepare(args.more, kept / f"events-{args.more}")
             second = measure({"before": cube(snapshot), "cube": cube(larger)}, args.rounds)
             print(f"\n| area | time | events | {args.events:,}: ms | {args.more:,}: ms | growth |")
             print("|---|---|---|---|---|---|")
-            for (name, span), one in second.items():
+            for name, span, one in second:
                 ours, total = one["cube"]
+                before = one["before"][0]
                 print(
-                    f"| {name} | {span} | {total:,} | {one['before'][0]:.3f} | {ours:.3f} | {ours / one['before'][0]:.2f} × |"
+                    f"| {name} | {span} | {total:,} | {before:.3f} | {ours:.3f} | "
+                    f"{ours / before:.2f} × |",
+                    flush=True,
                 )
         print(
             f"\nload at the end {os.getloadavg()[0]:.1f}; all counts equal: {'yes' if equal else 'NO'}"
