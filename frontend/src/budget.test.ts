@@ -9,9 +9,15 @@ const KB = 1024;
 
 /** Pattern of a file name and the most it may weigh, kB gzipped. */
 const BUDGET: [RegExp, number][] = [
-  [/^index-.*\.js$/, 60],
+  [/^index-.*\.js$/, 24],
+  // what the pages with a map share
+  [/^views-.*\.js$/, 30],
+  [/^analyst-.*\.js$/, 50],
+  [/^draw-.*\.js$/, 42],
   [/^login-.*\.js$/, 9],
   [/^admin-.*\.js$/, 9],
+  // what the pages about accounts share
+  [/^accounts-.*\.js$/, 9],
   [/^shared-.*\.js$/, 20],
   [/^maplibre-.*\.js$/, 300],
   [/^maplibre-gl-worker-.*\.js$/, 170],

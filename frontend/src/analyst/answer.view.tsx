@@ -1,6 +1,6 @@
 /** The answer, read downward: how many, is it more than it should be, when, where inside, against whom. */
 import { For, Match, Show, Switch } from "solid-js";
-import type { Risk } from "../api/analysis";
+import type { AnalysisAnswer, Risk } from "../api/analysis";
 import { count, expectedCount, probability, ratio } from "../charts/numbers";
 import { Chip, Swatch } from "../command/chip.view";
 import { useFrame } from "../command/frame";
@@ -9,7 +9,8 @@ import { useAsk } from "./ask";
 import { AxisHead, axisOf, RiskInterval } from "./charts";
 import { CompareTable, createOther, createOtherAnswer } from "./compare.view";
 import { presetSpan } from "./days";
-import { createFocus } from "./focus";
+import { createFocus, type Focus } from "./focus";
+import { seen } from "./seen";
 import { When } from "./when.view";
 import { Where } from "./where.view";
 
@@ -42,7 +43,7 @@ function Answer() {
   /** While the shape moves the number is the live one; at rest it is that of the answer. */
   const observed = () => {
     const live = ask.live.data();
-    if (fresh() || !live) return focus.risk()?.observed_text ?? "—";
+    if (fresh() || !live) return seen(focus.risk()?.observed_text ?? "—");
     const n = ask.focus() === "overall" ? live.total : live.by_kind?.[ask.focus()];
     if (n === null) return "<5";
     return count(n ?? 0);
@@ -83,7 +84,7 @@ function Answer() {
         </Match>
         <Match when={data()}>
           {(found) => (
-            <>
+            <div class="answer-body">
               <Show when={other()} fallback={<KindTable />}>
                 {(one) => <CompareTable other={one()} answer={beside} />}
               </Show>
@@ -92,12 +93,15 @@ function Answer() {
                 <Show when={found().reference}>{(one) => ` ${say().reference(one().name)}`}</Show>
                 <Show when={found().cut}> {say().cut}</Show>
               </p>
+              <Show when={ask.active()?.shape.kind !== "units" && unplaced(found())}>
+                {(n) => <p class="rule">{say().unplaced(count(n()))}</p>}
+              </Show>
               <Show when={found().suppressed}>
                 <p class="rule">{say().suppressedNote}</p>
               </Show>
               <When focus={focus} />
               <Where focus={focus} />
-            </>
+            </div>
           )}
         </Match>
       </Switch>
@@ -163,7 +167,7 @@ function Answer() {
                   </span>
                 </th>
                 <td class="num">
-                  <b>{row.observed_text}</b>
+                  <b>{seen(row.observed_text)}</b>
                 </td>
                 <td class="num quiet">{row.suppressed ? "—" : expectedCount(row.expected)}</td>
                 <td class="axis-cell">
@@ -181,7 +185,7 @@ function Answer() {
                     {` ${words().interval95} ${ratio(row.low)}–${ratio(row.high)}`}
                   </span>
                 </td>
-                <td class="num quiet last">{before(row.kind)}</td>
+                <td class="num quiet last">{seen(before(row.kind))}</td>
               </tr>
             )}
           </For>
@@ -191,7 +195,10 @@ function Answer() {
   }
 }
 
-type Focus = ReturnType<typeof createFocus>;
+/** Events without a point in units that share ground with a drawn area: they are not in its count. */
+function unplaced(found: AnalysisAnswer): number {
+  return found.answer.unplaced.reduce((sum, one) => sum + (one.count ?? 0), 0);
+}
 
 function Headline(props: { focus: Focus; fresh: boolean }) {
   const ask = useAsk();

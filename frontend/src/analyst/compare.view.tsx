@@ -14,6 +14,7 @@ import { type Ask, letter, plain, useAsk } from "./ask";
 import { AxisHead, axisOf, RiskInterval } from "./charts";
 import { type Span, spanText } from "./days";
 import { Overlay } from "./overlay";
+import { seen } from "./seen";
 import { spanOf } from "./state";
 
 export interface Other {
@@ -275,7 +276,7 @@ function CompareRow(props: {
         <Chip colour={props.risk.colour} />
       </td>
       <td class="num">
-        <b>{props.risk.observed_text}</b>
+        <b>{seen(props.risk.observed_text)}</b>
       </td>
       <td class="num quiet">{props.risk.suppressed ? "—" : expectedCount(props.risk.expected)}</td>
       <td class="axis-cell">

@@ -160,6 +160,7 @@ export const en: AnalystWords = {
     parquet: "Parquet",
     html: "Offline page",
     pdf: "PDF report",
+    "report.html": "Report to print",
     png: "Picture of the map",
   },
   formatNotes: {
@@ -169,6 +170,7 @@ export const en: AnalystWords = {
     parquet: "GeoParquet",
     html: "one file, works offline",
     pdf: "map, numbers, method",
+    "report.html": "a page, to print",
     png: "as seen now",
   },
   making: "being made…",
@@ -290,4 +292,6 @@ export const en: AnalystWords = {
   insideOnly: "inside",
   compareWith: "Compared with",
   compareNote: "one axis, 95 % interval",
+  unplaced: (n) =>
+    `${n} more have no point; they are known to units that share this ground and are not counted.`,
 };

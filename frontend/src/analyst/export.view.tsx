@@ -10,7 +10,15 @@ import { download } from "./download";
 import { Menu } from "./menu.view";
 import { pictureOf } from "./picture";
 
-const FORMATS: readonly ExportFormat[] = ["csv", "gpkg", "geojson", "parquet", "html", "pdf"];
+const FORMATS: readonly ExportFormat[] = [
+  "csv",
+  "gpkg",
+  "geojson",
+  "parquet",
+  "html",
+  "pdf",
+  "report.html",
+];
 
 export function ExportMenu() {
   const ask = useAsk();

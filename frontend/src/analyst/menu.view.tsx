@@ -28,6 +28,7 @@ export function Menu(props: {
   /** On the page, not in the bar: the bar scrolls sideways on a phone and would cut it off. */
   const place = () => {
     const { left, right, bottom } = button.getBoundingClientRect();
+    if (innerWidth < 720) return { top: `${bottom + 6}px`, left: "8px", right: "8px" };
     return props.end
       ? { top: `${bottom + 6}px`, right: `${Math.max(8, innerWidth - right)}px` }
       : { top: `${bottom + 6}px`, left: `${Math.max(8, Math.min(left, innerWidth - 340))}px` };

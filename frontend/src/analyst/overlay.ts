@@ -13,6 +13,7 @@ import type { Theme } from "../style/theme";
 export const VEIL = "under-veil";
 export const FOUND = "under-found";
 const SURFACE = "under-surface";
+const GROUND = "under-ground";
 const AREAS = "over-areas";
 const CORRIDOR = "over-corridor";
 const GUIDES = "over-guides";
@@ -52,6 +53,7 @@ function layers(theme: Theme): { under: LayerSpecification[]; over: LayerSpecifi
         type: "line",
         source: FOUND,
         layout: line,
+        filter: ["!=", ["get", "mark"], "hot"],
         paint: { "line-color": n.paper, "line-width": 4.4 },
       },
       {
@@ -59,7 +61,7 @@ function layers(theme: Theme): { under: LayerSpecification[]; over: LayerSpecifi
         type: "line",
         source: FOUND,
         layout: line,
-        filter: ["!=", ["get", "mark"], "cold"],
+        filter: ["in", ["get", "mark"], ["literal", ["line", "cluster"]]],
         paint: { "line-color": n.ink, "line-width": ["coalesce", ["get", "width"], 1.7] },
       },
       {
@@ -179,9 +181,12 @@ export class Overlay {
     }
   }
 
+  private ground = "#F4F5F6";
+
   /** Draw in the inks of a theme; called again when it changes. */
   dress(theme: Theme): void {
     const { map } = this;
+    this.ground = theme.neutral.land;
     for (const [id, image] of Object.entries(images(theme))) {
       if (map.hasImage(id)) map.removeImage(id);
       map.addImage(id, image, { pixelRatio: 2 });
@@ -254,10 +259,28 @@ export class Overlay {
   /** A picture of a surface under the veil; null takes it away. */
   surface(picture: { url: string; bounds: readonly number[] } | null): void {
     const { map } = this;
-    if (map.getLayer(SURFACE)) map.removeLayer(SURFACE);
-    if (map.getSource(SURFACE)) map.removeSource(SURFACE);
+    for (const id of [SURFACE, GROUND]) {
+      if (map.getLayer(id)) map.removeLayer(id);
+      if (map.getSource(id)) map.removeSource(id);
+    }
     if (!picture) return;
     const [west, south, east, north] = picture.bounds as [number, number, number, number];
+    // greys over the five colours would be read as a second scale: the ground is blank under a surface
+    const ring = [
+      [west, north],
+      [east, north],
+      [east, south],
+      [west, south],
+      [west, north],
+    ];
+    map.addSource(GROUND, {
+      type: "geojson",
+      data: feature({ type: "Polygon", coordinates: [ring] }),
+    });
+    map.addLayer(
+      { id: GROUND, type: "fill", source: GROUND, paint: { "fill-color": this.ground } },
+      VEIL,
+    );
     map.addSource(SURFACE, {
       type: "image",
       url: new URL(picture.url, location.origin).href,
@@ -273,7 +296,7 @@ export class Overlay {
         id: SURFACE,
         type: "raster",
         source: SURFACE,
-        paint: { "raster-opacity": 0.82, "raster-resampling": "linear", "raster-fade-duration": 0 },
+        paint: { "raster-resampling": "linear", "raster-fade-duration": 0 },
       },
       VEIL,
     );

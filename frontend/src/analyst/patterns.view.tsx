@@ -186,7 +186,11 @@ function JobField(props: { field: Field }) {
         {(choices) => (
           <select id={id} name={props.field.name}>
             <For each={choices()}>
-              {(one) => <option value={one}>{say().choices[one] ?? one}</option>}
+              {(one) => (
+                <option value={one} selected={one === props.field.value}>
+                  {say().choices[one] ?? one}
+                </option>
+              )}
             </For>
           </select>
         )}

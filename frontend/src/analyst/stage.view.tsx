@@ -150,6 +150,14 @@ export function Stage(props: { onReady: (handle: MapHandle) => void }) {
   });
 
   layFound(ask, overlay);
+  // the maps are only half as wide now
+  createEffect(
+    on(
+      () => other() === null,
+      () => requestAnimationFrame(ask.look),
+      { defer: true },
+    ),
+  );
 
   const pick = (hit: Hit) => {
     if (ask.hand() !== "units") return;

@@ -82,9 +82,11 @@ export function Tools(props: { drawer: Drawer | undefined; map: MapHandle | unde
     }
   };
   const look = () => {
-    const box = boxOf(state.areas.flatMap((_, index) => ask.outlines(index)));
+    // beside another map only its own area has room
+    const shown = state.vs === "" ? state.areas.map((_, index) => index) : [state.active];
+    const box = boxOf(shown.flatMap((index) => ask.outlines(index)));
     props.map?.map.fitBounds(box ?? (map().bounds as [number, number, number, number]), {
-      padding: 80,
+      padding: innerWidth < 720 || state.vs !== "" ? 50 : 80,
       maxZoom: 15,
     });
   };

@@ -7,6 +7,7 @@ import { useAsk } from "./ask";
 import { MonthSeries, monthRows, WeekHours } from "./charts";
 import { monthsOf } from "./days";
 import type { Focus } from "./focus";
+import { seen } from "./seen";
 
 export function When(props: { focus: Focus }) {
   const ask = useAsk();
@@ -64,7 +65,7 @@ export function When(props: { focus: Focus }) {
   const rows = createMemo(() =>
     monthRows(span(), counts()?.by_month, props.focus.before()?.by_month, cut.data()),
   );
-  const total = () => counts()?.total_text ?? "—";
+  const total = () => seen(counts()?.total_text ?? "—");
   const year = (month: string | undefined) => month?.slice(0, 4) ?? "";
   return (
     <>

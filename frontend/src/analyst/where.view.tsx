@@ -7,6 +7,7 @@ import { useFrame } from "../command/frame";
 import { useAsk } from "./ask";
 import { axisOf, RiskInterval } from "./charts";
 import type { Focus } from "./focus";
+import { seen } from "./seen";
 
 const FIRST = 6;
 
@@ -82,7 +83,7 @@ function RiskRow(props: {
       <span class="name">
         {props.name} <small>{props.note}</small>
       </span>
-      <b class="num">{props.row.observed_text}</b>
+      <b class="num">{seen(props.row.observed_text)}</b>
       <span class="quiet">/ {props.row.suppressed ? "—" : expectedCount(props.row.expected)}</span>
       <RiskInterval
         axis={props.axis}

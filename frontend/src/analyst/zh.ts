@@ -159,6 +159,7 @@ export const zh = {
     parquet: "Parquet",
     html: "离线网页",
     pdf: "PDF 报告",
+    "report.html": "可打印报告",
     png: "地图图片",
   } as Record<string, string>,
   formatNotes: {
@@ -168,6 +169,7 @@ export const zh = {
     parquet: "GeoParquet",
     html: "一个文件，断网可看",
     pdf: "地图、数字、方法",
+    "report.html": "网页，可打印",
     png: "当前视图",
   } as Record<string, string>,
   making: "正在生成…",
@@ -288,4 +290,5 @@ export const zh = {
   insideOnly: "区内",
   compareWith: "对比",
   compareNote: "同一轴，95% 区间",
+  unplaced: (n: string) => `另有 ${n} 件没有坐标，记在与本区相交的单位里，没有计入。`,
 };

@@ -1,6 +1,6 @@
 /** Questions about areas: counts, analyses, shapes, saved areas. Nothing here knows what a screen looks like. */
 import type { Shape } from "../draw/shapes";
-import { type Failure, request, send } from "./client";
+import { Failure, request, send } from "./client";
 import type { components } from "./types.gen";
 
 type Schemas = components["schemas"];
@@ -92,17 +92,28 @@ function next(): void {
   first.go();
 }
 
-async function post<T>(
-  address: string,
-  body: unknown,
-  signal?: AbortSignal,
-  rank = 1,
-): Promise<T> {
+async function post<T>(address: string, body: unknown, signal?: AbortSignal, rank = 1): Promise<T> {
   await turn(rank, signal);
   try {
-    return (await (await send("POST", address, body, signal)).json()) as T;
+    return (await (await patiently(address, body, signal)).json()) as T;
   } finally {
     next();
+  }
+}
+
+/** Tries and pause, ms, while the server says that this account has too much under way. */
+const TRIES = 4;
+const PAUSE_MS = 1_500;
+
+async function patiently(address: string, body: unknown, signal?: AbortSignal): Promise<Response> {
+  for (let left = TRIES; ; left--) {
+    try {
+      return await send("POST", address, body, signal);
+    } catch (error) {
+      if (!(error instanceof Failure) || error.status !== 429 || left <= 1) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    signal?.throwIfAborted();
   }
 }
 
@@ -146,7 +157,7 @@ export const savedAreas = {
   note: (id: number, text: string) => post<Note>(`/api/areas/${id}/notes`, { text }),
 };
 
-export type ExportFormat = "csv" | "gpkg" | "geojson" | "parquet" | "html" | "pdf" | "png";
+export type ExportFormat = Schemas["AreaExport"]["format"];
 
 /** The answer as a file, under the name the server gives it. */
 export async function exportArea(

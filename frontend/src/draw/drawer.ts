@@ -19,7 +19,15 @@ import {
 } from "terra-draw";
 import { TerraDrawMapLibreGLAdapter } from "terra-draw-maplibre-gl-adapter";
 import { settled } from "./encode";
-import { distance, type Position, type Ring, rounded, type Shape, simplified } from "./shapes";
+import {
+  circleRing,
+  distance,
+  type Position,
+  type Ring,
+  rounded,
+  type Shape,
+  simplified,
+} from "./shapes";
 
 export type Tool = "polygon" | "rectangle" | "circle" | "corridor" | "freehand";
 
@@ -163,7 +171,15 @@ export class Drawer {
     const id = this.draw.getFeatureId();
     this.quiet = true;
     const [added] = this.draw.addFeatures([
-      { id, type: "Feature", geometry: mode.geometry, properties: { mode: mode.mode } },
+      {
+        id,
+        type: "Feature",
+        geometry: mode.geometry,
+        properties: {
+          mode: mode.mode,
+          ...(shape.kind === "circle" ? { radiusKilometers: shape.metres / 1000 } : {}),
+        },
+      },
     ]);
     this.quiet = false;
     if (!added?.valid) {
@@ -321,6 +337,11 @@ function editMode(
         return null;
       return { mode: "polygon", geometry: { type: "Polygon", coordinates: only } };
     }
+    case "circle":
+      return {
+        mode: "circle",
+        geometry: { type: "Polygon", coordinates: [circleRing(shape.centre, shape.metres)] },
+      };
     default:
       return null;
   }
