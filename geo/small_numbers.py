@@ -95,7 +95,10 @@ class _Sums:
         return 0.0 if self.state[edge] == WITHHELD else self.cost[edge]
 
     def _way(self, edge: int, up: bool) -> tuple[float, list[int]]:
-        """Cheapest cycle through a number that goes up or down: its price, what has to be withheld."""
+        """Cheapest cycle through a number that goes up or down: its price, what has to be withheld.
+
+        There is always one: a number and its totals can all be one more, or one less.
+        """
         start, goal = self.tail[edge], self.head[edge]
         if up:
             start, goal = goal, start
@@ -103,11 +106,9 @@ class _Sums:
         best = {start: 0.0}
         back: dict[int, tuple[int, int, float]] = {}
         queue = [(0.0, start)]
-        while queue:
-            far, node = heapq.heappop(queue)
-            if node == goal or far > best[node]:
-                if node == goal:
-                    break
+        while (first := heapq.heappop(queue))[1] != goal:
+            far, node = first
+            if far > best[node]:
                 continue
             for other in self.at[node]:
                 if other == edge:
@@ -119,8 +120,6 @@ class _Sums:
                     best[to] = far + step
                     back[to] = (node, other, step)
                     heapq.heappush(queue, (far + step, to))
-        if goal not in best or math.isinf(price):
-            return math.inf, []
         hide = [edge] if price else []
         node = goal
         while node != start:
@@ -132,8 +131,7 @@ class _Sums:
     def protect(self) -> None:
         """Withhold more numbers until every small one could be another one.
 
-        There is always a way: a number and its totals can all be one more. What is protected stays
-        so, because withholding only widens what is possible.
+        What is protected stays so: withholding only widens what is possible.
         """
         for edge in np.flatnonzero(self.small).tolist():
             _, hide = min(self._way(edge, True), self._way(edge, False))
