@@ -8,13 +8,21 @@ not see records gets no small number (METHODS 11).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
 import numpy.typing as npt
 import shapely
 
-from app.api.analysis_models import AnalysisAnswer, AnalysisQuestion, KindRisk, UnitName
+from app.api.analysis_models import (
+    AnalysisAnswer,
+    AnalysisChange,
+    AnalysisQuestion,
+    KindRisk,
+    SpanChange,
+    UnitName,
+)
 from app.api.area_models import AreaQuestion, Breakdown
 from app.services import analysis_shapes, analysis_tables, area_words, small_numbers
 from app.services.analysis_change import changes
@@ -110,7 +118,31 @@ def analyse(areas: Areas, asker: Asker, pack: str, wanted: AnalysisQuestion) -> 
     if small_numbers.sees_small(asker.identity):
         return answer
     guard = small_numbers.guarded(asker, pack, sight, asked, counts, located=located)
+    if answer.change is not None and asked.question is not None:
+        earlier = [
+            _earlier(asker, pack, view, one)
+            for one in (answer.change.previous, answer.change.last_year)
+        ]
+        change = AnalysisChange(previous=earlier[0], last_year=earlier[1])
+        answer = answer.model_copy(update={"change": change})
     return small_numbers.hidden(answer, guard)
+
+
+def _earlier(asker: Asker, pack: str, view: View, span: SpanChange | None) -> SpanChange | None:
+    """Hold an earlier span against earlier questions, as if it had been asked for."""
+    if span is None:
+        return None
+    question = view.asked.question
+    assert question is not None
+    start, end = int(span.start.timestamp()), int(span.end.timestamp())
+    asked = Asked(
+        replace(question, start=start, end=end, breakdowns=frozenset({"kind"}), beside=None),
+        view.asked.outline, None,
+    )  # fmt: skip
+    counts = view.sight.count(asked, ("kind",), view.located).by_kind
+    assert counts is not None
+    guard = small_numbers.guarded(asker, pack, view.sight, asked, counts, located=view.located)
+    return small_numbers.hidden_span(span, guard)
 
 
 def _plain(wanted: AnalysisQuestion, breakdowns: Sequence[Breakdown]) -> AreaQuestion:

@@ -187,20 +187,26 @@ def _change(change: AnalysisChange | None, total: int, guard: Guard) -> Analysis
         return None
 
     def shown(span: SpanChange | None) -> SpanChange | None:
-        if span is None or span.observed is None:
-            return span
-        small = 0 < span.observed < rule.THRESHOLD
-        if not small and total == rule.SHOWN and not guard.whole:
-            return span
-        # a ratio beside one of two counts tells the other
-        made = span.model_copy(update={"ratio": None, "low": None, "high": None})
-        if small or guard.whole:
-            made = made.model_copy(
-                update={"observed": None, "observed_text": f"<{rule.THRESHOLD}", "suppressed": True}
-            )
+        if span is None:
+            return None
+        made = hidden_span(span, guard)
+        if total != rule.SHOWN:
+            made = made.model_copy(update={"ratio": None, "low": None, "high": None})
         return made
 
     return AnalysisChange(previous=shown(change.previous), last_year=shown(change.last_year))
+
+
+def hidden_span(span: SpanChange, guard: Guard) -> SpanChange:
+    """Earlier count for somebody who may not see small numbers; a ratio would tell it."""
+    if span.observed is None or not (guard.whole or 0 < span.observed < rule.THRESHOLD):
+        return span
+    return span.model_copy(
+        update={
+            "observed": None, "observed_text": f"<{rule.THRESHOLD}", "suppressed": True,
+            "ratio": None, "low": None, "high": None,
+        }
+    )  # fmt: skip
 
 
 def _listed(counts: Sequence[int | None], whole: bool) -> tuple[list[int | None], int]:
