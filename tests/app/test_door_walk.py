@@ -258,6 +258,23 @@ def areas() -> Iterator[dict[str, Any]]:
         }
 
 
+def analyses() -> Iterator[dict[str, Any]]:
+    """Analysts' questions that reach into both counties."""
+    wkt = {"wkt": "POLYGON((119 29, 121 29, 121 30, 119 30, 119 29))"}
+    shapes = [
+        wkt, {"circle": {"lon": 120.02, "lat": 29.5, "metres": 30000}, "snap_metres": 900},
+        {"units": ["3301"]}, {"units": [MINE]}, {"units": [THEIRS]}, {"units": [MINE, THEIRS]},
+        {"combine": {"op": "minus", "areas": [wkt, {"units": [MINE]}]}},
+        {"combine": {"op": "intersect", "areas": [wkt, {"units": [THEIRS]}]}},
+    ]  # fmt: skip
+    for shape in shapes:
+        yield {"area": shape, "start": "2022-01-01", "end": "2026-01-01", "compare": 20}
+    yield {
+        "area": shapes[0], "start": "2023-03-03T03:03:03+08:00", "end": "2023-09-09",
+        "hours_of_week": list(range(60)), "level": "grid",
+    }  # fmt: skip
+
+
 def walk(walked: Walked, client: TestClient, headers: dict[str, str]) -> dict[str, httpx.Response]:
     """Every answer of the map that can be had."""
     found = {}
@@ -270,6 +287,11 @@ def walk(walked: Walked, client: TestClient, headers: dict[str, str]) -> dict[st
         found[f"area {number}"] = client.post(
             "/api/packs/small/areas/count", headers=headers, json=question
         )
+    for number, question in enumerate(analyses()):
+        for path, body in (("analyse", question), ("shape", question["area"])):
+            found[f"area {path} {number}"] = client.post(
+                f"/api/packs/small/areas/{path}", headers=headers, json=body
+            )
     return found
 
 
