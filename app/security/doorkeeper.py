@@ -203,7 +203,10 @@ def _own_machine(scope: Scope) -> None:
 def _public(scope: Scope) -> bool:
     path: str = scope["path"]
     return (scope["method"], path) in PUBLIC or (
-        scope["method"] in {"GET", "HEAD"} and path.startswith(PUBLIC_FOLDERS)
+        # a step upwards would lead out of the folder, to files that are not public
+        scope["method"] in {"GET", "HEAD"}
+        and path.startswith(PUBLIC_FOLDERS)
+        and not {".", ".."} & set(path.replace("\\", "/").split("/"))
     )
 
 

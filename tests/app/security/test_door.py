@@ -64,7 +64,9 @@ def test_no_header_makes_an_identity(house: House, name: str) -> None:
     "address",
     ["/login/../api/manifest", "/assets/../api/manifest", "/assets/%2e%2e/api/manifest",
      "//api/manifest", "/api/oidc/../manifest", "/api/oidc/%2e%2e/manifest", "/API/manifest",
-     "/api/session/ways/../../manifest", "/login/%2e%2e/index.html", "/;/api/manifest"],
+     "/api/session/ways/../../manifest", "/login/%2e%2e/index.html", "/;/api/manifest",
+     "/assets/%2e%2e/admin.html", "/assets/x/%2e%2e/%2e%2e/index.html", "/assets/%2e/%2e%2e/admin.html",
+     "/assets/..%5cadmin.html"],
 )  # fmt: skip
 def test_no_detour_leads_past_the_door(house: House, address: str) -> None:
     # raw, as a program sends it: a browser would tidy it up
