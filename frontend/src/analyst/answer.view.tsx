@@ -38,7 +38,7 @@ function Answer() {
   const { state } = ask.view;
   const { map, title, words } = useFrame();
   const focus = createFocus(ask);
-  const fresh = () => ask.analysis.fresh() && ask.moving() === null;
+  const fresh = () => ask.analysis.fresh() && ask.current() && ask.moving() === null;
   const data = () => (ask.analysis.slow() ? undefined : ask.analysis.data());
   /** While the shape moves the number is the live one; at rest it is that of the answer. */
   const observed = () => {

@@ -66,6 +66,8 @@ export interface Ask {
   levels: Accessor<LevelInfo[]>;
   setZoom: (zoom: number) => void;
   question: Accessor<AreaQuestion | null>;
+  /** Whether the full answer is asked about the question as it is now. */
+  current: Accessor<boolean>;
   live: Latest<AreaAnswer>;
   analysis: Answer<AnalysisAnswer>;
   /** Months and hours of the kind in focus. */
@@ -382,6 +384,7 @@ export function createAsk(frame: Frame, view: View<AnalystState>): Ask {
     levels,
     setZoom,
     question,
+    current: () => rested() === question(),
     live,
     analysis: answer,
     detail,
