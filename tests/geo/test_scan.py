@@ -481,3 +481,17 @@ def test_a_window_with_all_cases_has_an_endless_relative_risk() -> None:
     assert found.relative_risk == math.inf
     assert found.llr == pytest.approx(6 * math.log(3))
     assert found.radius == 0
+
+
+def test_each_group_is_scaled_to_its_own_total() -> None:
+    cases, e, windows = small()
+    groups = (np.arange(30) >= 12).astype(int)
+    scaled = e.copy()
+    for group in (0, 1):
+        here = groups == group
+        scaled[:, here] *= cases[:, here].sum() / e[:, here].sum()
+    found = scan(cases, e, windows, Times(3), replicates=9, groups=groups)
+    assert found.clusters
+    for cluster in found.clusters:
+        part = np.ix_(range(cluster.first, cluster.last + 1), cluster.members)
+        assert cluster.expected == pytest.approx(scaled[part].sum())
