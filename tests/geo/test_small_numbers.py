@@ -93,6 +93,14 @@ def test_no_small_number_of_a_table_can_be_worked_out(seed: int, shape: tuple[in
     check(rng.choice([0, 0, 1, 1, 2, 3, 4, 5, 6], shape))
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [[[0, 0], [4, 4]], [[0, 3], [3, 1]], [[0, 4], [0, 4]], [[1, 1], [1, 1]], [[1, 3], [3, 0]]],
+)
+def test_tables_whose_totals_would_tell(cells: list[list[int]]) -> None:
+    check(np.array(cells))
+
+
 def by_programme(cells: Any, table: Table) -> bool:
     """Whether each small number has more than one value, by linear programmes: larger tables."""
     from scipy.optimize import linprog
