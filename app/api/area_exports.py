@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Request, Response
-from fastapi.responses import FileResponse
 from pydantic import Field
-from starlette.background import BackgroundTask
 
 from app.api.analysis_models import AnalysisQuestion
 from app.api.auditing import AuditDep
@@ -88,8 +86,7 @@ def export_area(
     areas: Areas = request.app.state.areas
     data_dir: Path = request.app.state.settings.data_dir
     asked = question.model_dump(mode="json", exclude_none=True)
-    folder = tempfile.TemporaryDirectory(prefix="wusetu-export-")
-    try:
+    with tempfile.TemporaryDirectory(prefix="wusetu-export-") as folder:
         with auditing.entry("export", pack=pack, run=question.run, question=asked) as entry:
             asker = Asker(store.identity, store.caches, store.read, store.write)
             answer = analysis.analyse(areas, asker, pack, question)
@@ -98,18 +95,17 @@ def export_area(
                 store, sight, question, answer,
                 lang=question.lang, title=question.title, now=datetime.now(UTC),
             )  # fmt: skip
-            path = Path(folder.name) / f"{made.file_name}.{question.format}"
+            path = Path(folder) / f"{made.file_name}.{question.format}"
             _write(made, question.format, path, data_dir)
             entry.rows = len(made.rows)
-    except BaseException:
-        folder.cleanup()
-        raise
-    return FileResponse(
-        path,
+        body = path.read_bytes()
+    return Response(
+        body,
         media_type=MEDIA[question.format],
-        filename=path.name,
-        headers={"Cache-Control": "private, no-store"},
-        background=BackgroundTask(folder.cleanup),
+        headers={
+            "Content-Disposition": f'attachment; filename="{path.name}"',
+            "Cache-Control": "private, no-store",
+        },
     )
 
 

@@ -176,7 +176,7 @@ def build(
         outline=outline,
         kinds=titles,
         made=made,
-        file_name=f"wusetu-{answer.answer.pack}-area-{made:%Y%m%d-%H%M%S}",
+        file_name=f"wusetu-{answer.answer.pack}-area-{str(question.start)[:10]}-{str(question.end)[:10]}",
     )
 
 
