@@ -121,7 +121,8 @@ def main() -> None:
     given = parser.parse_args()
     settings = settings_module.load()
     engine = open_engine(settings)
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), port=0, log_level="error"))
+    app = create_app(settings)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not (server.started and server.servers):
@@ -130,7 +131,8 @@ def main() -> None:
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     where(port, given.pack, given.places)
     alarms(engine, port, given.alarms)
-    server.force_exit = server.should_exit = True
+    app.state.live.close()
+    server.should_exit = True
     thread.join(10)
     engine.dispose()
 

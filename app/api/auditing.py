@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
 from fastapi import Depends, Header, Query, Request
@@ -33,7 +33,7 @@ class Auditing:
     @contextmanager
     def entry(
         self,
-        action: Action,
+        action: Action | Literal["zone.index"],
         *,
         pack: str | None = None,
         run: int | None = None,

@@ -145,7 +145,9 @@ class Where(Model):
     azimuth: float | None = Field(description="Direction to it, degrees from north, clockwise")
     other_side: Side | None = Field(description="Side across that line")
     zones: list[ZoneHere] = Field(description="In force here")
-    desks: list[Desk] = Field(description="One's own and those shared in zones in force")
+    desks: list[Desk] = Field(
+        description="Those on duty for this ground and those zones here name; else all one may see"
+    )
     checkpoints: list[Checkpoint] = Field(description="The nearest five")
     devices: list[NearDevice] = Field(description="The nearest five")
     as_of: datetime

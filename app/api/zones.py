@@ -142,7 +142,7 @@ def zone_index(
     own = Store(state.engine, LOCAL, state.caches.of(LOCAL.scope_key), store.timeout_ms)
     asked = {"zone": zone, "version": found.version.version, "period": period, "ord": ord,
              "kind": kind}  # fmt: skip
-    with auditing.entry("border:read", pack=found.pack, question=asked) as entry:
+    with auditing.entry("zone.index", pack=found.pack, question=asked) as entry:
         with own.read() as connection:
             answer = index_service.index(connection, own.caches, found, period, ord, kind)
         entry.rows = answer.observed

@@ -290,7 +290,9 @@ select now() as at,
   (select coalesce(json_agg(one), '[]') from (
      select id, code, name, side, kind, st_x(geom) as lon, st_y(geom) as lat,
             st_distance(geom::geography, place::geography) as metres
-     from checkpoint where pack = :pack order by metres, id limit 5) one) as checkpoints
+     from (select * from checkpoint where pack = :pack order by geom <-> place limit 40) near
+     -- the nearest in degrees, of which the nearest in metres
+     order by metres, id limit 5) one) as checkpoints
 from (select st_setsrid(st_makepoint(:lon, :lat), 4326) as place) asked
 """
 
@@ -339,6 +341,9 @@ def where(
     if side is not None and any(one.startswith(side) for one in identity.prefixes or ()):
         known.add(side)
     shown = side if side in known else None
+    # own desks on duty for this ground, and those the zones here name; else all that may be seen
+    near = {here.table.codes[one - 1] for one in chain} | set(members)
+    shown_desks = [one for one in row.desks if one["code"] in near] or row.desks
     return models.Where(
         pack=pack,
         boundary_version=here.label,
@@ -354,7 +359,7 @@ def where(
             models.ZoneHere(**{name: zone[name] for name in models.ZoneHere.model_fields})
             for zone in row.zones
         ],
-        desks=[models.Desk(**one) for one in row.desks],
+        desks=[models.Desk(**one) for one in shown_desks],
         checkpoints=[models.Checkpoint(**one) for one in row.checkpoints],
         devices=_devices(connection, pack, lon, lat),
         as_of=row.at,

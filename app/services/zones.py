@@ -74,8 +74,8 @@ def zone(connection: sa.Connection, number: int) -> models.ZoneDetail:
         raise NotFound(f"no zone {number}")
     versions = _versions(connection, number, None, with_shapes=True)[number]
     now = _present(versions)
-    members = tuple(now.units) if now else ()
-    desks = [one for one in places.desks(connection, row.pack) if one.code.startswith(members)]
+    members = set(now.units) if now else set()
+    desks = [one for one in places.desks(connection, row.pack) if one.code in members]
     points: list[models.Checkpoint] = []
     if now is not None and members:
         inside = set(

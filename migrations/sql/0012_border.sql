@@ -127,10 +127,10 @@ as $$
   select exists (
     select from zone z join zone_version v on v.zone_id = z.id and v.state = 'live'
       and v.valid_from <= now() and (v.valid_to is null or v.valid_to > now())
-    where z.pack = wanted_pack and code ^@ any (v.units)
+    where z.pack = wanted_pack and code = any (v.units)
       and (holds_side(v.sides) or z.id = any (claimed_zones())))
 $$;
-comment on function shared_in_zone is 'whether a unit''s code lies in a member of a zone in force of the claimed side';
+comment on function shared_in_zone is 'whether a unit is a member of a zone in force of the claimed side';
 create function point_in_zone(wanted_pack text, its_side text, place geometry) returns boolean
 language sql stable security definer
 set search_path = wusetu, public, pg_temp

@@ -245,7 +245,7 @@ def questions(walked: Walked, path: str) -> Iterator[str]:
         "cell": PLACES,
         "chunk": sorted({h3.cell_to_parent(cell, CELLS - 4) for cell in PLACES}),
         "digest": ["0" * 64, walked.digest],
-        "area": [1, 2], "job": [1, 2],
+        "area": [1, 2], "job": [1, 2], "zone": [1, 2], "check": [1], "token": ["0" * 16],
         "z": [TILE[0]], "x": [TILE[1]], "y": [TILE[2]],
     }  # fmt: skip
     names = re.findall(r"{(\w+)", path)
@@ -268,6 +268,13 @@ def queries(path: str) -> list[str]:
         return ["?q=3301", f"?q={THEIRS}", "?q=乙", "?q=1"]
     if path.endswith("/why"):
         return ["", "?kind=theft&ord=21"]
+    if path.endswith("/border/where"):
+        return ["?lon=119.9&lat=29.5", "?lon=120.1&lat=29.5", f"?code={MINE}", f"?code={THEIRS}",
+                f"?code={DEEP}", "?code=330102001"]  # fmt: skip
+    if path.endswith("/zones/{zone}/index"):
+        return ["?ord=1"]
+    if path.endswith("/api/live"):
+        return ["?last=0"]
     if path.endswith("/cells/{res}/counts"):
         return ["?kind=theft&ord=21", f"?ord=21&within={MINE}", f"?ord=21&within={THEIRS}"]
     return [""]
@@ -538,6 +545,69 @@ def test_kept_answers_are_not_shared(walked: Walked) -> None:
             for prefix in bodies
         }
         assert len(etags) == 4
+
+
+def border_of(engine: sa.Engine) -> None:
+    """Give the neighbour a desk, a checkpoint, a draft, news; and one zone that is shared."""
+    with engine.begin() as connection:
+        for statement in (
+            (
+                "insert into duty_desk (pack, code, side, name) values "
+                "('small', '330102001', '330102', 'their desk'), ('small', '330102', '330102', 'shared desk')"
+            ),
+            (
+                "insert into checkpoint (pack, code, side, name, kind, geom) values "
+                "('small', 'their-point', '330102', 'their point', 'road', 'SRID=4326;POINT(120.9 29.9)'), "
+                "('small', 'shared-point', '330102', 'shared point', 'road', 'SRID=4326;POINT(120.01 29.5)')"
+            ),
+            (
+                "insert into zone (pack, name, side, sides) values "
+                "('small', 'their draft', '330102', '{330102}'), "
+                "('small', 'shared zone', '330102', '{330101,330102}')"
+            ),
+            (
+                "insert into zone_version (zone_id, version, state, side, sides, units, valid_from, geom) "
+                "select id, 1, case when cardinality(sides) = 1 then 'draft' else 'live' end, '330102', "
+                "'{330101,330102}', case when cardinality(sides) = 1 then '{330101,330102001}'::text[] "
+                "else '{330101,330102}' end, now() - interval '1 day', "
+                "st_multi(st_makeenvelope(119.9, 29.4, 120.1, 29.6, 4326)) from zone order by id"
+            ),
+            (
+                "insert into live_event (topic, sides, payload) values "
+                """('task', '{330102}', '{"said": "their news"}')"""
+            ),
+        ):
+            connection.exec_driver_sql(statement)
+
+
+def test_the_border_shows_what_is_shared_and_no_more(walked: Walked) -> None:
+    border_of(walked.engine)
+    words = ("desk", "point", "draft", "zone", "news")
+    with walked.app() as client:
+        for role, prefix in (("border_officer", MINE), ("border_officer", DEEP)):
+            found = walk(walked, client, walked.as_(role, prefix))
+            texts = {
+                address: said(address, one).decode(errors="replace")
+                for address, one in found.items()
+                if one.status_code < 400
+            }
+            whole = "\n".join(texts.values())
+            for word in words:
+                assert f"their {word}" not in whole, (prefix, word)
+            shared = {word for word in words if f"shared {word}" in whole}
+            if prefix == DEEP:
+                assert not shared
+                continue
+            assert shared == {"desk", "point", "zone"}
+            for address, text in texts.items():
+                # of the neighbour's units: the side itself, where a line or a zone names it
+                assert not re.search(THEIRS + r"[0-9]", text), address
+                if THEIRS in text:
+                    assert re.search(r"/border/|/api/zones", address), address
+            # the installation sees all of it
+        everything = walk(walked, client, walked.as_("admin", None))
+        whole = "\n".join(one.text for one in everything.values())
+        assert {word for word in words if f"their {word}" in whole} == {*words} - {"zone"}
 
 
 assert set(KINDS) >= {"theft"}

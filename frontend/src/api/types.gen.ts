@@ -6320,7 +6320,7 @@ export interface components {
             zones: components["schemas"]["ZoneHere"][];
             /**
              * Desks
-             * @description One's own and those shared in zones in force
+             * @description Those on duty for this ground and those zones here name; else all one may see
              */
             desks: components["schemas"]["Desk"][];
             /**
