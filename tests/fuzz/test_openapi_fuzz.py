@@ -37,7 +37,7 @@ from app.main import create_app
 from app.security.identity import MAY, Role
 from app.services import accounts, accounts_tokens, tile_archives
 from app.services.assess import assess
-from app.settings import DatabaseSettings, LimitSettings, Settings
+from app.settings import DatabaseSettings, JobSettings, LimitSettings, Settings
 
 from ..app.conftest import KINDS, LEVELS, install
 
@@ -101,6 +101,7 @@ def house(cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory)
         access="accounts",
         data_dir=data,
         database=DatabaseSettings(url=url, pool_size=2),
+        jobs=JobSettings(at_once=0),  # asked, never worked on
         limits=LimitSettings(rate=0, heavy_rate=0),  # how often is another test's question
     )
     app = create_app(configured)
