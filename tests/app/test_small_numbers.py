@@ -372,3 +372,30 @@ def test_notes_never_hold_what_is_a_persons(office: Office) -> None:
     assert office.post("mine", path, {"text": "车牌 浙A12345"}, 422)["detail"]["reason"] == "person"
     assert office.post("mine", path, {"text": "x" * 2001}, 422)
     assert office.client.get(path, headers=office.headers["mine"]).json() == []
+
+
+def test_a_jurisdiction_expects_what_the_run_does_and_sees_no_more(office: Office) -> None:
+    months = {"start": "2023-05-01", "end": "2024-02-01", "parts": ["kinds", "children"]}
+    for area in ({"units": ["330101"]}, {"units": ["330101001"]}):
+        whole, mine = (office.analyse(who, area, **months) for who in ("analyst", "mine"))
+        for one, other in zip(whole["kinds"], mine["kinds"], strict=True):
+            assert one["observed"] == other["observed"]
+            if one["expected"] is None:
+                assert other["expected"] is None
+            else:
+                assert other["expected"] == pytest.approx(one["expected"], rel=1e-9)
+    wide = {"rectangle": {"west": 119, "south": 29, "east": 121, "north": 30}}
+    cut = office.analyse("mine", wide, **months)
+    assert cut["cut"]
+    assert not office.analyse("analyst", wide, **months)["cut"]
+    assert all(one["code"] is None or one["code"].startswith("330101") for one in cut["children"])
+    own = office.post("mine", "/api/packs/small/areas/shape", {"units": ["330101"]})
+    assert cut["km2"] == pytest.approx(own["km2"], rel=1e-4)
+    for part in ("2023-05-11T04:05:06+08:00", "2023-06-30"):
+        found = office.analyse(
+            "mine", {"units": ["330101"]}, start="2023-05-01", end=part, parts=[]
+        )
+        full = office.analyse("mine", {"units": ["330101"]}, **{**months, "end": "2023-07-01"})
+        assert 0 < found["overall"]["expected"] < full["overall"]["expected"]
+    refused = {"area": {"units": ["330102"]}, **SPAN}
+    office.post("mine", "/api/packs/small/areas/analyse", refused, 404)
