@@ -127,7 +127,7 @@ def real_values(engine: sa.Engine, run: int) -> dict[str, list[Any]]:
         "chunk": [h3.cell_to_parent(one, res) for one in cells for res in (2, 4, 5)],
         "digest": [*digests, "0" * 64], "z": [0, 6, 9], "x": [0, 53, 425], "y": [0, 26, 210],
         "account": [1, 2, 3], "token": [1, 2], "session": [1], "provider": ["none"],
-        "limit": [1, 50], "q": ["3301", "村", "网格 1"], "set": ["wall"], "next": ["/"], "area": [1, 2],
+        "limit": [1, 50], "q": ["3301", "村", "网格 1"], "set": ["wall"], "next": ["/"], "area": [1, 2], "job": [1, 2],
     }  # fmt: skip
 
 
