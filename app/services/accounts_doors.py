@@ -21,7 +21,8 @@ _WHO = "a.id as account, a.name, a.role, a.prefixes, a.zones"
 SESSION = sa.text(
     f"select {_WHO}, s.id as number, null::text[] as scopes, "  # noqa: S608 - our own columns
     "extract(epoch from s.expires_at - now()) as rest, "
-    "extract(epoch from now() - s.seen_at) as unused "
+    # a clock that was set back: seen just now, not in days to come
+    "greatest(extract(epoch from now() - s.seen_at), 0) as unused "
     "from account_session s join account a on a.id = s.account_id "
     "where s.digest = :digest and a.disabled_at is null and s.expires_at > now() "
     "and s.seen_at > now() - make_interval(secs => :idle)"

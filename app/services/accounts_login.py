@@ -96,6 +96,8 @@ def count_try(connection: sa.Connection, name: str, settings: AccountSettings) -
             f"locked_until = case when {tries} >= :after then now() + make_interval(secs => "
             f"least(:most, :first * power(2, least({tries} - :after, 30)))) end "
             "where login_try.locked_until is null or login_try.locked_until <= now() "
+            # further away than any lock: the clock was set back since
+            "or login_try.locked_until > now() + make_interval(secs => :most + 60) "
             "returning tries"
         ),
         values,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from app.errors import TooMany, Unavailable
 from app.main import create_app
-from app.security.limits import Buckets, Gone, Refusal, Turns, _whole_body
+from app.security.limits import Buckets, Gone, Refusal, Turns, _check_head, _whole_body
 from app.settings import AccountSettings, DatabaseSettings, LimitSettings, Settings
 
 from .conftest import SITE, House, code_of
@@ -154,6 +154,21 @@ def test_a_body_that_never_comes_is_not_waited_for() -> None:
             await _whole_body(scope, gone, LimitSettings())
 
     asyncio.run(play())
+
+
+def test_a_body_that_says_it_is_too_large_is_not_read() -> None:
+    def head(size: bytes) -> bool:
+        scope = {
+            "type": "http", "path": "/api/session", "query_string": b"",
+            "headers": [(b"content-length", size)],
+        }  # fmt: skip
+        return _check_head(scope, LimitSettings(body_bytes=2_000))
+
+    assert head(b"2000")
+    for size in (b"2001", b"9" * 15, b"9" * 99, b"-1"):
+        with pytest.raises(Refusal) as refusal:
+            head(size)
+        assert refusal.value.status == 413
 
 
 # over HTTP ---------------------------------------------------------------------------------------

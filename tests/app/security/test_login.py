@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import unicodedata
 from collections.abc import Callable
 from http.cookies import SimpleCookie
@@ -12,6 +13,8 @@ import pytest
 from app.database import transaction
 from app.errors import WusetuError
 from app.security import passwords
+from app.security.doorkeeper import cookie
+from app.security.secrets import digest
 from app.services import accounts, accounts_login
 
 from ..conftest import until
@@ -92,6 +95,10 @@ def test_cookies_of_another_scheme_or_twice_are_nothing(house: House) -> None:
     assert fresh.get("/api/manifest", headers=twice).status_code == 401
     good = {"Cookie": f"a=b; __Host-wusetu_session={secret}"}
     assert fresh.get("/api/manifest", headers=good).status_code == 200
+    # whichever of two would have been taken
+    for sent in ([b"s=A; s=B"], [b"s=B; s=A"], [b"s=A", b"s=B"]):
+        assert cookie([(b"cookie", one) for one in sent], "s") is None
+    assert cookie([(b"cookie", b"s=A; s=A")], "s") == "A"
 
 
 def test_unknown_wrong_disabled_and_passwordless_answer_alike(
@@ -360,6 +367,46 @@ def test_sessions_end_idle_absolutely_and_by_hand(house: House) -> None:
     again = house.logged_in("desk")
     house.sql("update account_session set expires_at = now()")
     until(lambda: again.get("/api/session").status_code == 401)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ("expires_at = now() - interval '1 minute'", "ends"),
+        ("seen_at = now() - interval '61 minutes'", "used"),
+    ],
+)
+def test_a_session_ends_in_memory_too(house: House, change: str, field: str) -> None:
+    browser = house.desk("desk")
+    key = digest(browser.cookies["__Host-wusetu_session"])
+    doors = house.app.state.doors
+
+    def believed() -> bool:
+        return browser.get("/api/session").status_code == 200 and doors.known.find(key) is not None
+
+    until(believed)
+    # nothing is announced: time alone ends it
+    house.sql(f"set local session_replication_role = replica; update account_session set {change}")
+    found = doors.known.find(key)
+    if found is not None:
+        setattr(found, field, time.monotonic() - 61 * 60)
+    assert browser.get("/api/session").status_code == 401
+
+
+def test_a_clock_set_back_locks_nobody_out_and_keeps_nobody_in(house: House) -> None:
+    browser = house.desk("desk")
+    # what was written while the database's clock was three days ahead
+    house.sql("update account_session set seen_at = now() + interval '3 days'")
+    doors = house.app.state.doors
+    found = doors.session(browser.cookies["__Host-wusetu_session"])
+    assert found.slept(time.monotonic() + 61 * 60)
+    assert found.noted <= time.monotonic()  # so its use is written down again soon
+    house.sql(
+        "insert into login_try (name_digest, tries, locked_until, tried_at) values "
+        "(:name, 9, now() + interval '3 days', now() + interval '3 days')",
+        name=digest("desk"),
+    )
+    assert login(house.browser(), "desk").status_code == 204
 
 
 def test_an_account_that_is_disabled_is_out_at_once(house: House) -> None:
