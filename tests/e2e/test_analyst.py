@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -100,6 +101,7 @@ def test_brought_in_a_file_or_by_hand(bench: Callable[..., Bench], tmp_path: Pat
     text.fill("120.0 30.3; 120.1 30.4; 120.1 30.3; 120.0 30.4")
     one.page.locator(".bring .button-primary").click()
     expect(one.page.locator(".bring [role=alert]")).to_be_visible()
+    one.watched.complaints.clear()  # the browser writes down every refusal
     text.fill(shapely.box(120.02, 30.3, 120.15, 30.36).wkt)
     one.page.locator(".bring .button-primary").click()
     one.areas(2)
@@ -146,8 +148,10 @@ def test_every_file_opens_again(
     one = bench().open(f"#a=x*u{HOT}&{SPAN}")
     n = one.observed()
     assert n > 100
-    table = pd.read_csv(one.save("csv", tmp_path), comment="#")
-    assert len(table) > 0
+    lines = one.save("csv", tmp_path).read_text(encoding="utf-8-sig").splitlines()
+    head = next(at for at, line in enumerate(lines) if line.startswith("part,"))
+    table = pd.read_csv(io.StringIO("\n".join(lines[head:])))
+    assert {"observed", "expected", "colour"} <= set(table.columns)
     for form in ("gpkg", "geojson"):
         assert len(gpd.read_file(one.save(form, tmp_path))) > 0
     assert len(gpd.read_parquet(one.save("parquet", tmp_path))) > 0

@@ -294,4 +294,5 @@ export const en: AnalystWords = {
   compareNote: "one axis, 95 % interval",
   unplaced: (n) =>
     `${n} more have no point; they are known to units that share this ground and are not counted.`,
+  stripEmpty: "Twelve months of the area, on one scale, once it is drawn",
 };

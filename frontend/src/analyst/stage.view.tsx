@@ -90,8 +90,9 @@ export function Stage(props: { onReady: (handle: MapHandle) => void }) {
       },
       corridor: ask.width,
     });
-    const zoomed = () => ask.setZoom(one.map.getZoom());
-    zoomed();
+    // not inside the map's own frame: another level is another style
+    const zoomed = () => setTimeout(() => ask.setZoom(one.map.getZoom()));
+    ask.setZoom(one.map.getZoom());
     one.map.on("zoomend", zoomed);
     setOverlay(layer);
     setDrawer(own);
@@ -274,9 +275,7 @@ export function Stage(props: { onReady: (handle: MapHandle) => void }) {
         </div>
         <Show when={other()}>{(one) => <OtherMap other={one()} main={handle()?.map} />}</Show>
       </div>
-      <Show when={ask.active()}>
-        <MonthStrip map={handle()?.map} ord={ord()} />
-      </Show>
+      <MonthStrip map={handle()?.map} ord={ord()} />
     </>
   );
 }

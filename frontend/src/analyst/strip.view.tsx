@@ -77,21 +77,23 @@ export function MonthStrip(props: { map: MapLibreMap | undefined; ord: number })
     <section class="strip" aria-label={say().strip(title(ask.level().title), "")}>
       <h3>
         <span>
-          {say().strip(title(ask.level().title), inside() === null ? "" : String(inside()))}
+          {ask.active()
+            ? say().strip(title(ask.level().title), inside() === null ? "" : String(inside()))
+            : say().stripEmpty}
         </span>
         <Show when={ask.view.state.job}>
           <span>{say().stripHot}</span>
         </Show>
       </h3>
       <div class="strip-maps">
-        <For each={ords()}>
+        <For each={ask.active() ? ords() : []}>
           {(ord, index) => (
             <button
               type="button"
               class="strip-map"
               data-ord={ord}
               aria-pressed={props.ord === ord}
-              aria-label={map().periods.month[ord]?.start.slice(0, 7)}
+              title={map().periods.month[ord]?.start.slice(0, 7)}
               onClick={() => ask.view.go({ ord: ord === last() ? null : ord }, "replace")}
             >
               <Small

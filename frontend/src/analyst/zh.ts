@@ -291,4 +291,5 @@ export const zh = {
   compareWith: "对比",
   compareNote: "同一轴，95% 区间",
   unplaced: (n: string) => `另有 ${n} 件没有坐标，记在与本区相交的单位里，没有计入。`,
+  stripEmpty: "画好区域后，这里是它的 12 个月，同一色标",
 };
