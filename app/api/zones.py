@@ -31,7 +31,9 @@ from app.services import zones as service
 router = APIRouter(tags=["border"])
 ZoneApproveDep = Annotated[Store, Depends(Door("zone:approve"))]
 CheckDep = Annotated[Store, Depends(Door("check:write"))]
-Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
+ZoneNumber = Annotated[int, Path(ge=1, le=2**31 - 1, description="Number of the zone")]
+VersionNumber = Annotated[int, Path(ge=1, le=2**31 - 1, description="Version of the zone")]
+CheckNumber = Annotated[int, Path(ge=1, le=2**31 - 1, description="Number of the check")]
 
 
 @router.get(
@@ -44,7 +46,9 @@ def list_zones(
     *,
     response: Response,
     store: BorderDep,
-    pack: Annotated[str | None, Query(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")] = None,
+    pack: Annotated[
+        str | None, Query(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="Only of this map")
+    ] = None,
 ) -> ZoneList:
     """Each with the version in force, else the newest, and its shape."""
     response.headers["Cache-Control"] = NO_STORE
@@ -78,7 +82,7 @@ def make_zone(*, draft: ZoneDraft, store: ZoneWriteDep, borders: BordersDep) -> 
     summary="A zone with its versions, desks and checkpoints",
     responses=errors(404, 422, 503),
 )
-def zone(*, zone: Number, response: Response, store: BorderDep) -> ZoneDetail:
+def zone(*, zone: ZoneNumber, response: Response, store: BorderDep) -> ZoneDetail:
     """Versions newest first."""
     response.headers["Cache-Control"] = NO_STORE
     with store.read() as connection:
@@ -93,7 +97,7 @@ def zone(*, zone: Number, response: Response, store: BorderDep) -> ZoneDetail:
     responses=errors(404, 409, 422, 503),
 )
 def add_zone_version(
-    *, zone: Number, draft: VersionDraft, store: ZoneWriteDep, borders: BordersDep
+    *, zone: ZoneNumber, draft: VersionDraft, store: ZoneWriteDep, borders: BordersDep
 ) -> ZoneDetail:
     """Add it; the one in force stays so until this one is live."""
     with store.write() as connection:
@@ -107,7 +111,7 @@ def add_zone_version(
     responses=errors(404, 409, 422, 503),
 )
 def decide_zone(
-    *, zone: Number, version: Number, decision: Decision, store: ZoneApproveDep
+    *, zone: ZoneNumber, version: VersionNumber, decision: Decision, store: ZoneApproveDep
 ) -> ZoneDetail:
     """Each side decides once; the last approval makes it live."""
     with store.write() as connection:
@@ -122,7 +126,7 @@ def decide_zone(
 )
 def zone_index(
     *,
-    zone: Number,
+    zone: ZoneNumber,
     request: Request,
     response: Response,
     store: BorderDep,
@@ -167,9 +171,9 @@ def zone_tile(
     *,
     pack: Pack,
     token: Annotated[str, Path(pattern=r"^[0-9a-f]{16}$", description="See `tiles` of the zones")],
-    z: Annotated[int, Path(ge=0, le=22)],
-    x: Annotated[int, Path(ge=0)],
-    y: Annotated[int, Path(ge=0)],
+    z: Annotated[int, Path(ge=0, le=22, description="Zoom")],
+    x: Annotated[int, Path(ge=0, description="Column")],
+    y: Annotated[int, Path(ge=0, description="Row from the north")],
     store: BorderDep,
 ) -> Response:
     """404 once something changed: ask for the zones again."""
@@ -193,7 +197,7 @@ def zone_tile(
     status_code=201,
     responses=errors(404, 422, 503),
 )
-def open_check(*, zone: Number, draft: CheckDraft, store: CheckDep) -> Check:
+def open_check(*, zone: ZoneNumber, draft: CheckDraft, store: CheckDep) -> Check:
     """Take a case reference, a reason and an end; nothing of a person or vehicle is taken."""
     with store.write() as connection:
         return checks_service.open_check(connection, store.identity, zone, draft)
@@ -209,9 +213,9 @@ def list_checks(
     *,
     response: Response,
     store: BorderDep,
-    zone: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+    zone: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Only of this zone")] = None,
     running: Annotated[bool, Query(description="Only those that are not over")] = False,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    limit: Annotated[int, Query(ge=1, le=500, description="At most so many")] = 100,
 ) -> CheckList:
     """With every step and answer."""
     response.headers["Cache-Control"] = NO_STORE
@@ -226,7 +230,7 @@ def list_checks(
     summary="One check",
     responses=errors(404, 422, 503),
 )
-def check(*, check: Number, response: Response, store: BorderDep) -> Check:
+def check(*, check: CheckNumber, response: Response, store: BorderDep) -> Check:
     """With every step and answer."""
     response.headers["Cache-Control"] = NO_STORE
     with store.read() as connection:
@@ -239,7 +243,7 @@ def check(*, check: Number, response: Response, store: BorderDep) -> Check:
     summary="Accept, decline, report or close, for one's own side",
     responses=errors(404, 409, 422, 503),
 )
-def answer_check(*, check: Number, answer: CheckAnswerDraft, store: CheckDep) -> Check:
+def answer_check(*, check: CheckNumber, answer: CheckAnswerDraft, store: CheckDep) -> Check:
     """Only the opening side closes; only a side that accepted reports; each side answers once."""
     with store.write() as connection:
         return checks_service.answer(connection, store.identity, check, answer)

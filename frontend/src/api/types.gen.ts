@@ -11183,6 +11183,7 @@ export interface operations {
     listZones: {
         parameters: {
             query?: {
+                /** @description Only of this map */
                 pack?: string | null;
             };
             header?: never;
@@ -11437,6 +11438,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description Number of the zone */
                 zone: number;
             };
             cookie?: never;
@@ -11562,6 +11564,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description Number of the zone */
                 zone: number;
             };
             cookie?: never;
@@ -11700,7 +11703,9 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description Number of the zone */
                 zone: number;
+                /** @description Version of the zone */
                 version: number;
             };
             cookie?: never;
@@ -11851,6 +11856,7 @@ export interface operations {
                 "x-purpose"?: string | null;
             };
             path: {
+                /** @description Number of the zone */
                 zone: number;
             };
             cookie?: never;
@@ -11980,8 +11986,11 @@ export interface operations {
                 pack: string;
                 /** @description See `tiles` of the zones */
                 token: string;
+                /** @description Zoom */
                 z: number;
+                /** @description Column */
                 x: number;
+                /** @description Row from the north */
                 y: number;
             };
             cookie?: never;
@@ -12114,6 +12123,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description Number of the zone */
                 zone: number;
             };
             cookie?: never;
@@ -12241,9 +12251,11 @@ export interface operations {
     listChecks: {
         parameters: {
             query?: {
+                /** @description Only of this zone */
                 zone?: number | null;
                 /** @description Only those that are not over */
                 running?: boolean;
+                /** @description At most so many */
                 limit?: number;
             };
             header?: never;
@@ -12362,6 +12374,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description Number of the check */
                 check: number;
             };
             cookie?: never;
@@ -12487,6 +12500,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description Number of the check */
                 check: number;
             };
             cookie?: never;
