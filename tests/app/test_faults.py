@@ -16,32 +16,44 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pyotp
 import pytest
 import sqlalchemy as sa
 
 from app.cluster import Cluster
-from app.database import make_engine, make_web_engine, migrate
-from app.services import tile_archives
+from app.database import make_engine, make_web_engine, migrate, transaction
+from app.security.identity import Role
+from app.security.secrets import digest
+from app.services import accounts, accounts_login, accounts_tokens, tile_archives
 from app.services.assess import assess
+from app.settings import AccountSettings
 
 from .conftest import LEVELS, Small, install, until
 
 pytestmark = pytest.mark.machine
 STALE = "x-wusetu-stale"
 WUSETU = [sys.executable, "-c", "from app.cli import main; main()"]
+#: libfaketime turns Python's own sleep, until a moment of the monotonic clock, into an error.
+SLEEPING = [
+    WUSETU[0],
+    "-c",
+    f"import select, time; time.sleep = lambda s: select.select([], [], [], s); {WUSETU[2]}",
+]
 
 
 class Server:
     """`wusetu serve` on the house's database."""
 
-    def __init__(self, house: House, **more: str) -> None:
+    def __init__(self, house: House, program: list[str] = WUSETU, **more: str) -> None:
         environment = {
             **os.environ,
             "WUSETU_DATABASE_URL": house.url,
@@ -52,7 +64,7 @@ class Server:
             **more,
         }
         self.process = subprocess.Popen(
-            [*WUSETU, "serve", "--port", "0"], env=environment, stdout=subprocess.PIPE,
+            [*program, "serve", "--port", "0"], env=environment, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
         self.said: list[str] = []
@@ -368,6 +380,106 @@ def test_log_lines_of_a_real_server(house: House, server: Server) -> None:
     assert "level=grid" not in text, "no query strings"
     for one in server.requests():
         assert set(one) >= {"request_id", "route", "status", "ms", "method", "account"}
+
+
+def _faketime() -> Path | None:
+    for root in (Path("/"), Path(os.environ["WUSETU_DATA_DIR"]) / "deb"):
+        for found in root.glob("usr/lib/*/faketime/libfaketimeMT.so.1"):
+            return found
+    return None
+
+
+def test_the_clock_jumps(house: House, tmp_path: Path) -> None:
+    """The server's wall clock goes forth and back; the database's and the desks' do not."""
+    library = _faketime()
+    if library is None:
+        pytest.skip("no libfaketime here: `make test` installs it where the distribution has it")
+    file = tmp_path / "clock"
+
+    def jump(to: str) -> None:
+        (tmp_path / "next").write_text(f"{to}\n")
+        (tmp_path / "next").replace(file)
+
+    jump("+0")
+    settings, password = AccountSettings(), "correct horse battery"
+    engine = make_engine(house.url)
+    with transaction(engine) as connection:
+        made = [accounts.create(connection, one, Role.admin).id for one in ("clock", "busy")]
+        link = accounts.new_link(connection, made[0], 1).secret
+        tokens = [
+            accounts_tokens.create(
+                connection, account=account, title="t", scopes=["see_map"], days=1, longest=90
+            )[1]
+            for account in (made[0], made[0], made[0], made[0], made[0], made[1])
+        ]
+    *_, over, busy = tokens
+    used = accounts_login.use_link(engine, settings, link=link, password=password).secret
+    secret = pyotp.random_base32()
+    with transaction(engine) as connection:
+        connection.execute(
+            sa.text("update account set totp_secret = :secret where id = :id"),
+            {"secret": secret, "id": made[0]},
+        )
+        connection.execute(
+            sa.text(
+                "update account_token set expires_at = now() - interval '1 hour' where digest = :one"
+            ),
+            {"one": digest(over)},
+        )
+    server = Server(
+        house,
+        SLEEPING,
+        WUSETU_ACCESS="accounts", WUSETU_LIMITS_RATE="0.001", WUSETU_LIMITS_BURST="40",
+        LD_PRELOAD=str(library), FAKETIME_TIMESTAMP_FILE=str(file), FAKETIME_NO_CACHE="1",
+        DONT_FAKE_MONOTONIC="1", FAKETIME_DONT_FAKE_MONOTONIC="1",
+    )  # fmt: skip
+
+    house.servers.append(server)
+
+    def ask(address: str, token: str | None = None, **headers: str) -> httpx.Response:
+        who = (
+            {"Authorization": f"Bearer {token}"} if token else {"Cookie": f"wusetu_session={used}"}
+        )
+        return server.client.get(address, headers={**who, **headers})
+
+    def ahead() -> float:
+        """Days between the server's clock and ours."""
+        said = server.get("/api/health/live").headers["date"]
+        return (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds() / 86_400
+
+    def log_in() -> int:
+        step = int(time.time()) // 30 + 1  # accepted for a minute from now
+        code = pyotp.TOTP(secret).generate_otp(step)
+        body = {"name": "clock", "password": password, "code": code}
+        return server.client.post("/api/session", json=body).status_code
+
+    before = ask(house.values)
+    assert before.status_code == 200
+    for _ in range(40):
+        if (refused := ask("/api/nothing", busy)).status_code == 429:
+            break
+    for fresh, (to, days) in zip(
+        tokens, (("+0", 0), ("+3d", 3), ("-3d", -3), ("+0", 0)), strict=False
+    ):
+        jump(to)
+        until(lambda days=days: abs(ahead() - days) < 0.5)  # type: ignore[misc]
+        # a session known in memory, a token never seen before, an answer kept before the jump
+        after = [ask(house.values), ask(house.values, fresh)]
+        assert [one.content for one in after] == [before.content] * 2
+        assert all(STALE not in one.headers for one in after)
+        etag = {"If-None-Match": before.headers["etag"]}
+        assert ask(house.values, **etag).status_code == 304
+        assert ask(house.values, over).status_code == 401
+        # no budget is filled up, none is taken away
+        refused = ask("/api/nothing", busy)
+        assert refused.status_code == 429
+        assert 0 < int(refused.headers["retry-after"]) <= 1_000
+        # codes belong to the wall clock: a wrong one refuses them and uses none up
+        if days:
+            assert log_in() == 401
+    assert log_in() == 204
+    assert server.end() == 0
+    engine.dispose()
 
 
 def test_one_server_killed_and_one_told_to_end(house: House, shared_server: Server) -> None:
