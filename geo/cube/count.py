@@ -160,8 +160,8 @@ def _near(
         while low + step < high and ascending[low + step] < value:
             low, step = low + step + 1, 2 * step
         return _search(ascending, low, min(high, low + step), value)
-    # no branches: where it stands cannot be foreseen
-    short = np.uint32(value)
+    # no branches: where it stands cannot be foreseen; before the first event is below zero
+    short = np.uint32(max(value, 0))
     found = 0
     if right - left == 2 * _AROUND:
         for p in range(2 * _AROUND):

@@ -137,6 +137,18 @@ def test_times(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
             agree(ROWS, snapshot, Question(area, start, end, kinds={"theft", "fraud"}))
 
 
+def test_the_first_day_before_its_first_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = int(ROWS.time.min())
+    rows = ROWS.take(ROWS.time > first + 3600)
+    first = int(rows.time.min())
+    assert first // DAY == (first - 60) // DAY
+    for snapshot in (Snapshot.build(rows, SPEC), fine_tiles(monkeypatch, rows)):
+        for area in (AREAS["all"], AREAS["star"], AREAS["tile"], UnitRanges(((3, 9),))):
+            agree(rows, snapshot, Question(area, T0, first))
+            agree(rows, snapshot, Question(area, first - 60, first - 1, kinds={"theft"}))
+            agree(rows, snapshot, Question(area, first - 60, first + 1))
+
+
 def test_long_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     # a cube that may be no larger than this has steps of several days
     monkeypatch.setattr(build_module, "CUBE_MOST", 100)
