@@ -42,18 +42,14 @@ from .conftest import LEVELS, Small, install, until
 pytestmark = pytest.mark.machine
 STALE = "x-wusetu-stale"
 WUSETU = [sys.executable, "-c", "from app.cli import main; main()"]
-#: libfaketime turns Python's own sleep, until a moment of the monotonic clock, into an error.
-SLEEPING = [
-    WUSETU[0],
-    "-c",
-    f"import select, time; time.sleep = lambda s: select.select([], [], [], s); {WUSETU[2]}",
-]
 
 
 class Server:
     """`wusetu serve` on the house's database."""
 
-    def __init__(self, house: House, program: list[str] = WUSETU, **more: str) -> None:
+    before = ""
+
+    def __init__(self, house: House, **more: str) -> None:
         environment = {
             **os.environ,
             "WUSETU_DATABASE_URL": house.url,
@@ -64,8 +60,8 @@ class Server:
             **more,
         }
         self.process = subprocess.Popen(
-            [*program, "serve", "--port", "0"], env=environment, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, start_new_session=True,
+            [*WUSETU[:2], self.before + WUSETU[2], "serve", "--port", "0"], env=environment,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
         self.said: list[str] = []
         self.log: list[str] = []
@@ -382,6 +378,12 @@ def test_log_lines_of_a_real_server(house: House, server: Server) -> None:
         assert set(one) >= {"request_id", "route", "status", "ms", "method", "account"}
 
 
+class Sleeping(Server):
+    """libfaketime turns Python's sleep, until a moment of the monotonic clock, into an error."""
+
+    before = "import select, time; time.sleep = lambda s: select.select([], [], [], s); "
+
+
 def _faketime() -> Path | None:
     for root in (Path("/"), Path(os.environ["WUSETU_DATA_DIR"]) / "deb"):
         for found in root.glob("usr/lib/*/faketime/libfaketimeMT.so.1"):
@@ -426,9 +428,8 @@ def test_the_clock_jumps(house: House, tmp_path: Path) -> None:
             ),
             {"one": digest(over)},
         )
-    server = Server(
+    server = Sleeping(
         house,
-        SLEEPING,
         WUSETU_ACCESS="accounts", WUSETU_LIMITS_RATE="0.001", WUSETU_LIMITS_BURST="20",
         LD_PRELOAD=str(library), FAKETIME_TIMESTAMP_FILE=str(file), FAKETIME_CACHE_DURATION="1",
         NO_FAKE_STAT="1",
@@ -463,7 +464,7 @@ def test_the_clock_jumps(house: House, tmp_path: Path) -> None:
         tokens, (("+0", 0), ("+3d", 3), ("-3d", -3), ("+0", 0)), strict=False
     ):
         jump(to)
-        until(lambda days=days: abs(ahead() - days) < 0.5)  # type: ignore[misc]
+        until(lambda days=days: abs(ahead() - days) < 0.5)
         # a session known in memory, a token never seen before, an answer kept before the jump
         after = [ask(house.values), ask(house.values, fresh)]
         assert [one.content for one in after] == [before.content] * 2
