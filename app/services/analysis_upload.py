@@ -29,6 +29,7 @@ from app.services import analysis_shapes
 from app.services.area_words import Ground
 from app.services.event_persons import shown
 from app.services.shape_words import reason
+from app.services.upload_checks import NotPlain, check_geopackage, check_shapefile, plain_kml
 from geo.crs import CrsError, normalise
 from geo.shapes import MAX_VERTICES, ShapeError, from_geojson
 
@@ -99,9 +100,9 @@ def uploaded(given: Form, ground: Ground, scope: tuple[str, ...] | None) -> Uplo
         features = list(_geojson(given.body))
     elif kind == "kml":
         crs = given.crs or "wgs84"  # KML has no other of its own
-        features, _ = _with_gdal(given.body, "areas.kml")
+        features, _ = _kml(given.body)
     elif kind == "gpkg":
-        features, stored = _with_gdal(given.body, "areas.gpkg")
+        features, stored = _geopackage(given.body)
         crs = _crs(given.crs, stored)
     else:
         features, stored = _shapefile(given.body)
@@ -185,7 +186,12 @@ def _shapefile(body: bytes) -> tuple[list[Feature], str | None]:
             if isinstance(error, Invalid):
                 raise
             _bad(f"the zip cannot be read: {type(error).__name__}")
-        return _read(Path(folder) / "areas.shp")
+        path = Path(folder) / "areas.shp"
+        try:
+            check_shapefile(path)
+        except NotPlain as error:
+            _bad(str(error))
+        return _read(path)
 
 
 def _stream(body: bytes) -> Any:
@@ -223,10 +229,25 @@ def _unpack(archive: zipfile.ZipFile, folder: Path) -> None:
                 target.write(piece)
 
 
-def _with_gdal(body: bytes, name: str) -> tuple[list[Feature], str | None]:
+def _kml(body: bytes) -> tuple[list[Feature], str | None]:
+    try:
+        body = plain_kml(body)
+    except NotPlain as error:
+        _bad(str(error))
     with tempfile.TemporaryDirectory(prefix="wusetu-upload-") as folder:
-        path = Path(folder) / name
+        path = Path(folder) / "areas.kml"
         path.write_bytes(body)
+        return _read(path)
+
+
+def _geopackage(body: bytes) -> tuple[list[Feature], str | None]:
+    with tempfile.TemporaryDirectory(prefix="wusetu-upload-") as folder:
+        path = Path(folder) / "areas.gpkg"
+        path.write_bytes(body)
+        try:
+            check_geopackage(path)
+        except NotPlain as error:
+            _bad(str(error))
         return _read(path)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 import uuid
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +207,48 @@ def test_what_is_no_file_of_areas_is_refused(
     assert found["detail"]["reason"] == "bad_file", found
     assert found["detail"]["words"]["zh"]
     assert "root:" not in json.dumps(found)
+
+
+HOUSE = """<OGRVRTDataSource><OGRVRTLayer name="house"><SrcDataSource>{}</SrcDataSource>
+</OGRVRTLayer></OGRVRTDataSource>"""
+
+
+def test_a_file_cannot_name_files_of_the_server(client: TestClient, tmp_path: Path) -> None:
+    """GDAL goes by what a file holds: a virtual data source would be followed."""
+    house = tmp_path / "house.geojson"
+    house.write_bytes(geojson())
+    evil = HOUSE.format(house)
+    entity = f'<!DOCTYPE kml [<!ENTITY house SYSTEM "file://{house}">]>'
+    for body in (
+        evil, f'<?xml version="1.0"?><!-- x -->{evil}', KML.format(evil), f"<kml>{evil}</kml>",
+        f"<kml><!--{evil}--></kml>", f"<kml><![CDATA[{evil}]]></kml>",
+        entity + KML.format(MARK.format("&house;", "0,0 1,0 1,1 0,0")),
+    ):  # fmt: skip
+        for encoding in ("utf-8", "utf-16"):
+            answer = send(client, body.encode(encoding), status=422)
+            assert answer["detail"]["reason"] == "bad_file"
+            assert "农贸市场" not in json.dumps(answer, ensure_ascii=False)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a.shp", evil)
+    assert "no Shapefile" in send(client, buffer.getvalue(), status=422)["message"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "create view house as select * from areas", "create virtual table house using fts4(words)",
+        'create virtual table "using rtree" using fts4(words)',
+        "create virtual table [ using rtree( ] using fts4(words)",
+    ],
+)  # fmt: skip
+def test_a_geopackage_is_tables_alone(client: TestClient, tmp_path: Path, statement: str) -> None:
+    gpkg(tmp_path)
+    (path,) = tmp_path.glob("*.gpkg")
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(statement)
+        database.commit()
+    assert "plain table" in send(client, path.read_bytes(), status=422)["message"]
 
 
 def test_a_shapefile_must_say_where_it_is(client: TestClient, tmp_path: Path) -> None:
