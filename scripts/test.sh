@@ -27,7 +27,7 @@ suite() { # NAME COMMAND...
   say "$su_name"
   "$@" || failed="$failed $su_name"
 }
-tests() { "$bin/pytest" -n "${WUSETU_TEST_WORKERS:-2}" --dist loadfile -q "$@" </dev/null; }
+tests() { "$bin/pytest" -n "${WUSETU_TEST_WORKERS:-2}" --dist loadfile -q --durations=20 --durations-min=5 "$@" </dev/null; }
 # The closing line of pytest, for whoever reads only the end.
 closing=$DATA/log/pytest.txt
 mkdir -p "$DATA/log"
