@@ -54,6 +54,7 @@ create temporary table if not exists incoming (
 ) on commit delete rows
 """
 _SENT = 1 << 18  # bytes handed to the driver at once
+_TRIES = 10
 _COPY_INCOMING = f"copy incoming ({_COLUMNS}) from stdin (format binary)"
 # ordered, so that two imports of one feed at once wait for each other instead of deadlocking
 _MERGE = sa.text("""
@@ -174,11 +175,21 @@ def _written(connection: sa.Connection) -> int:
 
 
 def _merge(connection: sa.Connection, text: io.BytesIO) -> tuple[int, int]:
-    connection.exec_driver_sql(_INCOMING)
-    with raw(connection).cursor() as cursor:
-        cursor.copy_expert(_COPY_INCOMING, text, _SENT)
-    new, updated = connection.execute(_MERGE).one()
-    return int(new), int(updated)
+    """Insert what is new and correct what differs."""
+    for left in reversed(range(_TRIES)):
+        text.seek(0)
+        try:
+            with connection.begin_nested():
+                connection.exec_driver_sql(_INCOMING)
+                with raw(connection).cursor() as cursor:
+                    cursor.copy_expert(_COPY_INCOMING, text, _SENT)
+                new, updated = connection.execute(_MERGE).one()
+                return int(new), int(updated)
+        except sa.exc.OperationalError as error:
+            # another import copies the same events in an order of its own: it goes first
+            if left == 0 or not isinstance(error.orig, psycopg2.errors.DeadlockDetected):
+                raise
+    raise AssertionError
 
 
 def copy_rows(events: pa.Table, source: int, version: int) -> io.BytesIO:
