@@ -63,7 +63,7 @@ def test_drawn_with_the_mouse_changed_taken_back_and_linked(bench: Callable[...,
     link = one.page.url
     # a corner pulled outward
     asked = len(one.watched.requests)
-    one.drag(corners[2], (680, 480))
+    one.drag(corners[2], (780, 600))
     one.page.wait_for_function("before => location.href !== before", arg=link)
     second = one.observed()
     assert second == one.brute() != first
@@ -80,7 +80,7 @@ def test_drawn_with_the_mouse_changed_taken_back_and_linked(bench: Callable[...,
 def test_drawn_with_a_finger(bench: Callable[..., Bench]) -> None:
     one = bench(390, 844, has_touch=True, is_mobile=True).open(f"#{VIEW}&{SPAN}")
     one.page.locator("[data-tool=polygon]").tap()
-    for x, y in [(80, 90), (320, 100), (300, 250), (100, 240)]:
+    for x, y in [(80, 80), (310, 90), (300, 200), (100, 190)]:
         one.page.touchscreen.tap(*one.at(x, y))
     one.page.locator(".drawing-bar .button-primary").tap()
     one.areas(1)
@@ -163,6 +163,7 @@ def test_every_file_opens_again(
     with rasterio.open(picture) as image:
         assert image.width > 500
     page = one.save("html", tmp_path)
+    one.page.keyboard.press("Escape")
     number = one.start("density")
     one.ended(number, "done")
     with one.page.expect_download() as loaded:

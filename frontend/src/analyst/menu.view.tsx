@@ -23,8 +23,13 @@ export function Menu(props: {
     setOpen(false);
     button.focus();
   };
+  // on the page: a button that was pressed and is disabled now has no focus any more
   addEventListener("pointerdown", outside, true);
-  onCleanup(() => removeEventListener("pointerdown", outside, true));
+  addEventListener("keydown", leave, true);
+  onCleanup(() => {
+    removeEventListener("pointerdown", outside, true);
+    removeEventListener("keydown", leave, true);
+  });
   /** On the page, not in the bar: the bar scrolls sideways on a phone and would cut it off. */
   const place = () => {
     const { left, right, bottom } = button.getBoundingClientRect();
@@ -34,8 +39,7 @@ export function Menu(props: {
       : { top: `${bottom + 6}px`, left: `${Math.max(8, Math.min(left, innerWidth - 340))}px` };
   };
   return (
-    // biome-ignore lint/a11y/noStaticElementInteractions: Escape works from anywhere inside
-    <div ref={box} class="menu" onKeyDown={leave}>
+    <div ref={box} class="menu">
       <button
         ref={button}
         type="button"

@@ -17,9 +17,11 @@ export function SavedPanel() {
     () => ({ pack: map().pack, turn: ask.savedTurn() }),
     ({ pack }, signal) => savedAreas.list(pack, signal),
   );
+  // asked again after every change: what is there stays on the screen meanwhile
+  const kept = { ...list, slow: () => list.slow() && list.data() === undefined };
   return (
     <div class="answer">
-      <Settled answer={list} what={say().tabs.saved as string} rows={5}>
+      <Settled answer={kept} what={say().tabs.saved as string} rows={5}>
         {(data) => (
           <Show
             when={data().length > 0}
@@ -30,7 +32,12 @@ export function SavedPanel() {
             }
           >
             <ul class="cards">
-              <For each={data()}>{(one) => <SavedCard one={one} />}</For>
+              <For each={data().map((one) => one.id)}>
+                {(id) => {
+                  const found = () => data().find((one) => one.id === id);
+                  return <Show when={found()}>{(one) => <SavedCard one={one()} />}</Show>;
+                }}
+              </For>
             </ul>
           </Show>
         )}

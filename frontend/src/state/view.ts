@@ -1,6 +1,6 @@
 /** The URL's hash as a signal: the only state of the page besides the server. */
-import { createSignal, onCleanup } from "solid-js";
-import { createStore, reconcile } from "solid-js/store";
+import { batch, createSignal, onCleanup } from "solid-js";
+import { createStore } from "solid-js/store";
 import { parse, serialise, type ViewState } from "./hash";
 
 export interface View<S extends ViewState = ViewState> {
@@ -23,8 +23,17 @@ export function createView<S extends ViewState>(codec: Codec<S>): View<S>;
 export function createView(codec: Codec<ViewState> = { parse, serialise }): View {
   const [state, setState] = createStore<ViewState>(codec.parse(location.hash));
   const [link, setLink] = createSignal(location.href);
+  // A part that changed is replaced as a whole: whoever reads a list need not read all that is in it to
+  // hear of a change deep inside.
+  const put = (next: ViewState) =>
+    batch(() => {
+      for (const [key, value] of Object.entries(next)) {
+        const known = state[key as keyof ViewState];
+        if (JSON.stringify(known) !== JSON.stringify(value)) setState(key as "map", value);
+      }
+    });
   const read = () => {
-    setState(reconcile(codec.parse(location.hash)));
+    put(codec.parse(location.hash));
     setLink(location.href);
   };
   addEventListener("hashchange", read);
@@ -41,7 +50,7 @@ export function createView(codec: Codec<ViewState> = { parse, serialise }): View
     const address = location.pathname + location.search + hash;
     if (how === "push") history.pushState(null, "", address);
     else history.replaceState(null, "", address);
-    setState(reconcile(next));
+    put(next);
     setLink(location.href);
   };
   return { state, go, link };
