@@ -312,12 +312,28 @@ def members(area: str | tuple[str, ...], ground: Ground, visible: Bools | None =
 
 
 def _outline(cells: Cells) -> shapely.MultiPolygon:
-    rings = [
-        [(lon, lat) for lat, lon in h3.cell_to_boundary(h3.int_to_str(one))]
-        for one in cells.ids.tolist()
-    ]
-    whole = shapely.union_all([shapely.Polygon(ring) for ring in rings])
+    whole = shapely.union_all(
+        [part for one in cells.ids.tolist() for part in _ground_of(h3.int_to_str(one))]
+    )
     return shapely.MultiPolygon([p for p in shapely.get_parts(whole) if p.geom_type == "Polygon"])
+
+
+def _ground_of(cell: str) -> list[shapely.Polygon]:
+    """Ground of a cell, EPSG:4326; cut at the antimeridian; around a pole all to its parallel."""
+    ring = np.array(h3.cell_to_boundary(cell))[:, ::-1]
+    if np.ptp(ring[:, 0]) <= 180:
+        return [shapely.Polygon(ring)]
+    level, lowest = h3.get_resolution(cell), float(abs(ring[:, 1]).min())
+    if h3.latlng_to_cell(90, 0, level) == cell:
+        return [shapely.box(-180, lowest, 180, 90)]
+    if h3.latlng_to_cell(-90, 0, level) == cell:
+        return [shapely.box(-180, -90, 180, -lowest)]
+    parts = []
+    for turn in (0, 360):  # as seen from the east and from the west of the antimeridian
+        x = np.where(ring[:, 0] < 0, ring[:, 0] + 360, ring[:, 0]) - turn
+        half = shapely.Polygon(np.column_stack([x, ring[:, 1]]))
+        parts.append(shapely.intersection(half, shapely.box(-180, -90, 180, 90)))
+    return parts
 
 
 def clipped(

@@ -140,6 +140,8 @@ def bounded(question: dict[str, Any]) -> str:
         name: to_json(value).decode()  # several times as fast as `json`, which counts here
         for name, value in question.items()
     }
+    if any("\\u0000" in text for text in parts.values()):  # which PostgreSQL does not store
+        parts = {name: text.replace("\\u0000", "\\ufffd") for name, text in parts.items()}
     if sum(map(len, parts.values())) > WHOLE:
         for name, text in parts.items():
             if len(text) > LARGE:

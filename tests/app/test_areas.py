@@ -274,6 +274,19 @@ def test_cells(asker: Asker) -> None:
     assert asker.ask({"cells": cells})["total"] == wanted > 50
 
 
+def test_cells_around_the_globe(asker: Asker) -> None:
+    asker.build()
+    every = sorted(h3.get_res0_cells())
+    with_point = asker.ask({"wkt": "POLYGON((0 -90, 180 -90, 180 90, 0 90, 0 -90))"})["total"]
+    assert asker.ask({"cells": every}, breakdowns=["unit"])["total"] == with_point > 0
+    # across the antimeridian and around the pole: not the ground on the other side of the globe
+    beside = asker.ask({"wkt": BOX})["unplaced"]
+    assert beside
+    for latitude, longitude, level in ((29.5, 180, 2), (29.5, -179.9, 3), (90, 0, 0), (-90, 0, 3)):
+        answer = asker.ask({"cells": [h3.latlng_to_cell(latitude, longitude, level)]})
+        assert (answer["total"], answer["unplaced"]) == (0, [])
+
+
 def test_new_late_corrected_and_deleted_events_count_at_once(asker: Asker) -> None:
     built = asker.build()
     before = asker.ask({"wkt": BOX})
@@ -498,7 +511,8 @@ def test_malformed_requests_are_refused(client: TestClient) -> None:
         answer = client.post(ADDRESS, json=body)
         assert answer.status_code == 422, body
         assert answer.json()["detail"]
-    assert client.post(ADDRESS, json={"area": {"unit": "999"}, **SPAN}).status_code == 404
+    for unit in ("999", "3301\x00"):
+        assert client.post(ADDRESS, json={"area": {"unit": unit}, **SPAN}).status_code == 404
     nowhere = ADDRESS.replace("small", "nowhere")
     assert client.post(nowhere, json={"area": {"wkt": BOX}, **SPAN}).status_code == 404
     assert client.post(ADDRESS + "?x=1", json={"area": {"wkt": BOX}, **SPAN}).status_code == 422

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import logging
 import uuid
 from collections.abc import Callable, Iterator
@@ -217,6 +218,11 @@ def test_a_purpose_may_be_demanded_and_is_looked_at(office: Office) -> None:
     assert [one.purpose for one in office.entries("ask_area")] == ["x"]
     with pytest.raises(Invalid):
         audit.checked_purpose("x" * 201)
+
+
+def test_a_character_postgresql_does_not_store_is_replaced() -> None:
+    text = audit.bounded({"area": {"unit": "33\x00"}, "end": "2024"})
+    assert json.loads(text) == {"area": {"unit": "33\ufffd"}, "end": "2024"}
 
 
 def test_a_large_area_is_kept_by_digest_and_bounds() -> None:
