@@ -183,6 +183,7 @@ def _view(
     located: Bools | None,
     shape: shapely.MultiPolygon | tuple[str, ...],
 ) -> View:
+    alike = not small_numbers.sees_small(asker.identity)
     own = np.append(False, rates.table.own if rates else np.ones(len(sight.ground.table), bool))
     units = analysis_tables.units_asked(sight, shape, own) if isinstance(shape, tuple) else None
     weights = Weights(np.zeros(0, np.int64), np.zeros(0), drawn=True)
@@ -201,9 +202,8 @@ def _view(
             None if located is None else located.tobytes(),
         )  # fmt: skip
         expecting = Expecting(
-            sight, rates, asker.caches, question=question, key=key, located=located
+            sight, rates, asker.caches, question=question, key=key, located=located, alike=alike
         )
-    alike = not small_numbers.sees_small(asker.identity)
     risks = Risks(rates, weights, wanted.kinds, alike=alike)
     return View(sight, asked, units, rates, weights, expecting, risks, located)
 

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from app.services import analysis_clock
 from app.services.analysis_rates import RunRates
 from app.services.area_words import Asked, Bools, Ground, ranges
 from app.services.areas import Sight
@@ -126,6 +127,7 @@ class Expecting:
     question : whose span, kinds and hours count; its area does not
     key : names the span, the filters and the moment: equal keys, equal counts
     located : ways of being located that count; None all
+    alike : nothing may be told of single events (METHODS 11): see `analysis_clock`
     """
 
     def __init__(
@@ -137,7 +139,9 @@ class Expecting:
         question: Question,
         key: Hashable,
         located: Bools | None = None,
+        alike: bool = False,
     ) -> None:
+        self.alike = alike
         self.sight = sight
         self.rates = rates
         self.caches = caches
@@ -162,8 +166,31 @@ class Expecting:
         """Events per unit of share in the span, (K,); see the head of this file."""
         key = (level, reference, drawn)
         if key not in self._factors:
-            self._factors[key] = self._factor(level, reference, drawn=drawn)
+            make = self._by_clock if self.alike else self._factor
+            self._factors[key] = make(level, reference, drawn=drawn)
         return self._factors[key]
+
+    def _by_clock(self, level: int, reference: int, *, drawn: bool) -> Floats:
+        rates, question = self.rates, self.question
+        if self.located is not None:
+            # how many are located in one way is known from counting them alone
+            return np.full(len(rates.facts.kinds), np.nan)
+        kept, name = self.caches.clocks, (self.sight.moment, rates.facts.id, reference)
+        hours = kept.get(
+            (*name, question.hours_of_week is not None),
+            lambda: analysis_clock.hours_weights(self.sight, rates, question, reference),
+        )
+        found = analysis_clock.spread(
+            self.sight, rates, question, place=(level, reference), hours=hours
+        )
+        if not drawn:
+            return found
+        finest = rates.base[reference].copy()
+        finest[1:] &= rates.table.level_of >= rates.leaf
+        return found * kept.get(
+            (*name, "points"),
+            lambda: analysis_clock.points(self.sight, rates, question, reference, finest),
+        )
 
     def _factor(self, level: int, reference: int, *, drawn: bool) -> Floats:
         rates = self.rates

@@ -16,6 +16,7 @@ from app.api.models import COLOURS
 from app.services.analysis_expected import Weights
 from app.services.analysis_rates import RunRates
 from geo import risk, score
+from geo.small_numbers import mask
 
 Floats = npt.NDArray[np.float64]
 
@@ -123,10 +124,33 @@ class Risks:
                 colour = np.where(veto, np.maximum(colour, risk.RED - 1), colour)
             known = np.isfinite(expected).any(axis=1)
             sums = np.where(known, np.nansum(expected, axis=1), np.nan)
+            if self.alike:
+                told = self._telling(whole.observed[0], counted)
+                found = risk.Posterior(
+                    *(np.where(told, np.nan, one) for one in vars(found).values())
+                )
+                colour = np.where(told, 0, colour)
         return [
             _risk(float(counted[i]), float(sums[i]), found, i, int(colour[i]))
             for i in range(len(counted))
         ]
+
+    @staticmethod
+    def _telling(compared: Floats, counted: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Places whose relative risk would tell a small number.
+
+        It tells the events of kinds that are compared; what the count has beyond them is known, too.
+        """
+        known = np.isfinite(compared)
+        beyond = np.where(known, counted - np.where(known, compared, 0.0), 0.0)
+        beyond = np.rint(beyond).astype(np.int64)
+        told = mask(np.maximum(beyond, 0)) | ((beyond != 0) & mask(counted - beyond))
+        # one alone would follow from the others and their sum
+        return np.asarray(told | (told.any() & (beyond != 0)))
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _risk(observed: float, expected: float, found: risk.Posterior, at: int, colour: int) -> Risk:
@@ -138,9 +162,9 @@ def _risk(observed: float, expected: float, found: risk.Posterior, at: int, colo
         observed_text=str(count),
         suppressed=False,
         expected=float(expected),
-        relative_risk=float(found.theta[at]),
-        low=float(found.low[at]),
-        high=float(found.high[at]),
-        exceedance=float(found.p[at]),
+        relative_risk=_finite(found.theta[at]),
+        low=_finite(found.low[at]),
+        high=_finite(found.high[at]),
+        exceedance=_finite(found.p[at]),
         colour=COLOURS[colour],
     )

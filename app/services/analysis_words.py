@@ -35,7 +35,13 @@ def rule_words(rates: RunRates | None, *, drawn: bool, whole: bool, alike: bool)
         f" Relative risk: gamma posterior of this span alone with the newest alpha of level {level} "
         f"of run {rates.facts.id}; 95 % interval."
     )
-    if not whole:
+    if alike:
+        zh += "参照区的水平取自运行，在各期内按时间均匀分摊（一周中的小时按历史分布），不反映个别事件。"
+        en += (
+            " The level of the reference area is that of the run, spread over each period by time (hours "
+            "of the week as in all its history): it follows no single event."
+        )
+    elif not whole:
         zh += "参照区的整月水平取自运行；月内的分布按您管辖范围内的事件。"
         en += (
             " Whole periods of the reference area are those of the run; inside a period the events of "

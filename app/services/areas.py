@@ -408,6 +408,11 @@ class Sight:
         return self._held.elsewhere
 
     @property
+    def newest(self) -> datetime | None:
+        """Time of the newest event of the whole map: for whoever sees all of it."""
+        return self._held.newest
+
+    @property
     def moment(self) -> tuple[object, ...]:
         """Key of all events as they are now: equal keys, equal counts."""
         return (self._held.version, self._held.number)

@@ -77,6 +77,8 @@ class Caches:
         self.rates: Lru[RunRates] = Lru(4)
         # counts of reference areas: a few numbers each
         self.references: Lru[Reference] = Lru(512)
+        # weights of hours and shares with a point: 13 kB each
+        self.clocks: Lru[npt.NDArray[np.float64]] = Lru(128)
         # events of a unit by kind: 100 bytes each
         self.unit_counts: Lru[npt.NDArray[np.int64]] = Lru(8192)
         self.bounds: Lru[tuple[float, float, float, float]] = Lru(64)

@@ -18,6 +18,7 @@ from app.database import make_engine, transaction
 from app.main import create_app
 from app.security.identity import MAY, Role
 from app.services import accounts, accounts_tokens, snapshots
+from app.services.analysis_risk import Risks
 from app.services.assess import assess
 from app.services.small_numbers import states
 from app.settings import CubeSettings, DatabaseSettings, LimitSettings, Settings
@@ -179,8 +180,8 @@ def test_the_overall_risk_tells_no_hidden_kind(office: Office) -> None:
     assert any(one["suppressed"] for one in shown["kinds"])
     exact = office.analyse("analyst", area, parts=["kinds"])
     assert shown["overall"]["relative_risk"] != exact["overall"]["relative_risk"]
-    # plain sums: nothing beyond the total that is shown anyway
-    assert shown["overall"]["expected"] == pytest.approx(exact["overall"]["expected"])
+    # plain sums: nothing beyond the total that is shown anyway; shares with a point are of all time
+    assert shown["overall"]["expected"] == pytest.approx(exact["overall"]["expected"], rel=0.01)
     assert "同等" in shown["rule"]["zh"]
 
 
@@ -399,3 +400,58 @@ def test_a_jurisdiction_expects_what_the_run_does_and_sees_no_more(office: Offic
         assert 0 < found["overall"]["expected"] < full["overall"]["expected"]
     refused = {"area": {"units": ["330102"]}, **SPAN}
     office.post("mine", "/api/packs/small/areas/analyse", refused, 404)
+
+
+def test_an_expected_count_tells_no_event(office: Office) -> None:
+    """Of a whole city the count expected by its own events would be the count itself."""
+    area = {"units": ["3301"]}
+    ends = [f"2024-03-{day:02}" for day in (2, 3, 4, 5)] + ["2024-03-01T06:30:00+08:00"]
+    asked = {"start": "2024-03-01", "kinds": ["theft"], "parts": []}
+    grown: dict[str, list[float]] = {}
+    for who in ("analyst", "viewer", "mine too"):
+        office.forget()
+        place = {"units": ["330101"]} if who == "mine too" else area
+        grown[who] = [
+            office.analyse(who, place, **{**asked, "end": end})["overall"]["expected"]
+            for end in ends
+        ]
+    day = grown["viewer"][0]
+    assert day > 0
+    assert grown["viewer"] == pytest.approx([day, 2 * day, 3 * day, 4 * day, day * 6.5 / 24])
+    assert grown["analyst"] != pytest.approx(
+        [n * grown["analyst"][0] for n in (1, 2, 3, 4, 6.5 / 24)]
+    )
+    assert grown["mine too"] == pytest.approx(
+        [n * grown["mine too"][0] for n in (1, 2, 3, 4, 6.5 / 24)]
+    )
+    # whole months are the run's own, for everybody
+    month = {"start": "2023-05-01", "end": "2023-08-01", "parts": ["kinds"]}
+    for place in (area, {"units": ["330101001"]}):
+        office.forget()
+        exact, told = (office.analyse(who, place, **month) for who in ("analyst", "viewer"))
+        for one, other in zip(exact["kinds"], told["kinds"], strict=True):
+            assert one["kind"] == other["kind"]
+            assert (other["expected"] is None) == (one["expected"] is None)
+            if one["expected"] is not None:
+                assert other["expected"] == pytest.approx(one["expected"], rel=1e-9)
+    # hours of the week: all of them together are the whole
+    parts = []
+    for hours in (range(84), range(84, 168)):
+        office.forget()
+        told = office.analyse(
+            "viewer", area, **{**asked, "end": "2024-04-01"}, hours_of_week=list(hours)
+        )
+        parts.append(told["overall"]["expected"])
+    office.forget()
+    full = office.analyse("viewer", area, **{**asked, "end": "2024-04-01"})["overall"]["expected"]
+    assert sum(parts) == pytest.approx(full)
+
+
+def test_a_relative_risk_tells_no_kind_it_leaves_out() -> None:
+    """With α and E known, θ tells the events of the kinds that are compared."""
+    telling = Risks._telling(
+        np.array([10.0, 10, 3, 10, 20]), np.array([10, 13, 12, 17, 20], np.int64)
+    )
+    assert telling.tolist() == [False, True, True, True, False]
+    none = Risks._telling(np.array([10.0, 10]), np.array([10, 17], np.int64))
+    assert none.tolist() == [False, False]
