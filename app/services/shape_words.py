@@ -25,6 +25,18 @@ WORDS: dict[str, tuple[str, str]] = {
     "cut": ("超出管辖范围的部分已裁去", "What lies beyond your jurisdiction was cut off"),
     "outside": ("图形不在管辖范围内", "The shape lies outside of your jurisdiction"),
     "bad_file": ("文件无法读取", "The file cannot be read"),
+    "off_map": ("位于地图范围之外：请核对坐标系与经纬度顺序", "It lies off the map: check the coordinate system, longitude first"),
+    "end_before_start": ("结束早于开始，请对调", "The end is before the start: swap them"),
+    "empty_span": ("时段为空：结束须晚于开始（结束日不计入）", "The span is empty: the end must be later (its day is not counted)"),
+    "bad_time": ("时间超出可用范围", "The time is out of range"),
+    "unknown_kind": ("没有这一事件类型，请从列表中选择", "There is no such kind: choose from the list"),
+    "no_kinds": ("未选择事件类型，请至少选一类", "No kind is chosen: choose one at least"),
+    "no_hours": ("未选择时段，请至少选一周中的一小时", "No hour of the week is chosen: choose one at least"),
+    "bad_hours": ("一周中的小时为 0 至 167", "Hours of the week are 0 to 167"),
+    "bad_level": ("没有这一级单元，或该级单元过多：请换一级", "There is no such level, or it has too many units here: choose another"),
+    "too_many_cells": ("网格过多：请缩小区域或选更大的网格", "Too many cells: choose a smaller area or larger cells"),
+    "cells_in_scope": ("限定管辖范围时不能按网格选区：请画出区域", "Cells cannot be chosen inside a jurisdiction: draw the area"),
+    "other_boundaries": ("部分事件按旧边界定位，请先重新定位", "Some events are located on other boundaries: locate them again first"),
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from fastapi.testclient import TestClient
 
 from app.database import make_engine
 from app.main import create_app
-from app.services import snapshots
+from app.services import shape_words, snapshots
 from app.services.assess import assess
 from app.settings import CubeSettings, LimitSettings
 from geo.shapes import circle, corridor
@@ -495,3 +495,17 @@ def test_there_are_counts_without_a_run(
         assert found["overall"]["expected"] is None
         assert found["overall"]["observed"] > 1000
         assert desk.post("analyse", {"area": WHOLE, **SPAN, "run": 999}, 404)["code"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "off_map", "end_before_start", "empty_span", "unknown_kind", "no_kinds", "no_hours", "bad_level",
+        "too_many_cells", "other_boundaries",
+    ],
+)  # fmt: skip
+def test_every_refusal_is_said_in_both_languages(code: str) -> None:
+    """The Chinese sentence says what is wrong, not merely that something is."""
+    said = shape_words.reason(code)
+    assert said.zh != shape_words.reason("nothing known").zh
+    assert said.en
