@@ -158,10 +158,9 @@ def test_every_file_opens_again(
     text = "".join(page.extract_text() for page in PdfReader(one.save("pdf", tmp_path)).pages)
     assert str(n) in text.replace(",", "").replace(" ", "")
     assert one.save("report.html", tmp_path).read_text(encoding="utf-8").startswith("<!doctype")
-    picture = one.save("png", tmp_path)
-    assert picture.read_bytes().startswith(b"\x89PNG")
-    with rasterio.open(picture) as image:
-        assert image.width > 500
+    picture = one.save("png", tmp_path).read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert int.from_bytes(picture[16:20]) > 500  # as wide as the map
     page = one.save("html", tmp_path)
     one.page.keyboard.press("Escape")
     number = one.start("density")
