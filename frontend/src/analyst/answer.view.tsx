@@ -90,7 +90,7 @@ function Answer() {
               </Show>
               <p class="rule">
                 {found().rule[state.lang]}
-                <Show when={found().reference}>{(one) => ` ${say().reference(one().name)}`}</Show>
+                <Show when={found().reference}>{(one) => <> {say().reference(one().name)}</>}</Show>
                 <Show when={found().cut}> {say().cut}</Show>
               </p>
               <Show when={ask.active()?.shape.kind !== "units" && unplaced(found())}>
@@ -107,9 +107,11 @@ function Answer() {
       </Switch>
       <p class="hidden" role="status" aria-live="polite" data-testid="announcer">
         <Show when={fresh() && focus.risk()}>
-          {(risk) =>
-            `${say().observed} ${risk().observed_text}, ${words().colours[risk().colour]}, ${say().relativeRisk} ${ratio(risk().relative_risk)}`
-          }
+          {(risk) => (
+            <>
+              {`${say().observed} ${risk().observed_text}, ${words().colours[risk().colour]}, ${say().relativeRisk} ${ratio(risk().relative_risk)}`}
+            </>
+          )}
         </Show>
       </p>
     </div>
@@ -241,7 +243,11 @@ function Figures(props: { focus: Focus; observed: string }) {
         <dd>
           <b data-testid="risk">{ratio(risk()?.relative_risk)}</b>{" "}
           <Show when={risk()?.low !== null && risk()}>
-            {(one) => `${ratio(one().low)}–${ratio(one().high)}`}
+            {(one) => (
+              <>
+                {ratio(one().low)}–{ratio(one().high)}
+              </>
+            )}
           </Show>
         </dd>
       </div>

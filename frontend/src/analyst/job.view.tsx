@@ -92,7 +92,7 @@ export function JobCard(props: {
         {parameters() ? words().semicolon : ""}
         {say().seed} {job().question.seed}
         <Show when={job().ended_at}>
-          {(at) => ` · ${moment(at(), map().time_zone, new Date())}`}
+          {(at) => <> · {moment(at(), map().time_zone, new Date())}</>}
         </Show>
       </p>
       <Show when={shown() && job().method}>

@@ -216,15 +216,17 @@ function Callout(props: { note: Placed; row: RankingRow | undefined; why: Why | 
                   expectedCount(row().expected),
                 )}
             >
-              {(one) =>
-                model
-                  .words()
-                  .kindShort(
-                    kindName(model, one().kind),
-                    count(one().observed),
-                    expectedCount(one().expected),
-                  )
-              }
+              {(one) => (
+                <>
+                  {model
+                    .words()
+                    .kindShort(
+                      kindName(model, one().kind),
+                      count(one().observed),
+                      expectedCount(one().expected),
+                    )}
+                </>
+              )}
             </Show>
           </span>
         </p>
