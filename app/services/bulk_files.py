@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import quote, unquote
 
 import numpy as np
 import pyarrow as pa
@@ -124,6 +125,8 @@ def expand(given: Sequence[str | Path]) -> list[str]:
             names = sorted(f.path for f in inside if f.is_file and _format(f.path))
             if not names:
                 raise NotFound(f"{text} holds no {', '.join(_SUFFIXES)} file")
+            if around[0]:  # a URL says %20 for a blank
+                names = [quote(name, safe="/=:@,+!$&'()*;~") for name in names]
             found += [f"{around[0]}{name}{around[1]}" for name in names]
         else:
             found.append(text if around[0] else str(Path(text).resolve()))
@@ -427,7 +430,7 @@ def _need(base: Input, wanted: Wanted, names: Sequence[str]) -> None:
 
 def _name(url: str) -> str:
     """Name of a file by path or URL, without its folders and what a URL asks besides."""
-    return PurePosixPath(url.partition("?")[0] if "://" in url else url).name
+    return PurePosixPath(unquote(url.partition("?")[0]) if "://" in url else url).name
 
 
 def _format(url: str) -> str | None:

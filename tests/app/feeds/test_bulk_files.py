@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import Invalid, NotFound
+from app.services import bulk_files
 from app.services.bulk_files import Input, cut, expand, open_part, unpack
 from app.services.event_files import Wanted, open_feed
 
@@ -188,6 +189,19 @@ def test_what_is_unpacked_is_the_file_that_was_cut(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="has changed since"):
         unpack(source, text)
     assert list(text.parent.iterdir()) == []
+
+
+def test_names_in_a_folder_by_url_that_a_url_writes_otherwise(tmp_path: Path) -> None:
+    names = ["50%.csv", "a b.csv", "a%20b.csv", "h#x.csv", "q?x.csv", "year=2024.csv", "点.csv"]
+    for name in names:
+        (tmp_path / name).write_text(name)
+    for folder in (f"file://{tmp_path}", str(tmp_path)):
+        urls = expand([folder])
+        assert [bulk_files._name(url) for url in urls] == names
+        for url, name in zip(urls, names, strict=True):
+            system, path, _ = bulk_files._system(url)
+            with system.open_input_file(path) as file:
+                assert file.read().decode() == name
 
 
 def test_an_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
