@@ -263,6 +263,7 @@ def question(
                    "a part of the map, and a cell is counted whole")  # fmt: skip
         place, outline = area, _outline(area)
     else:
+        _check_on_map(area, ground)
         cut = clipped(area, ground, scope) if scope is not None else area
         if cut is None:
             return Asked(None, None, under)
@@ -288,6 +289,23 @@ def question(
     except QuestionError as error:
         refuse(_FIELDS.get(error.reason, "area"), error.reason, error.message)
     return Asked(made, outline, under)
+
+
+def _check_on_map(area: shapely.MultiPolygon, ground: Ground) -> None:
+    """Refuse an area that no unit of the map is near: not a count of 0, but a CRS taken for another."""
+    if ground.near(area).any() or not len(ground.boxes):
+        return
+    box = ground.boxes
+    west, south = box[:, :2].min(axis=0).tolist()
+    east, north = box[:, 2:4].max(axis=0).tolist()
+    at = area.representative_point()
+    refuse(
+        "area",
+        "off_map",
+        f"it lies off the map, which is {west:.2f} to {east:.2f} E and {south:.2f} to {north:.2f} N: "
+        "wrong CRS, or latitude before longitude?",
+        (at.x, at.y),
+    )
 
 
 def members(area: str | tuple[str, ...], ground: Ground, visible: Bools | None = None) -> Bools:

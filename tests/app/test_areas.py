@@ -498,6 +498,22 @@ def test_other_nonsense_is_refused_with_the_reason(
     assert (detail["field"], detail["reason"]) == (field, reason)
 
 
+@pytest.mark.parametrize(
+    "area",
+    [
+        {"wkt": BOX, "crs": "EPSG:3857"},  # degrees taken for metres: a spot off Africa
+        {"wkt": "POLYGON((29.2 80, 29.8 80, 29.8 81, 29.2 80))"},
+        {"circle": {"lon": 120, "lat": 29.5, "metres": 1000}, "crs": "EPSG:3857"},
+    ],
+)
+def test_an_area_off_the_map_is_refused(client: TestClient, area: dict[str, Any]) -> None:
+    answer = client.post(ADDRESS, json={"area": area, **SPAN})
+    assert answer.status_code == 422, answer.text
+    detail = answer.json()["detail"]
+    assert (detail["field"], detail["reason"]) == ("area", "off_map")
+    assert len(detail["at"]) == 2
+
+
 def test_malformed_requests_are_refused(client: TestClient) -> None:
     for body in (
         {},

@@ -52,6 +52,7 @@ export const en: AnalystWords = {
     antimeridian: "Crosses the 180th meridian",
     bad_size: "Width or radius out of range",
     wrong_crs: "Coordinates do not fit this CRS",
+    off_map: "Off the map: wrong CRS?",
     unknown_crs: "Unknown CRS",
   },
   faultOther: (message) => `This shape cannot be used: ${message}`,

@@ -50,6 +50,7 @@ export const zh = {
     antimeridian: "跨过了 180 度经线",
     bad_size: "宽度或半径不在允许范围",
     wrong_crs: "坐标不在这个坐标系里",
+    off_map: "不在地图范围内：坐标系对吗？",
     unknown_crs: "不认识这个坐标系",
   } as Record<string, string>,
   faultOther: (message: string) => `这个形状不能用：${message}`,

@@ -562,7 +562,7 @@ export interface paths {
          *     An area that makes no sense is refused (422): `detail` names `field`, `reason` and, where the
          *     trouble has one, the place `at` (longitude, latitude, WGS84). Reasons: antimeridian, bad_geometry,
          *     bad_hours, bad_level, bad_size, bad_time, cells_in_scope, crossing, empty, empty_area,
-         *     empty_span, end_before_start, no_hours, no_kinds, not_a_cell, not_closed, not_finite,
+         *     empty_span, end_before_start, no_hours, no_kinds, not_a_cell, not_closed, not_finite, off_map,
          *     too_complex, too_many_vertices, unknown_crs, unknown_kind, wrong_crs, zero_area.
          */
         post: operations["countArea"];
