@@ -68,6 +68,12 @@ def test_drawn_with_the_mouse_changed_taken_back_and_linked(bench: Callable[...,
     second = one.observed()
     assert second == one.brute() != first
     assert any("/areas/count" in request.url for request in one.watched.since(asked))
+    # the interval followed, too: it is that of a page which knows nothing else
+    fresh = bench().open(one.page.url.split("/analyst")[1])
+    assert fresh.observed() == second
+    risk = fresh.page.get_by_test_id("risk").locator("..")
+    expect(risk).to_contain_text("–")
+    expect(one.page.get_by_test_id("risk").locator("..")).to_have_text(risk.inner_text())
     one.page.keyboard.press("Control+z")
     one.page.wait_for_function("before => location.href === before", arg=link)
     assert one.observed() == first
