@@ -37,7 +37,7 @@ def run(command: list[str], db_url: str, data_dir: Path) -> str:
             "-c",
             "from app.cli import main; main()",
             *(
-                re.sub(r"^/tmp/", f"{data_dir}/", part) for part in command[1:]
+                re.sub(r"^/tmp/(?=[^/]+$)", f"{data_dir}/", part) for part in command[1:]
             ),  # not another user's
         ],
         env={**os.environ, "WUSETU_DATABASE_URL": db_url, "WUSETU_DATA_DIR": str(data_dir)},

@@ -28,7 +28,9 @@ from .conftest import install, settings_for
 
 SECURITY = """
 select json_agg(x order by x::text) from (
-  select c.relname, c.relrowsecurity, c.relforcerowsecurity, c.relacl::text,
+  select c.relname, c.relrowsecurity, c.relforcerowsecurity,
+    -- no list of grants means those of the owner, which a restored table may have written out
+    coalesce(c.relacl, acldefault(case c.relkind when 'S' then 's'::"char" else 'r' end, c.relowner))::text as acl,
     (select json_agg(a.attname || a.attacl::text order by a.attnum) from pg_attribute a
      where a.attrelid = c.oid and a.attacl is not null) as columns,
     (select json_agg(concat(p.polname, p.polcmd, pg_get_expr(p.polqual, p.polrelid)) order by p.polname)

@@ -107,7 +107,15 @@ def house(cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory)
     app = create_app(configured)
     with TestClient(app, follow_redirects=False, raise_server_exceptions=False) as client:
         schema = schemathesis.openapi.from_dict(app.openapi())
-        yield House(client, schema, real_values(engine, run), tokens)
+        house = House(client, schema, real_values(engine, run), tokens)
+        kept = {
+            "name": "market", "purpose": "patrol", "pack": "small", "scope": "private",
+            "expires_on": str(datetime.now(UTC).date() + timedelta(days=9)),
+            "area": {"units": ["330101"]},
+        }  # fmt: skip
+        for desk in tokens:
+            client.post("/api/areas", json=kept, headers=house.as_(desk))
+        yield house
     engine.dispose()
     with admin.connect() as connection:
         connection.exec_driver_sql(f"drop database {name} with (force)")
@@ -128,6 +136,7 @@ def real_values(engine: sa.Engine, run: int) -> dict[str, list[Any]]:
         "digest": [*digests, "0" * 64], "z": [0, 6, 9], "x": [0, 53, 425], "y": [0, 26, 210],
         "account": [1, 2, 3], "token": [1, 2], "session": [1], "provider": ["none"],
         "limit": [1, 50], "q": ["3301", "村", "网格 1"], "set": ["wall"], "next": ["/"], "area": [1, 2], "job": [1, 2],
+        "zone": [1, 2], "version": [1], "check": [1, 2],
     }  # fmt: skip
 
 
@@ -236,7 +245,7 @@ def test_every_answer_is_documented(house: House, rounds: int) -> None:
     # what programs may ask was mostly answered, not only refused; accounts are for people
     own = ("/api/session", "/api/accounts", "/api/tokens", "/api/oidc")
     ours = {label for label in asked if not label.split()[1].startswith(own)}
-    reached = {label for label in ours if asked[label] & {200, 201, 204}}
+    reached = {label for label in ours if asked[label] & {200, 201, 202, 204}}
     assert len(reached) >= 0.6 * len(ours), sorted(ours - reached)
 
 
