@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -15,10 +13,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-import uvicorn
 
 from app.database import make_engine
-from app.main import create_app
 from app.settings import PROJECT, DatabaseSettings, Settings
 
 sys.path.insert(0, str(Path(__file__).parent))  # the helper layers beside this file
@@ -26,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # the helper layers beside this 
 from e2e_desk import Desk
 from e2e_map import load
 from e2e_page import ARGUMENTS, AXE, Watched, watched
+from e2e_server import served
 from playwright.sync_api import Browser, sync_playwright
 
 CHROMIUM = ["chromium", "google-chrome-stable", "google-chrome"]
@@ -79,21 +76,15 @@ def small_map(
 @pytest.fixture(scope="session")
 def server(browser: Browser, small_map: Settings) -> Iterator[str]:
     """Address of the real application; `browser` first, so that nothing is loaded in vain."""
-    config = uvicorn.Config(
-        create_app(small_map), host="127.0.0.1", port=0, log_level="warning", timeout_keep_alive=75
-    )
-    one = uvicorn.Server(config)
-    thread = threading.Thread(target=one.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 120
-    while not one.started:
-        assert thread.is_alive(), "the server does not start"
-        assert time.monotonic() < deadline, "the server does not start in time"
-        time.sleep(0.02)
-    port = one.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    one.should_exit = True
-    thread.join(timeout=60)
+    with served(small_map) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def site(browser: Browser, small_map: Settings) -> Iterator[str]:
+    """Address of the same application with accounts."""
+    with served(small_map.model_copy(update={"access": "accounts"})) as address:
+        yield address
 
 
 Opener = Callable[..., Watched]

@@ -3,43 +3,21 @@
 from __future__ import annotations
 
 import re
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import httpx
 import pytest
 import sqlalchemy as sa
-import uvicorn
 from e2e_page import Watched, watched
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from app.database import make_engine, transaction
-from app.main import create_app
 from app.security.identity import Role
 from app.services import accounts
 from app.settings import Settings
 
 PASSWORD = "correct horse battery"
-
-
-@pytest.fixture(scope="module")
-def site(browser: Browser, small_map: Settings) -> Iterator[str]:
-    """Address of the application with accounts."""
-    settings = small_map.model_copy(update={"access": "accounts"})
-    config = uvicorn.Config(create_app(settings), host="127.0.0.1", port=0, log_level="warning")
-    one = uvicorn.Server(config)
-    thread = threading.Thread(target=one.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 120
-    while not one.started:
-        assert thread.is_alive(), "the server does not start"
-        assert time.monotonic() < deadline, "the server does not start in time"
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{one.servers[0].sockets[0].getsockname()[1]}"
-    one.should_exit = True
-    thread.join(timeout=60)
 
 
 @pytest.fixture

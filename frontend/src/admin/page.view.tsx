@@ -2,6 +2,7 @@
 import { createEffect, createResource, createSignal, Match, Show, Switch } from "solid-js";
 import type { SessionInfo } from "../api/session";
 import { Mark } from "../command/mark";
+import { Language } from "../login/parts.view";
 import { firstLanguage } from "../login/words";
 import type { Lang } from "../state/hash";
 import { cssVariables, makeTheme } from "../style/theme";
@@ -33,25 +34,7 @@ export function Page() {
     <main class="login admin">
       <header>
         <Mark />
-        <fieldset class="language" aria-label={words().language}>
-          <button
-            type="button"
-            lang="zh-CN"
-            aria-pressed={lang() === "zh"}
-            onClick={() => setLang("zh")}
-          >
-            中
-          </button>
-          <span aria-hidden="true">/</span>
-          <button
-            type="button"
-            lang="en"
-            aria-pressed={lang() === "en"}
-            onClick={() => setLang("en")}
-          >
-            EN
-          </button>
-        </fieldset>
+        <Language name={words().language} value={lang()} choose={setLang} />
         <a class="button" href="/">
           {words().back}
         </a>

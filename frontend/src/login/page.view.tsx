@@ -6,7 +6,7 @@ import type { Lang } from "../state/hash";
 import { cssVariables, makeTheme } from "../style/theme";
 import { AccountView } from "./account.view";
 import { LoginView } from "./login.view";
-import { Problem, said } from "./parts.view";
+import { Language, Problem, said } from "./parts.view";
 import { firstLanguage, words as wordsOf } from "./words";
 
 /** What the address asks for; a link's secret leaves the address at once. */
@@ -51,25 +51,7 @@ export function Page() {
     <main class="login">
       <header>
         <Mark />
-        <fieldset class="language" aria-label={words().language}>
-          <button
-            type="button"
-            lang="zh-CN"
-            aria-pressed={lang() === "zh"}
-            onClick={() => setLang("zh")}
-          >
-            中
-          </button>
-          <span aria-hidden="true">/</span>
-          <button
-            type="button"
-            lang="en"
-            aria-pressed={lang() === "en"}
-            onClick={() => setLang("en")}
-          >
-            EN
-          </button>
-        </fieldset>
+        <Language name={words().language} value={lang()} choose={setLang} />
       </header>
       <section class="card">
         <Show when={ways()?.refusal}>

@@ -1,7 +1,32 @@
-/** Parts of the forms: a field, a password with its eye, what went wrong. */
+/** Parts of the pages about accounts: language, a field, a password with its eye, what went wrong. */
 import { createSignal, createUniqueId, Show } from "solid-js";
 import type { Refusal } from "../api/session";
+import type { Lang } from "../state/hash";
 import type { Words } from "./words";
+
+export function Language(props: { name: string; value: Lang; choose: (lang: Lang) => void }) {
+  return (
+    <fieldset class="language" aria-label={props.name}>
+      <button
+        type="button"
+        lang="zh-CN"
+        aria-pressed={props.value === "zh"}
+        onClick={() => props.choose("zh")}
+      >
+        中
+      </button>
+      <span aria-hidden="true">/</span>
+      <button
+        type="button"
+        lang="en"
+        aria-pressed={props.value === "en"}
+        onClick={() => props.choose("en")}
+      >
+        EN
+      </button>
+    </fieldset>
+  );
+}
 
 interface FieldProps {
   label: string;
