@@ -1,0 +1,2 @@
+-- Devices, their readings, rules and alarms.
+select 1;

@@ -1,0 +1,2 @@
+-- Treaties, signed packages, pooled hotspots.
+select 1;

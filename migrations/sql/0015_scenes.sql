@@ -1,0 +1,2 @@
+-- Versions of scenes, indicators and their values.
+select 1;

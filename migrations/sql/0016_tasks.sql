@@ -1,0 +1,2 @@
+-- Alerts, tasks and every step of them.
+select 1;

@@ -1,0 +1,2 @@
+-- What the report page and the monthly brief keep.
+select 1;

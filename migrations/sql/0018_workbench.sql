@@ -1,0 +1,2 @@
+-- Additions to the analyst's workbench.
+select 1;

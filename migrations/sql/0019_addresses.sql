@@ -1,0 +1,2 @@
+-- Address base, aliases and the review queue.
+select 1;

@@ -1,0 +1,17 @@
+"""Devices, their readings, rules and alarms."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0013"
+down_revision = "0012"
+
+
+def upgrade() -> None:
+    sql = Path(__file__).parent.parent / "sql" / "0013_devices.sql"
+    op.get_bind().exec_driver_sql(sql.read_text(encoding="utf-8").replace("%", "%%"))
+
+
+def downgrade() -> None:
+    raise NotImplementedError("restore a backup instead")

@@ -1,0 +1,17 @@
+"""Versions of scenes, indicators and their values."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0015"
+down_revision = "0014"
+
+
+def upgrade() -> None:
+    sql = Path(__file__).parent.parent / "sql" / "0015_scenes.sql"
+    op.get_bind().exec_driver_sql(sql.read_text(encoding="utf-8").replace("%", "%%"))
+
+
+def downgrade() -> None:
+    raise NotImplementedError("restore a backup instead")
