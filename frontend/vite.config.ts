@@ -1,11 +1,12 @@
 /** Build: one HTML entry per person, no inlined assets (the server's policy allows none). */
 import solid from "vite-plugin-solid";
 import { defineConfig } from "vitest/config";
+import { offlineWorker } from "./src/offline/build.ts";
 
 const server = process.env.WUSETU_DEV_SERVER ?? "http://127.0.0.1:8000";
 
 export default defineConfig({
-  plugins: [solid()],
+  plugins: [solid(), offlineWorker()],
   worker: { format: "es" },
   build: {
     target: "es2022",
@@ -13,7 +14,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 1300,
     rolldownOptions: {
-      input: ["index.html", "analyst.html", "login.html", "admin.html"],
+      input: ["index.html", "analyst.html", "border.html", "login.html", "admin.html"],
       output: {
         codeSplitting: {
           groups: [

@@ -2,8 +2,12 @@
 import { For, Show } from "solid-js";
 import { useFrame } from "./frame";
 
-type Page = "command" | "analyst";
-const ADDRESS: Record<string, string | undefined> = { command: "/", analyst: "/analyst" };
+type Page = "command" | "analyst" | "border";
+const ADDRESS: Record<string, string | undefined> = {
+  command: "/",
+  analyst: "/analyst",
+  border: "/border",
+};
 
 export function Pages(props: { current: Page }) {
   const { words, view } = useFrame();
