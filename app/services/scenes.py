@@ -1,30 +1,48 @@
 """Scenes: what is counted, against which exposures, and how a number becomes a colour.
 
 A scene is one YAML file of `data/scenes/`. It is read once, checked completely, and stored with
-every run as it was (`run.scene_body`). Imports `geo` for the kernel's own parameter types; knows
-neither the web nor the database.
+every run as it was (`run.scene_body`). Its parts are in `scene_parts` (classes, alerts, escalation,
+tasks, brief) and `scene_tree` (feeds, indicators, ranking); `scene_checks` holds them to each other.
+Imports `geo` for the kernel's own parameter types; knows neither the web nor the database.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from app.errors import Invalid, NotFound
+from app.services.scene_checks import Misfits, misfits
+from app.services.scene_parts import (
+    AlertRules,
+    Brief,
+    EscalationStep,
+    Identifier,
+    Name,
+    PaletteClass,
+    Part,
+    Positive,
+    Share,
+    TaskTemplate,
+    Title,
+    usual_palette,
+)
+from app.services.scene_tree import (
+    CALENDAR,
+    Calendar,
+    Deadline,
+    EventMeasure,
+    Feed,
+    Ranking,
+    Tree,
+)
 from app.settings import PROJECT
 from app.yaml_text import read_yaml
 
@@ -33,23 +51,7 @@ DEFAULT = "nine-kinds"
 OVERALL = "overall"
 TOLERANCE = 1e-9
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
-Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=80)]
 PeriodType = Literal["month", "quarter", "year"]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Title(_Part):
-    """A name in both interface languages."""
-
-    zh: Text
-    en: Text
 
 
 class Measure(Title):
@@ -73,7 +75,7 @@ class Kind(Title):
         return value
 
 
-class Filter(_Part):
+class Filter(Part):
     """Parameters of the drifting filter (METHODS 3)."""
 
     q: Annotated[float, Field(gt=0, lt=1)] = 0.005
@@ -82,21 +84,21 @@ class Filter(_Part):
     memory_max: Annotated[float, Field(gt=0, lt=1)] = 0.98
 
 
-class Above(_Part):
+class Above(Part):
     """Row of the colour rule above expectation: both thresholds must be reached."""
 
     p_min: Share
     theta_min: Positive
 
 
-class Below(_Part):
+class Below(Part):
     """Row of the colour rule below expectation: both thresholds must be reached."""
 
     p_max: Share
     theta_max: Positive
 
 
-class Rule(_Part):
+class Rule(Part):
     """Thresholds of the colours (METHODS 4); first matching row from the top, else blue."""
 
     version: Annotated[int, Field(ge=1)]
@@ -122,7 +124,7 @@ class Rule(_Part):
         return {colour: dict(row) for colour, row in body.items()}
 
 
-class Ranks(_Part):
+class Ranks(Part):
     """How rank intervals are drawn (METHODS 5)."""
 
     draws: Annotated[int, Field(ge=50, le=10_000)] = 400
@@ -130,8 +132,19 @@ class Ranks(_Part):
     interval: Annotated[float, Field(gt=0, lt=1)] = 0.90
 
 
-class Scene(_Part):
-    """A complete, validated scene."""
+def _usual_rule() -> Rule:
+    """Make the colour rule of METHODS 4."""
+    return Rule(
+        version=1,
+        red=Above(p_min=0.95, theta_min=1.5),
+        orange=Above(p_min=0.80, theta_min=1.25),
+        yellow=Above(p_min=0.65, theta_min=1.1),
+        green=Below(p_max=0.20, theta_max=0.80),
+    )
+
+
+class Scene(Part):
+    """A complete, validated scene: kinds of events, indicators, or both."""
 
     name: Name
     title: Title
@@ -143,12 +156,58 @@ class Scene(_Part):
     time_zone: str | None = Field(
         default=None, description="Calendar of the periods; none: the setting of the installation"
     )
-    measures: dict[Identifier, Measure] = Field(min_length=1)
-    kinds: dict[Identifier, Kind] = Field(min_length=1, max_length=60)
-    periods: list[PeriodType] = Field(default=["month", "quarter", "year"], min_length=1)
+    measures: dict[Identifier, Measure] = Field(default={}, description="Exposures of the map")
+    kinds: dict[Identifier, Kind] = Field(
+        default={}, max_length=60, description="Kinds of events that are assessed and coloured"
+    )
+    periods: list[PeriodType] = Field(
+        default=["month", "quarter", "year"], min_length=1, description="Periods of the assessment"
+    )
     filter: Filter = Filter()
-    colour_rule: Rule
+    colour_rule: Rule = Field(
+        default_factory=_usual_rule, description="Needed where there are kinds; usual: METHODS 4"
+    )
     ranks: Ranks = Ranks()
+    palette: list[PaletteClass] = Field(
+        default_factory=usual_palette,
+        min_length=2,
+        max_length=8,
+        description="Classes from the best to the worst; usual: the five colours",
+    )
+    levels: list[Identifier] = Field(
+        default=[], max_length=8, description="Levels of the indicators, coarse to fine; none: all"
+    )
+    level_names: dict[Identifier, Title] = Field(
+        default={}, description="Names of levels the map does not have, such as facility"
+    )
+    calendar: list[Calendar] = Field(
+        default=["month", "year"], min_length=1, description="Periods of the indicators"
+    )
+    feeds: list[Feed] = Field(default=[], max_length=30)
+    events: list[EventMeasure] = Field(
+        default=[], max_length=60, description="Measures counted from the events of the map"
+    )
+    deadlines: list[Deadline] = Field(default=[], max_length=20)
+    indicators: Tree | None = None
+    ranking: Ranking = Ranking()
+    alerts: AlertRules | None = Field(
+        default=None, description="Usual where there are kinds: METHODS 7; null: no alerts"
+    )
+    escalation: list[EscalationStep] = Field(default=[], max_length=3)
+    tasks: dict[str, TaskTemplate] = Field(
+        default={}, description="By kind, indicator or deadline; overall: for every other kind"
+    )
+    brief: Brief | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_alerts(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or "alerts" in value or not value.get("kinds"):
+            return value
+        given = value.get("palette")
+        named = [one.get("id") for one in given if isinstance(one, dict)] if isinstance(given, list) else None  # fmt: skip
+        usual = {} if named is None or "orange" in named else {"persistent": None}
+        return {**value, "alerts": usual}
 
     @field_validator("time_zone")
     @classmethod
@@ -174,20 +233,50 @@ class Scene(_Part):
             raise ValueError("'overall' is the score over all kinds and cannot be a kind")
         return value
 
+    @field_validator("calendar")
+    @classmethod
+    def _calendar_once(cls, value: list[Calendar]) -> list[Calendar]:
+        if len(set(value)) != len(value):
+            raise ValueError("a period is named twice")
+        return sorted(value, key=CALENDAR.index)
+
     @model_validator(mode="after")
-    def _measures_exist(self) -> Scene:
-        for kind, body in self.kinds.items():
-            unknown = sorted(set(body.weights) - set(self.measures))
-            if unknown:
-                raise ValueError(
-                    f"kind {kind!r} weighs unknown measure {unknown[0]!r}; "
-                    f"measures are {', '.join(self.measures)}"
-                )
+    def _fits_together(self) -> Scene:
+        if not self.kinds and self.indicators is None:
+            raise ValueError("a scene has kinds or indicators: this one has neither")
+        if self.kinds and not self.measures:
+            raise ValueError("kinds are weighed by measures: name them")
+        if self.kinds and "colour_rule" not in self.model_fields_set:
+            raise ValueError("kinds are coloured by a colour_rule: give it")
+        if found := misfits(self):
+            raise Misfits(found)
         return self
+
+    @property
+    def rule(self) -> Rule:
+        """The colour rule."""
+        return self.colour_rule
+
+    def task(self, kind: str) -> TaskTemplate | None:
+        """Task sheet of a kind or indicator: its own, else that of `overall`."""
+        return self.tasks.get(kind, self.tasks.get(OVERALL))
+
+    def palette_class(self, name: str) -> PaletteClass:
+        """Look up a class of the palette.
+
+        Raises
+        ------
+        NotFound
+            The palette has no such class.
+        """
+        for one in self.palette:
+            if one.id == name:
+                return one
+        raise NotFound(f"the palette of {self.name} has no class {name!r}")
 
     def body(self) -> dict[str, Any]:
         """Dump the scene as stored with a run; `Scene.model_validate` reads it back."""
-        return self.model_dump(mode="json")
+        return self.model_dump(mode="json", by_alias=True)
 
 
 class _Lines:
@@ -251,15 +340,28 @@ def parse_scene(text: str, where: str = "scene") -> Scene:
     try:
         return Scene.model_validate(body)
     except ValidationError as error:
-        detail = []
-        for item in error.errors(include_url=False, include_context=False):
-            field = ".".join(str(step) for step in item["loc"]) or "scene"
-            reason = re.sub(r"^Value error, ", "", item["msg"])
-            detail.append({"line": lines.line(item["loc"]), "field": field, "reason": reason})
+        detail = [
+            {"line": lines.line(place), "field": _field(place), "reason": reason}
+            for place, reason in _reasons(error)
+        ]
         text = "\n".join(
             f"{where}, line {row['line']}, {row['field']}: {row['reason']}" for row in detail
         )
         raise Invalid(text, detail) from error
+
+
+def _field(place: tuple[int | str, ...]) -> str:
+    return ".".join(str(step) for step in place) or "scene"
+
+
+def _reasons(error: ValidationError) -> Iterator[tuple[tuple[int | str, ...], str]]:
+    """Place and reason of everything that is wrong."""
+    for item in error.errors(include_url=False):
+        cause = item.get("ctx", {}).get("error")
+        if isinstance(cause, Misfits):
+            yield from cause.found
+        else:
+            yield item["loc"], re.sub(r"^Value error, ", "", item["msg"])
 
 
 def scene_names() -> list[str]:

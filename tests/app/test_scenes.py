@@ -81,7 +81,7 @@ def test_the_default_scene_says_what_methods_says() -> None:
         ("version: 1\nref", "version: 1\ntime_zone: Mars/Base\nref", 5, "time_zone", "unknown time zone"),
         ("[month, quarter, year]", "[month, week]", 21, "periods.1", "'month', 'quarter' or 'year'"),
         ("[month, quarter, year]", "[month, month]", 21, "periods", "named twice"),
-        ("{resident: 0.5, floating: 0.5}}\n  vice", "{people: 1.0}}\n  vice", 1, "scene", "unknown measure 'people'"),
+        ("{resident: 0.5, floating: 0.5}}\n  vice", "{people: 1.0}}\n  vice", 12, "kinds.petition.weights.people", "unknown measure 'people'"),
         ("draws: 400", "draws: 1", 29, "ranks.draws", "50"),
     ],
 )  # fmt: skip
