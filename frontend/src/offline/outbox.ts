@@ -23,6 +23,8 @@ export interface Outbox {
   /** False: what waits is lost when this page is closed (the browser gives no room). */
   lasting: Accessor<boolean>;
   submit: (draft: Draft) => Promise<Result>;
+  /** Write an action down and go on: it is on the disk when this settles, and sent as soon as that can be. */
+  write: (draft: Draft) => Promise<Action>;
   /** Send what waits now. */
   flush: () => Promise<void>;
   again: (key: string) => Promise<void>;
@@ -105,6 +107,12 @@ export function createOutbox(account: Accessor<string>, onSent?: (key: string) =
     others,
     lasting,
     submit,
+    write: async (draft) => {
+      const action = await (await queue).add(draft, account());
+      await look();
+      void flush();
+      return action;
+    },
     flush: async () => void (await flush()),
     again: async (key) => {
       await (await queue).again(key);

@@ -15,6 +15,10 @@ export type Way = "page" | "asset" | "answer" | "tile";
 
 const ANSWERS = [
   /^\/api\/(manifest|session|zones|checks|devices|alarms|treaties|pooled|tasks)(\/|$)/,
+  /^\/api\/(alerts|desks)(\/|$)/,
+  // a unit and the colours of a level: the small map of a task
+  /^\/api\/packs\/[^/]+\/units\/[^/]+$/,
+  /^\/api\/runs\/\d+\/values\//,
   /^\/api\/packs\/[^/]+\/border\/(lines|desks|checkpoints|evaluation)$/,
 ];
 /** What would be large, or is a stream, below an address that is kept. */
