@@ -23,6 +23,7 @@ from app.api import (
     assessments,
     border,
     cells,
+    devices,
     exports,
     handlers,
     live,
@@ -38,10 +39,13 @@ from app.api import (
     zones,
 )
 from app.api import accounts as accounts_api
+from app.api import alerts as alerts_api
 from app.api import area_exports as area_exports_api
 from app.api import areas as areas_api
 from app.api import audit as audit_api
 from app.api import jobs as jobs_api
+from app.api import loop as loop_api
+from app.api import tasks as tasks_api
 from app.api.dependencies import Store, known_parameters
 from app.api.envelope import Envelope
 from app.api.fast_values import FastValues
@@ -59,6 +63,8 @@ from app.services.areas import Areas, warm
 from app.services.audit import Audit, Sealer
 from app.services.border import Borders
 from app.services.caches import ScopedCaches
+from app.services.device_clock import DeviceClock
+from app.services.device_ingest import Ingest
 from app.services.job_runner import Runner
 from app.services.kept import Kept
 from app.services.live import CHANNEL, Clock, DoorsHeard, Hub, ending
@@ -119,6 +125,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     watch.start()
     clock = Clock(app.state.engine)
     clock.start()
+    app.state.ingest = Ingest(app.state.engine, settings)
+    device_clock = DeviceClock(app.state.engine, app.state.borders, settings)
+    device_clock.start()
     sealer = Sealer(app.state.engine, settings.audit)
     sealer.start()
     app.state.runner = Runner(app.state.engine, url, settings)
@@ -127,6 +136,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with ending(app.state.live):
             yield
     finally:
+        await run_in_threadpool(device_clock.stop)
         await run_in_threadpool(clock.stop)
         await run_in_threadpool(app.state.runner.stop)
         await run_in_threadpool(sealer.stop)
@@ -169,7 +179,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(areas_api.router)
     app.include_router(border.router)
     app.include_router(zones.router)
+    app.include_router(devices.router)
     app.include_router(live.router)
+    app.include_router(alerts_api.router)
+    app.include_router(tasks_api.router)
+    app.include_router(loop_api.router)
     app.include_router(analysis.router)
     app.include_router(saved_areas.router)
     app.include_router(area_exports_api.router)

@@ -112,7 +112,7 @@ create table task (
   colour smallint not null check (colour between 0 and 5),
   reason_zh text not null,
   reason_en text not null,
-  look jsonb not null default '[]' check (jsonb_typeof(look) = 'array'),
+  look jsonb not null default '{}' check (jsonb_typeof(look) = 'object'),
   lon double precision not null,
   lat double precision not null,
   state text not null default 'sent'
@@ -142,7 +142,7 @@ create index task_due on task (due_at) where state in ('sent', 'accepted', 'on_s
 create index task_changed on task (pack, changed_at);
 create index task_merged on task (merged_into);
 comment on table task is 'patrol tasks: a place to look at, what to check there and how, and how far it is';
-comment on column task.look is 'what to check and how: [{check: {zh, en}, how: {zh, en}}]';
+comment on column task.look is 'task sheet: check, how and measures offered, each a list of {zh, en}';
 comment on column task.lon is 'label point of the unit, EPSG:4326';
 comment on column task.desk is 'name of the desk on duty it was sent to; an office, never a person';
 comment on column task.desk_code is 'unit that desk is on duty for';
@@ -539,3 +539,15 @@ $$;
 comment on function close_alert is 'alert_close for those who ask: an alert of their own jurisdiction';
 revoke execute on function take_task_step, close_alert from public;
 grant execute on function take_task_step, close_alert to wusetu_web;
+
+-- Desks on duty for a unit and what contains it: whoever works there needs to know where to turn.
+create function own_desks(wanted_pack text) returns setof duty_desk language sql stable security definer
+set search_path = wusetu, pg_temp
+as $$
+  select d.* from duty_desk d where d.pack = wanted_pack and (claimed_all() or d.code ^@ any (claimed_prefixes())
+    or exists (select from unnest(claimed_prefixes()) mine where mine <> '' and mine ^@ d.code))
+  order by d.code, d.name, d.id
+$$;
+comment on function own_desks is 'duty desks inside the claimed jurisdiction and of the units that contain it';
+revoke execute on function own_desks from public;
+grant execute on function own_desks to wusetu_web;

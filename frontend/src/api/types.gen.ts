@@ -886,6 +886,253 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Alerts of one's own units, the most urgent first
+         * @description Open ones first, those within the weekly budget before the rest; with steps and tasks.
+         */
+        get: operations["listAlerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alerts/{alert}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One alert
+         * @description With every step and its tasks.
+         */
+        get: operations["alert"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alerts/{alert}/close": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Close an alert by hand
+         * @description Keep it closed for some periods; the reason is written down and audited.
+         */
+        post: operations["closeAlert"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tasks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tasks of one's own units, those due first first
+         * @description Those under way first; with every step.
+         */
+        get: operations["listTasks"];
+        put?: never;
+        /**
+         * Make a task of an alert and send it to a desk
+         * @description One task per alert is under way at a time: 409 names it.
+         */
+        post: operations["makeTask"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tasks/{task}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One task
+         * @description With every step.
+         */
+        get: operations["task"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tasks/{task}/steps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Accept, decline, arrive, report, return, verify, close
+         * @description States cannot be skipped: 409 names the present one. The same key again changes nothing.
+         *
+         *     `returned`, `verified` and `closed` need `dispatch`. Of a position only whether it was inside the
+         *     unit, and how far off, is kept.
+         */
+        post: operations["stepTask"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tasks/{task}/handover": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Hand a task to another desk
+         * @description Send it anew, to a desk on duty for its unit or one that contains it.
+         */
+        post: operations["handOverTask"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tasks/{task}/merge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Merge a task into another
+         * @description Let the other one answer for both when it is closed.
+         */
+        post: operations["mergeTask"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tasks/{task}/photos": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add a photo of the place
+         * @description Photos are of places, not of people. Encoded anew: nothing a camera wrote into it is kept.
+         */
+        post: operations["addTaskPhoto"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tasks/{task}/photos/{photo}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A photo of a task
+         * @description Kept by nobody but who asks.
+         */
+        get: operations["taskPhoto"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/desks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Duty desks of one's own units and of those that contain them
+         * @description Offices, never persons.
+         */
+        get: operations["listDesks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/loop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How alerts become tasks and tasks are answered
+         * @description Volume, how far tasks came, how long it took, what was found, what it changed.
+         */
+        get: operations["loopHealth"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/packs/{pack}/areas/shape": {
         parameters: {
             query?: never;
@@ -1632,6 +1879,209 @@ export interface components {
             created_at: string;
         };
         /**
+         * Alert
+         * @description A unit whose risk of a kind is above what is to be expected.
+         */
+        Alert: {
+            /** Id */
+            id: number;
+            /** Pack */
+            pack: string;
+            /**
+             * Run
+             * @description Run it was last looked at with; may have been pruned since
+             */
+            run: number;
+            /** Code */
+            code: string;
+            /** Name */
+            name: string;
+            /** Level */
+            level: string;
+            /** Kind */
+            kind: string;
+            /**
+             * Colour
+             * @enum {string}
+             */
+            colour: "none" | "green" | "blue" | "yellow" | "orange" | "red";
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "open" | "closed";
+            /**
+             * Period
+             * @enum {string}
+             */
+            period: "month" | "quarter" | "year";
+            /**
+             * Opened Period
+             * Format: date
+             * @description First day of the period it opened in
+             */
+            opened_period: string;
+            /**
+             * Last Period
+             * Format: date
+             * @description First day of the newest period it was looked at in
+             */
+            last_period: string;
+            /**
+             * New
+             * @description Only the single period says so, the memory does not yet
+             */
+            new: boolean;
+            reason: components["schemas"]["app__api__task_models__Words"];
+            /** Relative Risk */
+            relative_risk: number;
+            /**
+             * Low
+             * @description Lower end of the 95 % interval
+             */
+            low: number;
+            /** High */
+            high: number;
+            /**
+             * Exceedance
+             * @description Probability that the relative risk is above 1
+             */
+            exceedance: number;
+            /** Observed */
+            observed: number;
+            /** Expected */
+            expected: number;
+            /**
+             * Located Share
+             * @description Part of the unit's events located to the finest level; null: no event
+             */
+            located_share: number | null;
+            /**
+             * Grids
+             * @description Greatest excess first
+             */
+            grids: components["schemas"]["AlertGrid"][];
+            /**
+             * Why Not
+             * @description Why there is no grid
+             */
+            why_not: ("no_grids" | "not_located" | "no_single_grid") | null;
+            /**
+             * Overflow Rank
+             * @description Place behind the weekly budget; null: within
+             */
+            overflow_rank: number | null;
+            /**
+             * Escalation
+             * @enum {string}
+             */
+            escalation: "none" | "remind" | "supervise" | "interview";
+            /**
+             * Answer
+             * @description What the newest closed task found
+             */
+            answer: ("confirmed" | "not_confirmed" | "unclear") | null;
+            /**
+             * Opened At
+             * Format: date-time
+             */
+            opened_at: string;
+            /** Closed At */
+            closed_at: string | null;
+            /** Closed By */
+            closed_by: ("rule" | "unit_ended" | "desk" | "confirmed" | "not_confirmed" | "unclear") | null;
+            /** Closed Reason */
+            closed_reason: string;
+            /**
+             * Quiet Until
+             * @description Closed by people: does not open again before this period
+             */
+            quiet_until: string | null;
+            /** Steps */
+            steps: components["schemas"]["AlertStep"][];
+            /** Tasks */
+            tasks: components["schemas"]["AlertTask"][];
+        };
+        /**
+         * AlertClose
+         * @description Closing an alert by hand.
+         */
+        AlertClose: {
+            /**
+             * Reason
+             * @description Why; never a name or number of a person
+             */
+            reason: string;
+        };
+        /**
+         * AlertGrid
+         * @description A unit of the finest level an alert is about.
+         */
+        AlertGrid: {
+            /** Code */
+            code: string;
+            /** Name */
+            name: string;
+        };
+        /**
+         * AlertList
+         * @description Alerts, the most urgent first.
+         */
+        AlertList: {
+            /** Alerts */
+            alerts: components["schemas"]["Alert"][];
+            /**
+             * Located Share
+             * @description Part of the listed alerts' events located to the finest level
+             */
+            located_share: number | null;
+            /**
+             * As Of
+             * Format: date-time
+             */
+            as_of: string;
+        };
+        /**
+         * AlertStep
+         * @description A step of an alert.
+         */
+        AlertStep: {
+            /** N */
+            n: number;
+            /**
+             * Step
+             * @enum {string}
+             */
+            step: "open" | "update" | "escalate" | "answer" | "close";
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Run */
+            run: number | null;
+            /**
+             * Period
+             * @description First day of the period
+             */
+            period: string | null;
+        };
+        /**
+         * AlertTask
+         * @description A task made of an alert.
+         */
+        AlertTask: {
+            /** Id */
+            id: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "sent" | "accepted" | "on_site" | "feedback" | "verified" | "closed" | "merged" | "declined";
+            /** Overdue */
+            overdue: boolean;
+        };
+        /**
          * Alive
          * @description The server runs.
          */
@@ -1656,7 +2106,7 @@ export interface components {
              */
             cut: boolean;
             /** @description How the expected count and the relative risk were made */
-            rule: components["schemas"]["Words"];
+            rule: components["schemas"]["app__api__models__Words"];
             /** @description What the area is compared with; null: the map */
             reference: components["schemas"]["UnitName"] | null;
             /** @description All kinds asked for, weighed by harm (METHODS 5) */
@@ -3102,9 +3552,9 @@ export interface components {
          */
         DensityResult: {
             /** @description What was computed, in one or two sentences */
-            method: components["schemas"]["Words"];
+            method: components["schemas"]["app__api__models__Words"];
             /** @description How expected counts were made; null: none are used */
-            rule: components["schemas"]["Words"] | null;
+            rule: components["schemas"]["app__api__models__Words"] | null;
             /** Pack */
             pack: string;
             /**
@@ -3244,6 +3694,47 @@ export interface components {
              * @default
              */
             hours: string;
+        };
+        /**
+         * DeskList
+         * @description Duty desks of one's own units.
+         */
+        DeskList: {
+            /** Desks */
+            desks: components["schemas"]["TaskDesk"][];
+            /**
+             * As Of
+             * Format: date-time
+             */
+            as_of: string;
+        };
+        /**
+         * Effect
+         * @description Events after against before, in the units tasks were closed of.
+         */
+        Effect: {
+            /** Before */
+            before: number;
+            /** After */
+            after: number;
+            /** Expected Before */
+            expected_before: number;
+            /** Expected After */
+            expected_after: number;
+            /**
+             * Ratio
+             * @description Null: fewer than 5 events in both
+             */
+            ratio: number | null;
+            /** Low */
+            low: number | null;
+            /** High */
+            high: number | null;
+            /**
+             * Tasks
+             * @description Closed tasks with a period after
+             */
+            tasks: number;
         };
         /**
          * EmergingCells
@@ -3436,9 +3927,9 @@ export interface components {
          */
         EmergingResult: {
             /** @description What was computed, in one or two sentences */
-            method: components["schemas"]["Words"];
+            method: components["schemas"]["app__api__models__Words"];
             /** @description How expected counts were made; null: none are used */
-            rule: components["schemas"]["Words"] | null;
+            rule: components["schemas"]["app__api__models__Words"] | null;
             /** Pack */
             pack: string;
             /**
@@ -3579,6 +4070,33 @@ export interface components {
              * @description P(theta > 1)
              */
             p: number;
+        };
+        /**
+         * Feedback
+         * @description What was found and done.
+         */
+        Feedback: {
+            /**
+             * Answer
+             * @enum {string}
+             */
+            answer: "confirmed" | "not_confirmed" | "unclear";
+            /**
+             * Measures
+             * @description What was done, words of the task sheet
+             */
+            measures?: string[];
+            /**
+             * Count
+             * @description Cases dealt with
+             */
+            count?: number | null;
+            /**
+             * Note
+             * @description Never a name or number of a person
+             * @default
+             */
+            note: string;
         };
         /**
          * ForecastCells
@@ -3749,9 +4267,9 @@ export interface components {
          */
         ForecastResult: {
             /** @description What was computed, in one or two sentences */
-            method: components["schemas"]["Words"];
+            method: components["schemas"]["app__api__models__Words"];
             /** @description How expected counts were made; null: none are used */
-            rule: components["schemas"]["Words"] | null;
+            rule: components["schemas"]["app__api__models__Words"] | null;
             /** Pack */
             pack: string;
             /**
@@ -4069,9 +4587,9 @@ export interface components {
          */
         GiResult: {
             /** @description What was computed, in one or two sentences */
-            method: components["schemas"]["Words"];
+            method: components["schemas"]["app__api__models__Words"];
             /** @description How expected counts were made; null: none are used */
-            rule: components["schemas"]["Words"] | null;
+            rule: components["schemas"]["app__api__models__Words"] | null;
             /** Pack */
             pack: string;
             /**
@@ -4154,6 +4672,21 @@ export interface components {
             cells: components["schemas"]["GiCells"];
         };
         /**
+         * Handover
+         * @description Another desk for a task.
+         */
+        Handover: {
+            /** Desk */
+            desk: number;
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+            /** Key */
+            key?: string | null;
+        };
+        /**
          * Health
          * @description Whether everything works.
          */
@@ -4162,6 +4695,23 @@ export interface components {
             ok: boolean;
             /** Components */
             components: components["schemas"]["ComponentHealth"][];
+        };
+        /**
+         * Interval
+         * @description A number with its 95 % interval; null: too little to say.
+         */
+        Interval: {
+            /** Value */
+            value: number | null;
+            /** Low */
+            low: number | null;
+            /** High */
+            high: number | null;
+            /**
+             * N
+             * @description Of how many
+             */
+            n: number;
         };
         /**
          * Job
@@ -4202,7 +4752,7 @@ export interface components {
              */
             mine: boolean;
             /** @description The method, once it is done */
-            method: components["schemas"]["Words"] | null;
+            method: components["schemas"]["app__api__models__Words"] | null;
             /**
              * Rows
              * @description Events the result is made of, once it is done
@@ -4245,7 +4795,7 @@ export interface components {
         KindInfo: {
             /** Id */
             id: string;
-            title: components["schemas"]["Words"];
+            title: components["schemas"]["app__api__models__Words"];
             /**
              * Harm
              * @description Harm weight in the overall score; null for overall
@@ -4551,9 +5101,9 @@ export interface components {
          */
         KnoxResult: {
             /** @description What was computed, in one or two sentences */
-            method: components["schemas"]["Words"];
+            method: components["schemas"]["app__api__models__Words"];
             /** @description How expected counts were made; null: none are used */
-            rule: components["schemas"]["Words"] | null;
+            rule: components["schemas"]["app__api__models__Words"] | null;
             /** Pack */
             pack: string;
             /**
@@ -4627,7 +5177,7 @@ export interface components {
         LevelInfo: {
             /** Id */
             id: string;
-            title: components["schemas"]["Words"];
+            title: components["schemas"]["app__api__models__Words"];
             /**
              * Count
              * @description Units of this level
@@ -4706,6 +5256,69 @@ export interface components {
             new_password?: string | null;
         };
         /**
+         * Loop
+         * @description How the loop runs: alert → task → feedback.
+         */
+        Loop: {
+            /** Pack */
+            pack: string;
+            /**
+             * Alerts
+             * @description Opened in the time asked about
+             */
+            alerts: number;
+            /** Alerts Open */
+            alerts_open: number;
+            /** @description Alerts that carry a grid */
+            located: components["schemas"]["Interval"];
+            /**
+             * Located Share
+             * @description Part of the alerts' events located to the finest level
+             */
+            located_share: number | null;
+            /**
+             * Tasks
+             * @description Sent in the time asked about
+             */
+            tasks: number;
+            /** Accepted */
+            accepted: number;
+            /**
+             * Acted
+             * @description With feedback
+             */
+            acted: number;
+            /** Closed */
+            closed: number;
+            /** Confirmed */
+            confirmed: number;
+            /** Not Confirmed */
+            not_confirmed: number;
+            /** Unclear */
+            unclear: number;
+            /** Declined */
+            declined: number;
+            /** Merged */
+            merged: number;
+            /**
+             * Overdue
+             * @description Were late at some time
+             */
+            overdue: number;
+            /** Overdue Now */
+            overdue_now: number;
+            /** Times */
+            times: components["schemas"]["TimeTo"][];
+            /** @description Confirmed of confirmed and not confirmed (Wilson); unclear ones apart */
+            precision: components["schemas"]["Interval"];
+            effect: components["schemas"]["Effect"];
+            /**
+             * As Of
+             * Format: date-time
+             */
+            as_of: string;
+        };
+        /**
          * MadeAccount
          * @description An account just made, with the link to set its password.
          */
@@ -4742,12 +5355,12 @@ export interface components {
         MapInfo: {
             /** Pack */
             pack: string;
-            title: components["schemas"]["Words"];
+            title: components["schemas"]["app__api__models__Words"];
             /** Run */
             run: number;
             /** Scene */
             scene: string;
-            scene_title: components["schemas"]["Words"];
+            scene_title: components["schemas"]["app__api__models__Words"];
             /** Boundary Version */
             boundary_version: string;
             /**
@@ -4823,8 +5436,23 @@ export interface components {
         MeasureInfo: {
             /** Id */
             id: string;
-            title: components["schemas"]["Words"];
-            unit: components["schemas"]["Words"];
+            title: components["schemas"]["app__api__models__Words"];
+            unit: components["schemas"]["app__api__models__Words"];
+        };
+        /**
+         * Merge
+         * @description Another task that takes this one in.
+         */
+        Merge: {
+            /** Into */
+            into: number;
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+            /** Key */
+            key?: string | null;
         };
         /**
          * MultiPolygon
@@ -5093,6 +5721,20 @@ export interface components {
             complete: boolean;
         };
         /**
+         * PhotoMade
+         * @description A photo that was taken in.
+         */
+        PhotoMade: {
+            /** Photo */
+            photo: number;
+            /** Width */
+            width: number;
+            /** Height */
+            height: number;
+            /** Bytes */
+            bytes: number;
+        };
+        /**
          * Picture
          * @description The surface drawn for the map: `result.png`, in Web Mercator.
          */
@@ -5140,13 +5782,25 @@ export interface components {
             level: string;
         };
         /**
+         * Position
+         * @description Where a step was taken; only whether it was inside the unit and how far off is kept.
+         */
+        Position: {
+            /** Lon */
+            lon: number;
+            /** Lat */
+            lat: number;
+            /** Accuracy M */
+            accuracy_m?: number | null;
+        };
+        /**
          * ProviderInfo
          * @description An OpenID Connect provider one can log in at.
          */
         ProviderInfo: {
             /** Id */
             id: string;
-            title: components["schemas"]["Words"];
+            title: components["schemas"]["app__api__models__Words"];
             /**
              * Login
              * @description Address that leads there; takes `next`
@@ -5678,9 +6332,9 @@ export interface components {
          */
         ScanResult: {
             /** @description What was computed, in one or two sentences */
-            method: components["schemas"]["Words"];
+            method: components["schemas"]["app__api__models__Words"];
             /** @description How expected counts were made; null: none are used */
-            rule: components["schemas"]["Words"] | null;
+            rule: components["schemas"]["app__api__models__Words"] | null;
             /** Pack */
             pack: string;
             /**
@@ -6002,6 +6656,42 @@ export interface components {
             high: number | null;
         };
         /**
+         * StepDraft
+         * @description A step to be taken.
+         */
+        StepDraft: {
+            /**
+             * To
+             * @enum {string}
+             */
+            to: "accepted" | "declined" | "on_site" | "feedback" | "returned" | "verified" | "closed";
+            /**
+             * At
+             * @description When it happened, for steps taken without a signal; none: now
+             */
+            at?: string | null;
+            /**
+             * Note
+             * @description Never a name or number of a person
+             * @default
+             */
+            note: string;
+            position?: components["schemas"]["Position"] | null;
+            /** @description With `feedback`, and only with it */
+            form?: components["schemas"]["Feedback"] | null;
+            /**
+             * Key
+             * Format: uuid
+             * @description Made by the client: the same again changes nothing
+             */
+            key: string;
+            /**
+             * Expected Version
+             * @description 409 when another step came first
+             */
+            expected_version?: number | null;
+        };
+        /**
          * Summary
          * @description A scope at a glance: legend counts, kinds, trend.
          */
@@ -6046,6 +6736,220 @@ export interface components {
             };
             /** Grid Share */
             grid_share: number | null;
+        };
+        /**
+         * Task
+         * @description A place to look at: what to check, how, until when, and how far it is.
+         */
+        Task: {
+            /** Id */
+            id: number;
+            /** Pack */
+            pack: string;
+            /**
+             * Alert
+             * @description Alert it was made of
+             */
+            alert: number | null;
+            /** Code */
+            code: string;
+            /** Name */
+            name: string;
+            /** Level */
+            level: string;
+            /** Kind */
+            kind: string;
+            /**
+             * Colour
+             * @enum {string}
+             */
+            colour: "none" | "green" | "blue" | "yellow" | "orange" | "red";
+            reason: components["schemas"]["app__api__task_models__Words"];
+            /**
+             * Check
+             * @description What to check
+             */
+            check: components["schemas"]["app__api__task_models__Words"][];
+            /**
+             * How
+             * @description How to go about it
+             */
+            how: components["schemas"]["app__api__task_models__Words"][];
+            /**
+             * Offers
+             * @description Measures the feedback form offers
+             */
+            offers: components["schemas"]["app__api__task_models__Words"][];
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "sent" | "accepted" | "on_site" | "feedback" | "verified" | "closed" | "merged" | "declined";
+            /**
+             * Due At
+             * Format: date-time
+             * @description Feedback is due by then
+             */
+            due_at: string;
+            /** Overdue */
+            overdue: boolean;
+            /**
+             * Escalation
+             * @enum {string}
+             */
+            escalation: "none" | "remind" | "supervise" | "interview";
+            /**
+             * Desk
+             * @description Desk on duty it was sent to; null: there is none
+             */
+            desk: string | null;
+            /**
+             * Desk Code
+             * @description Unit that desk is on duty for
+             */
+            desk_code: string | null;
+            /**
+             * Lon
+             * @description Label point of the unit, EPSG:4326
+             */
+            lon: number;
+            /** Lat */
+            lat: number;
+            /** Answer */
+            answer: ("confirmed" | "not_confirmed" | "unclear") | null;
+            /**
+             * Measures
+             * @description What was done
+             */
+            measures: string[];
+            /**
+             * Count
+             * @description Cases dealt with
+             */
+            count: number | null;
+            /** Merged Into */
+            merged_into: number | null;
+            /** Photos */
+            photos: number[];
+            /** Steps */
+            steps: components["schemas"]["TaskStep"][];
+            /**
+             * Version
+             * @description Number of the last step
+             */
+            version: number;
+            /**
+             * Changed At
+             * Format: date-time
+             */
+            changed_at: string;
+        };
+        /**
+         * TaskDesk
+         * @description A desk on duty: an office, never a person.
+         */
+        TaskDesk: {
+            /** Id */
+            id: number;
+            /** Pack */
+            pack: string;
+            /**
+             * Code
+             * @description Unit it is on duty for
+             */
+            code: string;
+            /** Name */
+            name: string;
+            /** Office Line */
+            office_line: string | null;
+            /** Hours */
+            hours: string;
+            /**
+             * Active
+             * @description Tasks on its table
+             */
+            active: number;
+        };
+        /**
+         * TaskDraft
+         * @description A task to be made of an alert.
+         */
+        TaskDraft: {
+            /** Alert */
+            alert: number;
+            /**
+             * Kind
+             * @description Kind whose task sheet is taken; none: that of the alert
+             */
+            kind?: string | null;
+            /**
+             * Desk
+             * @description Desk; none: the nearest on duty
+             */
+            desk?: number | null;
+            /**
+             * Key
+             * @description The same again changes nothing
+             */
+            key?: string | null;
+        };
+        /**
+         * TaskList
+         * @description Tasks, those due first first.
+         */
+        TaskList: {
+            /** Tasks */
+            tasks: components["schemas"]["Task"][];
+            /**
+             * As Of
+             * Format: date-time
+             * @description Give it as `since` to hear what changed after
+             */
+            as_of: string;
+        };
+        /**
+         * TaskStep
+         * @description A step of a task.
+         */
+        TaskStep: {
+            /** N */
+            n: number;
+            /**
+             * Step
+             * @enum {string}
+             */
+            step: "sent" | "accepted" | "on_site" | "feedback" | "verified" | "closed" | "declined" | "returned" | "handed_over" | "merged" | "overdue" | "escalated";
+            /**
+             * State
+             * @description State after it
+             * @enum {string}
+             */
+            state: "sent" | "accepted" | "on_site" | "feedback" | "verified" | "closed" | "merged" | "declined";
+            /**
+             * At
+             * Format: date-time
+             * @description When it happened, as reported
+             */
+            at: string;
+            /**
+             * By Role
+             * @description Role that took it; empty: the clock or the outside platform
+             */
+            by_role: string;
+            /** Note */
+            note: string;
+        };
+        /**
+         * TimeTo
+         * @description Median hours from sending to a state.
+         */
+        TimeTo: {
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "accepted" | "on_site" | "feedback" | "verified" | "closed";
+            hours: components["schemas"]["Interval"];
         };
         /**
          * TokenInfo
@@ -6448,16 +7352,6 @@ export interface components {
             rule_version: number;
         };
         /**
-         * Words
-         * @description A name in both interface languages.
-         */
-        Words: {
-            /** Zh */
-            zh: string;
-            /** En */
-            en: string;
-        };
-        /**
          * Zone
          * @description A joint-control zone.
          */
@@ -6710,6 +7604,26 @@ export interface components {
             geometry?: {
                 [key: string]: unknown;
             } | null;
+        };
+        /**
+         * Words
+         * @description A name in both interface languages.
+         */
+        app__api__models__Words: {
+            /** Zh */
+            zh: string;
+            /** En */
+            en: string;
+        };
+        /**
+         * Words
+         * @description A sentence in both interface languages.
+         */
+        app__api__task_models__Words: {
+            /** Zh */
+            zh: string;
+            /** En */
+            en: string;
         };
     };
     responses: never;
@@ -12658,6 +13572,1720 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": string;
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    listAlerts: {
+        parameters: {
+            query?: {
+                /** @description Only of this map */
+                pack?: string | null;
+                /** @description Only in this state */
+                state?: ("open" | "closed") | null;
+                /** @description Only of this kind */
+                kind?: string | null;
+                /** @description Only this unit's descendants; none: the map */
+                within?: string | null;
+                /** @description At most so many */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertList"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    alert: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the alert */
+                alert: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alert"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    closeAlert: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the alert */
+                alert: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlertClose"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alert"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    listTasks: {
+        parameters: {
+            query?: {
+                /** @description Only of this map */
+                pack?: string | null;
+                /** @description Only in this state */
+                state?: ("sent" | "accepted" | "on_site" | "feedback" | "verified" | "closed" | "merged" | "declined") | null;
+                /** @description Only those sent to desks on duty for all of one's own jurisdiction */
+                mine?: boolean;
+                /** @description Only this unit's descendants; none: the map */
+                within?: string | null;
+                /** @description Only those that changed later: an earlier `as_of` */
+                since?: string | null;
+                /** @description At most so many */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskList"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    makeTask: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TaskDraft"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    task: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the task */
+                task: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    stepTask: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the task */
+                task: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StepDraft"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    handOverTask: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the task */
+                task: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Handover"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    mergeTask: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the task */
+                task: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Merge"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    addTaskPhoto: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the task */
+                task: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /**
+                     * Format: uuid
+                     * @description Made by the client: the same again changes nothing
+                     */
+                    key: string;
+                    /**
+                     * Format: binary
+                     * @description JPEG, PNG or WebP, at most 5 MB and 40 megapixels
+                     */
+                    photo: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PhotoMade"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    taskPhoto: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the task */
+                task: number;
+                /** @description Number of the photo */
+                photo: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description JPEG, at most 1600 pixels a side */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": unknown;
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    listDesks: {
+        parameters: {
+            query: {
+                /** @description Map */
+                pack: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeskList"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    loopHealth: {
+        parameters: {
+            query: {
+                /** @description Map */
+                pack: string;
+                /** @description First day */
+                from?: string | null;
+                /** @description Day after the last */
+                to?: string | null;
+                /** @description Only this unit's descendants; none: the map */
+                within?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Loop"];
                 };
             };
             /** @description Nobody is logged in, or not any more */

@@ -1,0 +1,36 @@
+"""Health of the loop over HTTP. Wiring only."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from app.api.alerts import NO_STORE
+from app.api.dependencies import StoreDep, Within, errors
+from app.api.task_models import Loop
+from app.services import loop as service
+
+router = APIRouter(tags=["tasks"])
+
+
+@router.get(
+    "/api/loop",
+    operation_id="loopHealth",
+    summary="How alerts become tasks and tasks are answered",
+    responses=errors(422, 503),
+)
+def loop_health(
+    *,
+    response: Response,
+    store: StoreDep,
+    pack: Annotated[str, Query(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="Map")],
+    from_: Annotated[date | None, Query(alias="from", description="First day")] = None,
+    to: Annotated[date | None, Query(description="Day after the last")] = None,
+    within: Within = None,
+) -> Loop:
+    """Volume, how far tasks came, how long it took, what was found, what it changed."""
+    response.headers["Cache-Control"] = NO_STORE
+    with store.read() as connection:
+        return service.health(connection, pack, from_, to, within)
