@@ -77,6 +77,27 @@ class BriefRow(Model):
     rank_address: str = Field(description="Where its rank stands, with a JSON pointer")
 
 
+class BriefChange(Model):
+    """A kind against an earlier month."""
+
+    before_text: str
+    ratio: float | None = Field(description="Rate ratio per day; null: too few, or kept back")
+    low: float | None
+    high: float | None = Field(description="Null beside a ratio: beyond all bounds")
+    ratio_text: str = Field(description="Ratio with its interval, or empty")
+    which: Literal["more", "less", "same", "zero", "few", "plain"]
+
+
+class BriefKind(Model):
+    """A kind in the scope, as the table of kinds prints it."""
+
+    kind: str
+    title: Words
+    observed_text: str
+    last_year: BriefChange | None
+    previous: BriefChange | None
+
+
 class BriefTable(Model):
     """Units of a level with their numbers."""
 
@@ -119,6 +140,7 @@ class Brief(Model):
     )
     figures: list[BriefFigure]
     sections: list[BriefSection]
+    kinds: list[BriefKind] = Field(description="All kinds together first")
     tables: list[BriefTable]
     map: BriefMap
 

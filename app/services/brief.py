@@ -14,7 +14,9 @@ import sqlalchemy as sa
 
 from app.api.brief_models import (
     Brief,
+    BriefChange,
     BriefFigure,
+    BriefKind,
     BriefMap,
     BriefRow,
     BriefSection,
@@ -25,7 +27,7 @@ from app.errors import NotFound
 from app.services import brief_done
 from app.services import brief_say as text
 from app.services import brief_sections as sections
-from app.services.brief_facts import LEVELS, Facts, names_of
+from app.services.brief_facts import LEVELS, Facts, Kind, names_of
 from app.services.brief_say import Said, fact
 from app.services.caches import Caches
 from app.services.periods import Span
@@ -123,6 +125,35 @@ def _figures(facts: Facts) -> list[BriefFigure]:
             figure(f"红、橙{zh}", f"Red, orange {en}", said, f"共 {units:,} 个", f"of {units:,}")
         )
     return made[:5]
+
+
+def _kinds(facts: Facts) -> list[BriefKind]:
+    def against(kind: Kind, name: str) -> BriefChange | None:
+        found = sections.change(facts, kind, name)
+        if found is None:
+            return None
+        which, slots = found
+        value = {
+            slot: slots[slot].facts[0].value for slot in ("ratio", "low", "high") if slot in slots
+        }
+        text_ = f"{slots['ratio'].zh}（{slots['low'].zh}–{slots['high'].zh}）" if value else ""
+        return BriefChange.model_validate(
+            {
+                "before_text": slots["before"].zh, "ratio": value.get("ratio"),
+                "low": value.get("low"), "high": value.get("high"), "ratio_text": text_, "which": which,
+            }
+        )  # fmt: skip
+
+    return [
+        BriefKind(
+            kind=one.id,
+            title=Words(zh=one.title.zh, en=one.title.en[:1].upper() + one.title.en[1:]),
+            observed_text=facts.counted(*one.now, one.states["now"]).zh,
+            last_year=against(one, "last_year"),
+            previous=against(one, "previous"),
+        )
+        for one in facts.kinds
+    ]
 
 
 def _table(facts: Facts, league: str, rows: list[int]) -> list[BriefRow]:
@@ -258,6 +289,7 @@ def build(connection: sa.Connection, caches: Caches, about: About) -> Brief:
             BriefSection(id=name, title=say.title(name), sentences=sentences)
             for name, sentences in parts.items()
         ],
+        kinds=_kinds(facts),
         tables=_tables(facts),
         map=_map(connection, facts),
     )

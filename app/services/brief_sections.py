@@ -41,7 +41,8 @@ def change(facts: Facts, kind: Kind, against: str) -> tuple[str, dict[str, Said]
 
     Returns
     -------
-    more, less, same; few: too few events or kept back; plain: a count without an interval
+    more, less, same; zero: a rise from nothing; few: too few events or kept back; plain: a count
+    without an interval
     """
     found = kind.change(against)
     if found is None:
@@ -54,8 +55,10 @@ def change(facts: Facts, kind: Kind, against: str) -> tuple[str, dict[str, Said]
     shown = kind.states[against] == 0 and kind.states["now"] == 0
     if ratio is None:
         return ("plain" if shown else "few"), slots
-    if not shown or ratio.low is None or ratio.ratio is None:
-        return ("plain" if shown and ratio.low is not None else "few"), slots
+    if not shown or ratio.low is None:
+        return "few", slots
+    if ratio.ratio is None:  # nothing before: no multiple of it
+        return ("zero" if ratio.low > 1 else "plain"), slots
     for name in ("ratio", "low", "high"):
         value = getattr(ratio, name)
         # an upper end beyond all bounds is null in the answer
@@ -81,7 +84,7 @@ def overview(say: Templates, facts: Facts) -> list[BriefSentence]:
         found = change(facts, overall, against)
         if found is not None:
             which, slots = found
-            parts.append(say.part(f"total_{which}", **slots))
+            parts.append(say.part(f"total_{'plain' if which == 'zero' else which}", **slots))
     found_month = fact(
         facts.span.start.isoformat(),
         *facts.month_name,
@@ -127,50 +130,63 @@ def _classes(say: Templates, facts: Facts, source: str, level: str) -> BriefSent
     )  # fmt: skip
 
 
+def _sorted(say: Templates, facts: Facts, against: str) -> dict[str, list[tuple[float, Said]]]:
+    """Kinds by which way they went against an earlier period, each with the size of its ratio."""
+    found: dict[str, list[tuple[float, Said]]] = {"more": [], "less": [], "same": [], "few": []}
+    for kind in facts.kinds[1:]:
+        compared = change(facts, kind, against)
+        if compared is None or compared[0] == "plain":
+            continue
+        which, slots = compared
+        slots.pop("against")
+        ratio = slots.get("ratio")
+        if which == "same" and ratio:
+            # told by name alone, the numbers are in the table: the ratio says how it was told apart
+            found["same"].append((0.0, Said(kind.title.zh, kind.title.en, ratio.facts)))
+            continue
+        slots["kind"] = kind.title
+        slots["observed"] = facts.counted(*kind.now, kind.states["now"])
+        name = {"few": "few_kind", "zero": "changed_zero"}.get(which, "changed")
+        size = float(ratio.facts[0].value or 0) if ratio else float("inf")
+        found["more" if which == "zero" else which].append((size, say.part(name, **slots)))
+    return found
+
+
 def rose(say: Templates, facts: Facts) -> list[BriefSentence]:
     """Kinds that rose, fell, stayed or are too few, against each earlier period."""
     made: list[BriefSentence] = []
     page = facts.page(facts.scope_code)
-    compared = False
+    first = True
     for against in ("last_year", "previous"):
-        sorted_: dict[str, list[tuple[float, Said]]] = {
-            "more": [],
-            "less": [],
-            "same": [],
-            "few": [],
-        }
-        for kind in facts.kinds[1:]:
-            found = change(facts, kind, against)
-            if found is None or found[0] == "plain":
-                continue
-            which, slots = found
-            slots.pop("against")
-            ratio = slots.get("ratio")
-            size = float(ratio.facts[0].value or 0) if ratio else 0.0
-            slots["kind"] = kind.title
-            slots["observed"] = facts.counted(*kind.now, kind.states["now"])
-            if which == "same":
-                slots.pop("before")
-            name = {"same": "steady_kind", "few": "few_kind"}.get(which, "changed")
-            sorted_[which].append((size, say.part(name, **slots)))
-        if not any(sorted_.values()):
+        found = _sorted(say, facts, against)
+        if not any(found.values()):
             continue
         for which, name, down in (("more", "rose", True), ("less", "fell", False)):
-            parts = [one for _, one in sorted(sorted_[which], key=lambda one: one[0], reverse=down)]
+            parts = [one for _, one in sorted(found[which], key=lambda one: one[0], reverse=down)]
             if parts:
-                made.append(
-                    say.say(name, page, against=BEFORE[against], items=joined(parts, "；", "; "))
-                )
+                items = joined(parts, "；", "; ")
+                made.append(say.say(name, page, against=BEFORE[against], items=items))
             elif which == "more":
                 made.append(say.say("none_rose", page, against=BEFORE[against]))
-        if not compared:  # against the first period only: the second repeats the same kinds
-            for which, name in (("same", "steady"), ("few", "few")):
-                if sorted_[which]:
-                    parts = [one for _, one in sorted_[which]]
-                    made.append(say.say(name, page, items=joined(parts, "；", "; ")))
-        compared = True
-    if not compared:
-        made.append(say.say("no_past", page))
+        if first:  # against the first period only: the second repeats the same kinds
+            made += _others(say, found, page)
+        first = False
+    return made or [say.say("no_past", page)]
+
+
+def _others(
+    say: Templates, found: dict[str, list[tuple[float, Said]]], page: str
+) -> list[BriefSentence]:
+    made = []
+    if found["same"]:
+        parts = [one for _, one in found["same"]]
+        addresses = [one.facts[0].address or "" for one in parts]
+        number = fact(len(parts), text.count(len(parts)), how="count", of=addresses)
+        names = joined(plain(one.zh, one.en) for one in parts)
+        made.append(say.say("steady", page, count=number, items=names))
+    if found["few"]:
+        parts = [one for _, one in found["few"]]
+        made.append(say.say("few", page, items=joined(parts, "；", "; ")))
     return made
 
 

@@ -28,21 +28,27 @@ BY_ID = {one.id: one for one in CLASSES}
 LABELLED = 14
 
 
-class _Page:
+class Page:
     """From degrees to points on the page."""
 
-    def __init__(self, shapes: Iterable[shapely.Geometry], outline: shapely.Geometry) -> None:
+    def __init__(
+        self,
+        shapes: Iterable[shapely.Geometry],
+        outline: shapely.Geometry,
+        size: tuple[float, float] = (MAP, HEIGHT),
+    ) -> None:
         west, south, east, north = outline.bounds
         self._there = pyproj.Transformer.from_crs(
             "EPSG:4326", plane((west + east) / 2, (south + north) / 2), always_xy=True
         )
         frame = np.array([self._plane(one).bounds for one in (outline, *shapes)])
         low, high = frame[:, :2].min(axis=0), frame[:, 2:].max(axis=0)
-        size = np.maximum(high - low, 1.0)
-        self.scale = float(min((MAP - 2 * MARGIN) / size[0], (HEIGHT - 2 * MARGIN) / size[1]))
+        wide, tall = np.maximum(high - low, 1.0)
+        width, height = size
+        self.scale = float(min((width - 2 * MARGIN) / wide, (height - 2 * MARGIN) / tall))
         middle = (low + high) / 2
-        self._left = middle[0] - MAP / 2 / self.scale
-        self._top = middle[1] + HEIGHT / 2 / self.scale
+        self._left = middle[0] - width / 2 / self.scale
+        self._top = middle[1] + height / 2 / self.scale
 
     def _plane(self, shape: shapely.Geometry) -> shapely.Geometry:
         dense = shapely.segmentize(shape, max(1e-4, _widest(shape) / 200))
@@ -77,7 +83,7 @@ def path(shape: shapely.Geometry) -> str:
     return "".join(parts)
 
 
-def _scale_bar(scale: float) -> tuple[float, str]:
+def scale_bar(scale: float) -> tuple[float, str]:
     """Length in points and label of a round distance of about a fifth of the map."""
     metres = MAP / 5 / scale
     power = 10 ** math.floor(math.log10(metres))
@@ -91,7 +97,8 @@ def _fill(row: Row) -> str:
     return BY_ID[str(row.colour)].light.fill
 
 
-def _text(x: float, y: float, text: str, size: float = 8, **more: object) -> str:
+def svg_text(x: float, y: float, text: str, size: float = 8, **more: object) -> str:
+    """Write SVG text at a point; further attributes with `_` for `-`."""
     extra = "".join(f' {name.replace("_", "-")}="{value}"' for name, value in more.items())
     return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:g}"{extra}>{escape(text)}</text>'
 
@@ -139,7 +146,7 @@ def draw(report: Report, badges: bool = True) -> str:
 def _ground(report: Report) -> list[str]:
     assert report.outline is not None
     units = [row for row in report.of("unit") if row.geometry is not None]
-    page = _Page((), report.outline)
+    page = Page((), report.outline)
     area = page.place(report.outline)
     body = []
     if units:
@@ -181,12 +188,12 @@ def _ground(report: Report) -> list[str]:
         taken.append(box)
         halo = {"stroke": "#FFFFFF", "stroke_width": 2.5, "paint_order": "stroke"}
         middle = {"text_anchor": "middle", "stroke_linejoin": "round"}
-        body.append(_text(at.x, at.y + 2, row.name, 8, **halo, **middle))
-    length, label = _scale_bar(page.scale)
+        body.append(svg_text(at.x, at.y + 2, row.name, 8, **halo, **middle))
+    length, label = scale_bar(page.scale)
     y = HEIGHT - 10
     body.append(
         f'<path d="M12 {y - 4:g}v4h{length:.2f}v-4" fill="none" stroke="{INK}" stroke-width="1.1"/>'
-        + _text(16 + length, y, label, 8)
+        + svg_text(16 + length, y, label, 8)
     )
     return body
 
@@ -201,18 +208,18 @@ def _legend(report: Report, badges: list[str]) -> list[str]:
             f'<rect x="{left:g}" y="{y + 0.5:g}" width="{wide:g}" height="15" rx="4" fill="#FFFFFF" '
             f'stroke="{INK}" stroke-width="0.8"/>'
         )
-        body.append(box + _text(left + 6, y + 11, badge, 8))
+        body.append(box + svg_text(left + 6, y + 11, badge, 8))
         y += 20
     units = any(row.geometry is not None for row in report.of("unit"))
     words = ("单元数", "Units") if units else ("本区域", "This area")
     y += 6
     body.append(
-        _text(
+        svg_text(
             left, y + 8, "风险评估色" if report.lang == "zh" else "Risk colour", 8, font_weight=700
         )
     )
     body.append(
-        _text(WIDTH, y + 8, words[report.lang == "en"], 8, text_anchor="end", fill="#646E7B")
+        svg_text(WIDTH, y + 8, words[report.lang == "en"], 8, text_anchor="end", fill="#646E7B")
     )
     y += 14
     for name, text, count in legend(report):
@@ -223,8 +230,8 @@ def _legend(report: Report, badges: list[str]) -> list[str]:
         )
         body.append(
             box
-            + _text(left + 20, y + 9, text, 8)
-            + _text(WIDTH, y + 9, str(count), 8, text_anchor="end")
+            + svg_text(left + 20, y + 9, text, 8)
+            + svg_text(WIDTH, y + 9, str(count), 8, text_anchor="end")
         )
         y += 16
     return body
