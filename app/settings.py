@@ -236,6 +236,31 @@ class JobSettings(BaseSettings):
     )
 
 
+class DeviceSettings(BaseSettings):
+    """How devices are heard and their readings kept (`WUSETU_DEVICES_…`)."""
+
+    model_config = SettingsConfigDict(env_prefix="WUSETU_DEVICES_")
+
+    keep_days: int = Field(
+        default=30, ge=2, le=3_660, description="Readings older than this are dropped, day by day"
+    )
+    offline_after: float = Field(
+        default=3, ge=1, le=1_000, description="A device silent for so many of its paces is offline"
+    )
+    offline_least_s: int = Field(
+        default=10, ge=1, le=86_400, description="But not before so many seconds"
+    )
+    flapping_returns: int = Field(
+        default=3, ge=2, le=100, description="A device that came back so often is flapping …"
+    )
+    flapping_minutes: int = Field(
+        default=60, ge=1, le=10_080, description="… within so many minutes"
+    )
+    tick_seconds: float = Field(
+        default=1, gt=0, le=3_600, description="Pause between two looks of the devices' clock"
+    )
+
+
 class Settings(BaseSettings):
     """Everything (`WUSETU_…`)."""
 
@@ -260,6 +285,7 @@ class Settings(BaseSettings):
     audit: AuditSettings = Field(default_factory=AuditSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     jobs: JobSettings = Field(default_factory=JobSettings)
+    devices: DeviceSettings = Field(default_factory=DeviceSettings)
 
     @field_validator("time_zone")
     @classmethod

@@ -36,6 +36,7 @@ TOPICS: dict[str, tuple[Action, ...]] = {
     "zone": ("border:read",),
     "check": ("border:read",),
     "device": ("border:read",),
+    "alarm": ("border:read",),
     "task": ("work_tasks", "dispatch"),
 }
 _NUMBER = 19
@@ -53,7 +54,7 @@ def topics_of(identity: Identity, wanted: Sequence[str] | None) -> list[str]:
 @router.get(
     "/api/live",
     operation_id="liveEvents",
-    summary="What happens now: runs, zones, checks, devices, alerts, tasks",
+    summary="What happens now: runs, zones, checks, devices, alarms, alerts, tasks",
     response_class=Response,
     responses={
         200: {

@@ -26,6 +26,9 @@ Action = Literal[
     "zone:write",
     "zone:approve",
     "check:write",
+    "device:write",
+    "device:manage",
+    "alarm:write",
 ]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 How = Literal["single", "session", "token"]
@@ -60,6 +63,9 @@ MAY: dict[Role, frozenset[Action]] = {
             "zone:write",
             "zone:approve",
             "check:write",
+            "device:write",
+            "device:manage",
+            "alarm:write",
         }
     ),
     Role.grid_worker: frozenset({"see_map", "work_tasks"}),
@@ -73,6 +79,7 @@ MAY: dict[Role, frozenset[Action]] = {
             "dispatch",
             "border:read",
             "check:write",
+            "alarm:write",
         }
     ),
     Role.auditor: frozenset({"see_map", "read_audit"}),

@@ -26,6 +26,7 @@ from app.services.border_words import checked
 from app.services.boundaries import leaf_index
 from app.services.boundaries import newest_version as _newest
 from app.services.caches import Lru
+from app.services.device_near import near_devices
 from app.services.units import UnitTable
 from geo import border
 from geo.border import LineIndex
@@ -361,7 +362,7 @@ def where(
         ],
         desks=[models.Desk(**one) for one in shown_desks],
         checkpoints=[models.Checkpoint(**one) for one in row.checkpoints],
-        devices=_devices(connection, pack, lon, lat),
+        devices=near_devices(connection, pack, lon, lat),
         as_of=row.at,
     )
 
@@ -395,16 +396,6 @@ def _units(
         if own or brief.code == side or brief.code in members:
             found.append(models.PlaceUnit(code=brief.code, name=brief.name, level=brief.level))
     return found
-
-
-def _devices(
-    connection: sa.Connection,  # noqa: ARG001
-    pack: str,  # noqa: ARG001
-    lon: float,  # noqa: ARG001
-    lat: float,  # noqa: ARG001
-) -> list[models.NearDevice]:
-    """Nearest five sensors that may be seen."""
-    return []
 
 
 # desks and checkpoints ---------------------------------------------------------------------------
