@@ -188,17 +188,19 @@ def claim(
     role: str = "",
     account: int | None = None,
     zones: tuple[int, ...] = (),
+    first: str = "",
 ) -> None:
-    """Say for the present transaction who asks; `prefixes` None is everything (DESIGN 8)."""
+    """Say for the present transaction who asks; `prefixes` None is everything (DESIGN 8).
+
+    `first`: statements of ours to be sent before it, in the same round trip.
+    """
     if prefixes is not None and not all(prefixes):
         raise Invalid("an empty code prefix would be everything")
-    connection.execute(
-        sa.text(
-            "select set_config('wusetu.prefixes', :prefixes, true), "
-            "set_config('wusetu.role', :role, true), "
-            "set_config('wusetu.account', :account, true), "
-            "set_config('wusetu.zones', :zones, true)"
-        ),
+    connection.exec_driver_sql(
+        first + "select set_config('wusetu.prefixes', %(prefixes)s, true), "
+        "set_config('wusetu.role', %(role)s, true), "
+        "set_config('wusetu.account', %(account)s, true), "
+        "set_config('wusetu.zones', %(zones)s, true)",
         {
             "prefixes": "*" if prefixes is None else ",".join(prefixes),
             "role": role,

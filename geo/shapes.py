@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -252,7 +253,9 @@ def _check_member(member: object) -> None:
 
 def _ring(ring: object, where: str) -> Floats:
     try:
-        points = np.array(ring, dtype=np.float64)
+        points = _plain(ring)
+        if points is None:
+            points = np.array(ring, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ShapeError("bad_geometry", f"{where} is no list of positions: {error}") from error
     if points.size == 0:
@@ -267,6 +270,16 @@ def _ring(ring: object, where: str) -> Floats:
     if len(points) < 4:
         raise ShapeError("zero_area", f"{where} has fewer than three corners", _place(points[0]))
     return points
+
+
+def _plain(ring: object) -> Floats | None:
+    """Array of a list of pairs of floats, twice as fast as numpy makes it; None: it is not one."""
+    if not isinstance(ring, list) or set(map(type, ring)) != {list} or set(map(len, ring)) != {2}:
+        return None
+    numbers = list(chain.from_iterable(ring))
+    if set(map(type, numbers)) != {float}:
+        return None  # whole numbers, texts, null: numpy's own rules
+    return np.fromiter(numbers, np.float64, len(numbers)).reshape(-1, 2)
 
 
 def _crs(crs: str) -> str:

@@ -17,13 +17,14 @@ from app.api.analysis_models import (
 )
 from app.api.auditing import AuditDep
 from app.api.dependencies import AskDep, HeavyDep, Pack, errors
+from app.api.quick_json import QuickRoute, asked
 from app.errors import Invalid
 from app.services import analysis as service
 from app.services import analysis_shapes, analysis_upload, shape_words
 from app.services.areas import Areas, look
 from app.services.asking import Asker
 
-router = APIRouter(prefix="/api/packs/{pack}/areas", tags=["analysis"])
+router = APIRouter(prefix="/api/packs/{pack}/areas", tags=["analysis"], route_class=QuickRoute)
 
 EXAMPLES = {
     "market": {
@@ -187,10 +188,10 @@ def analyse_area(
     """
     response.headers["Cache-Control"] = "private, no-store"
     areas: Areas = request.app.state.areas
-    asked = question.model_dump(mode="json", exclude_none=True)
+    written = asked(question)
     with (
         _worded(),
-        auditing.entry("ask_area", pack=pack, run=question.run, question=asked) as entry,
+        auditing.entry("ask_area", pack=pack, run=question.run, question=written) as entry,
     ):
         asker = Asker(store.identity, store.caches, store.read, store.write)
         answer = service.analyse(areas, asker, pack, question)

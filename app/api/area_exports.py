@@ -13,11 +13,12 @@ from pydantic import Field
 from app.api.analysis_models import AnalysisQuestion
 from app.api.auditing import AuditDep
 from app.api.dependencies import ExportDep, HeavyDep, Pack, errors
+from app.api.quick_json import QuickRoute, asked
 from app.services import analysis, report, report_document, report_files, report_map_page
 from app.services.areas import Areas, look
 from app.services.asking import Asker
 
-router = APIRouter(prefix="/api/packs/{pack}/areas", tags=["export"])
+router = APIRouter(prefix="/api/packs/{pack}/areas", tags=["export"], route_class=QuickRoute)
 
 Format = Literal["csv", "gpkg", "geojson", "parquet", "html", "pdf", "report.html", "png"]
 MEDIA: dict[str, str] = {
@@ -85,9 +86,9 @@ def export_area(
     """Ask as `analyseArea` does, and write what it answers: what is suppressed there is here, too."""
     areas: Areas = request.app.state.areas
     data_dir: Path = request.app.state.settings.data_dir
-    asked = question.model_dump(mode="json", exclude_none=True)
+    written = asked(question)
     with tempfile.TemporaryDirectory(prefix="wusetu-export-") as folder:
-        with auditing.entry("export", pack=pack, run=question.run, question=asked) as entry:
+        with auditing.entry("export", pack=pack, run=question.run, question=written) as entry:
             asker = Asker(store.identity, store.caches, store.read, store.write)
             answer = analysis.analyse(areas, asker, pack, question)
             sight = look(areas, pack, store.identity.prefixes)

@@ -136,12 +136,12 @@ class Store:
                 cancellable(raw(connection)),
                 connection.begin(),
             ):
-                connection.exec_driver_sql(
-                    f"set transaction isolation level {mode}; "
-                    f"set local statement_timeout = {int(self.timeout_ms)}"
-                )
                 one = self.identity
-                claim(connection, one.prefixes, role=one.role, account=one.account, zones=one.zones)
+                claim(
+                    connection, one.prefixes, role=one.role, account=one.account, zones=one.zones,
+                    first=f"set transaction isolation level {mode}; "
+                    f"set local statement_timeout = {int(self.timeout_ms)}; ",
+                )  # fmt: skip
                 yield connection
         except sa.exc.TimeoutError as error:
             raise Unavailable("all database connections are busy; try again") from error

@@ -19,6 +19,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -167,8 +168,9 @@ def _bounds(value: Any) -> dict[str, Any]:
             waiting.extend(one.values())
         elif isinstance(one, list | tuple):
             if _is_line(one):
-                xs.extend(position[0] for position in one)
-                ys.extend(position[1] for position in one)
+                # without a step of the interpreter per corner: an outline may have 100,000
+                xs += (min(map(_X, one)), max(map(_X, one)))
+                ys += (min(map(_Y, one)), max(map(_Y, one)))
             else:
                 waiting.extend(part for part in one if isinstance(part, dict | list | tuple))
         elif isinstance(one, str) and len(one) > LARGE:  # WKT
@@ -183,6 +185,9 @@ def _bounds(value: Any) -> dict[str, Any]:
     if not xs:
         return {}
     return {"crs": crs, "bounds": [min(xs), min(ys), max(xs), max(ys)]}
+
+
+_X, _Y = itemgetter(0), itemgetter(1)
 
 
 def _is_line(value: list[Any] | tuple[Any, ...]) -> bool:

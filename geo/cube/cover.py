@@ -24,12 +24,11 @@ from geo.shapes import ShapeError
 
 Array = npt.NDArray[Any]
 
-#: edge pieces (an edge in a row) of one question: 16 bytes each
+#: edge pieces (an edge in a row) of one question: 32 bytes each while it is laid out
 MOST_PIECES = 1 << 24
 # Edges are widened by this part of a spot. Rounding moves a point or an edge by less than 1e-9.
 MARGIN = 1e-6
 _SPOT_BITS = 4  # of SPOTS
-_SORTED = 48  # so many pieces of a row are put in order by shifting
 
 
 class Cover(NamedTuple):
@@ -126,7 +125,7 @@ def _grown(array: Array, size: int) -> Array:
 
 
 @numba.njit(cache=True, nogil=True)
-def _pieces(  # noqa: PLR0912 counted, then written, then put in order
+def _pieces(
     u: Array,
     v: Array,
     last: Array,
@@ -163,9 +162,9 @@ def _pieces(  # noqa: PLR0912 counted, then written, then put in order
     if total > most:
         none = np.empty(0, np.int32)
         return start, none, none, none
-    first, final = np.empty(total, np.int32), np.empty(total, np.int32)
-    edge = np.empty(total, np.int32)
-    fill = start[:-1].copy()
+    given, at = np.empty((total, 4), np.int32), 0
+    west = column0 - 1
+    of_column = np.zeros(column1 - column0 + 4, np.int64)
     for i in range(n):
         v0, v1, u0, u1 = v[i], v[i + 1], u[i], u[i + 1]
         low, high = np.int64(lows[i]), np.int64(highs[i])
@@ -180,30 +179,28 @@ def _pieces(  # noqa: PLR0912 counted, then written, then put in order
                 ua = u0 + (r - above - v0) * slope
                 ub = u0 + (r + 1 + above - v0) * slope
                 a, b = max(left, min(ua, ub)), min(right, max(ua, ub))
-            k = fill[r - row0]
             # what lies beside the map is one column beside it: it only counts for what lies inside
-            first[k] = min(max(int(a - margin), column0 - 1), column1 + 1)
-            final[k] = min(max(int(b + margin), column0 - 1), column1 + 1)
-            edge[k] = i
-            fill[r - row0] = k + 1
-    for r in range(len(start) - 1):
-        low, high = start[r], start[r + 1]
-        if high - low <= _SORTED:
-            for k in range(low + 1, high):
-                f = first[k]
-                if first[k - 1] <= f:
-                    continue
-                g, e = final[k], edge[k]
-                j = k
-                while j > low and first[j - 1] > f:
-                    first[j], final[j], edge[j] = first[j - 1], final[j - 1], edge[j - 1]
-                    j -= 1
-                first[j], final[j], edge[j] = f, g, e
-        else:
-            order = np.argsort(first[low:high])
-            first[low:high] = first[low:high][order]
-            final[low:high] = final[low:high][order]
-            edge[low:high] = edge[low:high][order]
+            c = min(max(int(a - margin), west), column1 + 1)
+            of_column[c - west + 1] += 1
+            given[at, 0], given[at, 1] = r - row0, c
+            given[at, 2], given[at, 3] = min(max(int(b + margin), west), column1 + 1), i
+            at += 1
+    # by column, then by row: each is put where it belongs, nothing is compared
+    for c in range(len(of_column) - 1):
+        of_column[c + 1] += of_column[c]
+    order = np.empty(total, np.int32)
+    for k in range(total):
+        c = given[k, 1] - west
+        order[of_column[c]] = k
+        of_column[c] += 1
+    first, final = np.empty(total, np.int32), np.empty(total, np.int32)
+    edge = np.empty(total, np.int32)
+    fill = start[:-1].copy()
+    for k in order:
+        r = given[k, 0]
+        p = fill[r]
+        first[p], final[p], edge[p] = given[k, 1], given[k, 2], given[k, 3]
+        fill[r] = p + 1
     return start, first, final, edge
 
 
@@ -278,15 +275,18 @@ def _cover(  # noqa: PLR0912, PLR0915 one pass over rows of blocks, cut by comme
         )
         # the columns and rows of the area that the snapshot can hold
         above = margin / height + 1e-6
-        west, east = np.int64(BLOCK_COLUMNS), np.int64(0)
-        for b in range(len(block_key)):
-            west = min(west, block_key[b] % BLOCK_COLUMNS)
-            east = max(east, block_key[b] % BLOCK_COLUMNS)
-        column0 = max(west * width, int(u.min() - margin))
-        column1 = min(east * width + width - 1, int(u.max() + margin))
         south, north = block_key[0] // BLOCK_COLUMNS, block_key[-1] // BLOCK_COLUMNS
         row0 = max(south * rows_of_block, int(v.min() - above))
         row1 = min(north * rows_of_block + rows_of_block - 1, int(v.max() + above))
+        west, east = np.int64(BLOCK_COLUMNS), np.int64(0)
+        if row0 <= row1:
+            b0 = np.searchsorted(block_key, row0 // rows_of_block * BLOCK_COLUMNS)
+            b1 = np.searchsorted(block_key, (row1 // rows_of_block + 1) * BLOCK_COLUMNS)
+            for b in range(b0, b1):
+                column = np.int64(block_key[b]) % BLOCK_COLUMNS
+                west, east = min(west, column), max(east, column)
+        column0 = max(west * width, int(u.min() - margin))
+        column1 = min(east * width + width - 1, int(u.max() + margin))
     if row1 < row0 or column1 < column0:
         return (True, whole[:0, 0].copy(), tiles[:0], rim[:0], within[:0], edged[:0], stretch_at[:0],
                 no_stretch, none, none)  # fmt: skip
