@@ -22,6 +22,7 @@ from app.api import (
     analysis,
     assessments,
     border,
+    bulletin,
     cells,
     devices,
     exports,
@@ -187,6 +188,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(analysis.router)
     app.include_router(saved_areas.router)
     app.include_router(area_exports_api.router)
+    app.include_router(bulletin.router)
     app.include_router(jobs_api.router)
     app.include_router(sessions.router)
     app.include_router(accounts_api.router)

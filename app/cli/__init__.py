@@ -15,6 +15,7 @@ COMMANDS = {
     "audit": "app.cli.audit",
     "backup": "app.cli.backup",
     "boundaries": "app.cli.boundaries",
+    "brief": "app.cli.brief",
     "bulk": "app.cli.bulk",
     "cube": "app.cli.cube",
     "cells": "app.cli.cells",

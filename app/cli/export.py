@@ -50,7 +50,7 @@ def command(
     if (pack is None) == (run is None):
         raise Invalid("give either --pack or --run")
     part = file.with_name(f".{file.name}.part{file.suffix}")
-    _check_writable(file, part)
+    check_writable(file, part)
     settings = settings_module.load()
     engine = open_engine(settings)
     caches = Caches()
@@ -72,7 +72,7 @@ def command(
     click.echo(f"{file}: {len(table):,} units of run {number}")
 
 
-def _check_writable(file: Path, part: Path) -> None:
+def check_writable(file: Path, part: Path) -> None:
     """Say before any work is done that the file cannot be written, and why."""
     from app.errors import Invalid
 

@@ -239,6 +239,21 @@ def _map(connection: sa.Connection, facts: Facts) -> BriefMap:
     )
 
 
+def scope(connection: sa.Connection, caches: Caches, about: About) -> str:
+    """Code of the unit a brief is about, canonical; empty: the whole map.
+
+    Raises
+    ------
+    NotFound
+        No such map or unit.
+    """
+    if about.within is None:
+        return ""
+    run = run_facts(connection, caches, about.run or newest_run(connection, about.pack))
+    table = unit_table(connection, caches, run.version_id)
+    return str(table.codes[table.find(about.within) - 1])
+
+
 def build(connection: sa.Connection, caches: Caches, about: About) -> Brief:
     """Write the brief of a month.
 

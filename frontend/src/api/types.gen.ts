@@ -1472,6 +1472,49 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/packs/{pack}/brief": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Monthly brief: what rose, where, why, what was done
+         * @description Write the brief of a month, every sentence with the numbers it was made from.
+         *
+         *     To roles that do not see records counts of 1 to 4 are "<5". A document is kept as it was given
+         *     out: `version` asks for it again.
+         */
+        get: operations["brief"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/packs/{pack}/briefs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Briefs that were given out
+         * @description Wordings kept for the jurisdiction of who asks, newest month first, at most 500.
+         */
+        get: operations["keptBriefs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/jobs": {
         parameters: {
             query?: never;
@@ -2981,6 +3024,284 @@ export interface components {
              * @description All together, metres
              */
             length_m: number;
+        };
+        /**
+         * Brief
+         * @description A monthly brief in both languages.
+         */
+        Brief: {
+            /** Pack */
+            pack: string;
+            title: components["schemas"]["app__api__models__Words"];
+            /**
+             * Scope
+             * @description Code of the unit it is about; null: the whole map
+             */
+            scope: string | null;
+            scope_name: components["schemas"]["app__api__models__Words"];
+            /**
+             * Month
+             * Format: date
+             * @description First day of the month
+             */
+            month: string;
+            month_name: components["schemas"]["app__api__models__Words"];
+            /** Ord */
+            ord: number;
+            /**
+             * Complete
+             * @description False when the data does not cover the whole month
+             */
+            complete: boolean;
+            /** Run */
+            run: number;
+            /** Boundary Version */
+            boundary_version: string;
+            /** Boundary Version Id */
+            boundary_version_id: number;
+            /** Scene */
+            scene: string;
+            /** Scene Version */
+            scene_version: number;
+            /** Approximate */
+            approximate: boolean;
+            /** Simulated */
+            simulated: boolean;
+            /** Data Cutoff */
+            data_cutoff: string | null;
+            /** Time Zone */
+            time_zone: string;
+            /**
+             * Small Numbers
+             * @description hidden: counts of 1 to 4 are <5, for roles that do not see records
+             * @enum {string}
+             */
+            small_numbers: "shown" | "hidden";
+            /** Figures */
+            figures: components["schemas"]["BriefFigure"][];
+            /** Sections */
+            sections: components["schemas"]["BriefSection"][];
+            /**
+             * Kinds
+             * @description All kinds together first
+             */
+            kinds: components["schemas"]["BriefKind"][];
+            /** Tables */
+            tables: components["schemas"]["BriefTable"][];
+            map: components["schemas"]["BriefMap"];
+        };
+        /**
+         * BriefAnswer
+         * @description A brief, and the kept version that says the same.
+         */
+        BriefAnswer: {
+            brief: components["schemas"]["Brief"];
+            /**
+             * Digest
+             * @description SHA-256 of the brief, hexadecimal; stands on the paper
+             */
+            digest: string;
+            /** @description Null: no document of this wording was given out */
+            kept: components["schemas"]["KeptBrief"] | null;
+        };
+        /**
+         * BriefChange
+         * @description A kind against an earlier month.
+         */
+        BriefChange: {
+            /** Before Text */
+            before_text: string;
+            /**
+             * Ratio
+             * @description Rate ratio per day; null: too few, or kept back
+             */
+            ratio: number | null;
+            /** Low */
+            low: number | null;
+            /**
+             * High
+             * @description Null beside a ratio: beyond all bounds
+             */
+            high: number | null;
+            /**
+             * Ratio Text
+             * @description Ratio with its interval, or empty
+             */
+            ratio_text: string;
+            /**
+             * Which
+             * @enum {string}
+             */
+            which: "more" | "less" | "same" | "zero" | "few" | "plain";
+        };
+        /**
+         * BriefFact
+         * @description A number, colour or day as a sentence prints it, and where it stands.
+         */
+        BriefFact: {
+            /**
+             * Slot
+             * @description Its place in the sentence's template
+             */
+            slot: string;
+            what: components["schemas"]["app__api__models__Words"];
+            /**
+             * Value
+             * @description As it stands there; null: kept back
+             */
+            value: number | string | null;
+            /** @description As it is printed */
+            text: components["schemas"]["app__api__models__Words"];
+            /**
+             * Address
+             * @description Address of the API with a JSON pointer (RFC 6901) as fragment; null: see `of`
+             */
+            address: string | null;
+            /**
+             * How
+             * @description value: at the address; count, sum, difference: of those in `of`; rule: a number of the method itself
+             * @enum {string}
+             */
+            how: "value" | "count" | "sum" | "difference" | "rule";
+            /**
+             * Of
+             * @description Addresses it was calculated from, in order
+             */
+            of: string[];
+        };
+        /**
+         * BriefFigure
+         * @description A key figure.
+         */
+        BriefFigure: {
+            label: components["schemas"]["app__api__models__Words"];
+            fact: components["schemas"]["BriefFact"];
+            note: components["schemas"]["app__api__models__Words"];
+        };
+        /**
+         * BriefKind
+         * @description A kind in the scope, as the table of kinds prints it.
+         */
+        BriefKind: {
+            /** Kind */
+            kind: string;
+            title: components["schemas"]["app__api__models__Words"];
+            /** Observed Text */
+            observed_text: string;
+            last_year: components["schemas"]["BriefChange"] | null;
+            previous: components["schemas"]["BriefChange"] | null;
+        };
+        /**
+         * BriefMap
+         * @description What the map of the brief shows.
+         */
+        BriefMap: {
+            /** Level */
+            level: string;
+            /**
+             * Colours
+             * @description Colour by code
+             */
+            colours: {
+                [key: string]: "none" | "green" | "blue" | "yellow" | "orange" | "red";
+            };
+            /**
+             * Over
+             * @description Level whose borders are drawn over it, with names
+             */
+            over: string | null;
+            level_title: components["schemas"]["app__api__models__Words"];
+        };
+        /**
+         * BriefRow
+         * @description A line of the table of units.
+         */
+        BriefRow: {
+            /** Code */
+            code: string;
+            name: components["schemas"]["app__api__models__Words"];
+            /**
+             * Colour
+             * @enum {string}
+             */
+            colour: "none" | "green" | "blue" | "yellow" | "orange" | "red";
+            /** Previous Colour */
+            previous_colour: ("none" | "green" | "blue" | "yellow" | "orange" | "red") | null;
+            /**
+             * Observed
+             * @description Events; null: kept back
+             */
+            observed: number | null;
+            /** Observed Text */
+            observed_text: string;
+            /** Expected */
+            expected: number | null;
+            /** Theta */
+            theta: number | null;
+            /** Low */
+            low: number | null;
+            /** High */
+            high: number | null;
+            /** Rank */
+            rank: number;
+            /** Rank Low */
+            rank_low: number;
+            /** Rank High */
+            rank_high: number;
+            /**
+             * Address
+             * @description Where its numbers stand: why the unit has its colour
+             */
+            address: string;
+            /**
+             * Rank Address
+             * @description Where its rank stands, with a JSON pointer
+             */
+            rank_address: string;
+        };
+        /**
+         * BriefSection
+         * @description Sentences under a heading.
+         */
+        BriefSection: {
+            /** Id */
+            id: string;
+            title: components["schemas"]["app__api__models__Words"];
+            /** Sentences */
+            sentences: components["schemas"]["BriefSentence"][];
+        };
+        /**
+         * BriefSentence
+         * @description A sentence, from a template of the scene.
+         */
+        BriefSentence: {
+            /**
+             * Id
+             * @description Name of its template
+             */
+            id: string;
+            text: components["schemas"]["app__api__models__Words"];
+            /** Facts */
+            facts: components["schemas"]["BriefFact"][];
+            /**
+             * Page
+             * @description Page that shows these numbers, from the root of the site
+             */
+            page: string | null;
+        };
+        /**
+         * BriefTable
+         * @description Units of a level with their numbers.
+         */
+        BriefTable: {
+            title: components["schemas"]["app__api__models__Words"];
+            /**
+             * Of
+             * @description Units ranked
+             */
+            of: number;
+            /** Rows */
+            rows: components["schemas"]["BriefRow"][];
         };
         /**
          * CellChunk
@@ -5259,6 +5580,33 @@ export interface components {
             code: string;
             /** Message */
             message: string;
+        };
+        /**
+         * KeptBrief
+         * @description A wording of a brief that was given out.
+         */
+        KeptBrief: {
+            /** Version */
+            version: number;
+            /**
+             * Month
+             * Format: date
+             */
+            month: string;
+            /** Scope */
+            scope: string | null;
+            /** Run */
+            run: number;
+            /**
+             * Digest
+             * @description SHA-256 of the brief, hexadecimal; stands on the paper
+             */
+            digest: string;
+            /**
+             * Made At
+             * Format: date-time
+             */
+            made_at: string;
         };
         /**
          * KindInfo
@@ -18993,6 +19341,280 @@ export interface operations {
             };
             /** @description No such run, unit, level, kind or period */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    brief: {
+        parameters: {
+            query?: {
+                /** @description Month, YYYY-MM; neither this nor `ord`: the newest complete one */
+                month?: string | null;
+                /** @description Index of the month in the manifest, instead of `month` */
+                ord?: number | null;
+                /** @description Only this unit's descendants; none: the map */
+                within?: string | null;
+                /** @description Run; none: the newest published one of the map */
+                run?: number | null;
+                /** @description A kept wording of `month`, as it was given out then */
+                version?: number | null;
+                /** @description json: sentences with their sources; html, pdf: a document */
+                format?: "json" | "html" | "pdf";
+                /** @description Language of a document; JSON has both */
+                lang?: "zh" | "en";
+                /** @description What for, as it stands in the audit; never names or numbers of persons. The installation may demand it */
+                purpose?: string | null;
+            };
+            header?: {
+                /** @description What for: UTF-8, percent-encoded; see `purpose` */
+                "x-purpose"?: string | null;
+            };
+            path: {
+                /** @description Name of the map */
+                pack: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description JSON, or a document that says run, boundaries, cut-off and wording */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BriefAnswer"];
+                    "text/html": string;
+                    "application/pdf": string;
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    keptBriefs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the map */
+                pack: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptBrief"][];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
