@@ -169,8 +169,9 @@ def _bounds(value: Any) -> dict[str, Any]:
         elif isinstance(one, list | tuple):
             if _is_line(one):
                 # without a step of the interpreter per corner: an outline may have 100,000
-                xs += (min(map(_X, one)), max(map(_X, one)))
-                ys += (min(map(_Y, one)), max(map(_Y, one)))
+                east, north = ([*map(axis, one)] for axis in (_X, _Y))
+                xs += (min(east), max(east))
+                ys += (min(north), max(north))
             else:
                 waiting.extend(part for part in one if isinstance(part, dict | list | tuple))
         elif isinstance(one, str) and len(one) > LARGE:  # WKT
