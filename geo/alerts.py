@@ -232,7 +232,8 @@ def transition(
         clear = evidence.p_single <= r.clear_below
     kept = np.where(remembered, STEADY | LASTING, 0) | np.where(alone, SINGLE, 0)
     later = np.where(clear, 0, (before & kept) | now)  # from the next period on it may close
-    after = np.asarray(before | now if same_period else later, dtype=np.uint8)
+    after = np.where(np.isnan(evidence.p), 0, before | now if same_period else later)
+    after = after.astype(np.uint8)
     return Step(after, (before == 0) & (after != 0), (before != 0) & (after == 0))
 
 

@@ -77,6 +77,7 @@ class Rules:
     Attributes
     ----------
     names : kind → its name in both languages
+    watched : whether the scene raises alerts at all
     harm : kind → weight
     """
 
@@ -85,6 +86,7 @@ class Rules:
     tasks: Mapping[str, TaskTemplate]
     names: Mapping[str, Words]
     harm: Mapping[str, float]
+    watched: bool
 
     def kernel(self) -> AlertRule:
         """Rule as the kernel takes it."""
@@ -132,4 +134,5 @@ def rules_of(body: Mapping[str, Any]) -> Rules:
         },
         names={name: Words(zh=one["zh"], en=one["en"]) for name, one in kinds.items()},
         harm={name: float(one.get("harm", 1)) for name, one in kinds.items()},
+        watched=not ("alerts" in body and alerts is None),
     )

@@ -1,0 +1,297 @@
+"""Looking for alerts in a published run: opened, updated, closed, escalated (METHODS 7).
+
+One transaction per map, one at a time; killed in between, nothing has changed and the next look catches
+up. Periods are taken one after the other, those the last look did not see yet included, so that nothing
+depends on how often it looks. The decisions are `geo.alerts`; every change of a row is a step the
+database itself writes down, audits and tells.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import numpy as np
+import sqlalchemy as sa
+
+from app.database import transaction, translated_errors
+from app.errors import Conflict, Invalid, NotFound, WusetuError
+from app.services import alert_store
+from app.services.alert_panel import read_panel
+from app.services.alert_rows import Look, Open, budgeted, rows_of
+from app.services.alert_rules import LEAST_UNITS, Rules, rules_of
+from app.services.periods import Span
+from app.services.runs import newest_run, read_facts
+from app.services.units import read_units
+from geo import alerts as kernel
+
+log = logging.getLogger("wusetu.alerts")
+
+
+@dataclass
+class Report:
+    """What one look did."""
+
+    pack: str
+    run: int
+    periods: int = 0
+    opened: int = 0
+    closed: int = 0
+    updated: int = 0
+    escalated: int = 0
+    waiting: int = 0
+    open: int = 0
+
+
+def update(
+    engine: sa.Engine,
+    run: int | None = None,
+    *,
+    pack: str | None = None,
+    since: date | None = None,
+    moment: Callable[[Span], datetime] | None = None,
+) -> Report:
+    """Look for alerts in a published run.
+
+    Parameters
+    ----------
+    run : number of the run; None: the newest of `pack`
+    since : for a map that was never looked at: the first period that starts then or later; none: only
+        the newest one
+    moment : when what is found in a period opens and closes; none: now. For made-up pasts
+
+    Raises
+    ------
+    NotFound
+        No such run.
+    Conflict
+        The run is older than the one looked at before.
+    """
+    with transaction(engine) as connection:
+        if run is None:
+            if pack is None:
+                raise Invalid("name a run or a map")
+            run = newest_run(connection, pack)
+        row = connection.execute(
+            sa.text("select pack, scene_body from run where id = :run and status = 'published'"),
+            {"run": run},
+        ).one_or_none()
+        if row is None:
+            raise NotFound(f"no published run {run}")
+        connection.execute(
+            sa.text("select pg_advisory_xact_lock(hashtextextended('wusetu alerts ' || :pack, 0))"),
+            {"pack": row.pack},
+        )
+        rules = rules_of(row.scene_body)
+        report = Report(row.pack, run)
+        look = _look(connection, run, rules)
+        if look is None:
+            return report
+        done = _clock(connection, look)
+        spans = look.facts.periods[look.rules.alerts.period]
+        first = _first(spans, done, since)
+        for span in spans[first:]:
+            at = moment(span) if moment else None
+            again = done is not None and span.start <= done
+            _period(connection, look, span, report, again=again, moment=at)
+            report.periods += 1
+        report.closed += alert_store.ended(connection, look)
+        _set_clock(connection, look, spans[-1])
+        report.open = connection.execute(
+            sa.text("select count(*) from alert where pack = :pack and state = 'open'"),
+            {"pack": row.pack},
+        ).scalar_one()
+        return report
+
+
+def after_run(engine: sa.Engine, run: int) -> Report | None:
+    """Look for alerts in a run that was just published; what fails is tried again by the clock.
+
+    The run stands whatever happens here.
+    """
+    try:
+        return update(engine, run)
+    except (WusetuError, sa.exc.SQLAlchemyError) as error:
+        log.warning("run %s: alerts were not looked for: %s", run, type(error).__name__)
+        return None
+
+
+def catch_up(engine: sa.Engine) -> int:
+    """Look at the newest run of each map alerts were looked for before, when it was not seen yet.
+
+    Returns
+    -------
+    int
+        Number of runs looked at.
+    """
+    with translated_errors(), engine.connect() as connection:
+        runs = connection.execute(
+            sa.text(
+                "select newest.run from (select pack, max(id) as run from run "
+                "where status = 'published' group by 1) newest "
+                "join (select pack, max(run) as run from alert_clock group by 1) seen using (pack) "
+                "where newest.run > seen.run order by 1"
+            )
+        ).scalars()
+        waiting = list(runs)
+    return sum(after_run(engine, run) is not None for run in waiting)
+
+
+# what is looked at -------------------------------------------------------------------------------
+def _look(connection: sa.Connection, run: int, rules: Rules) -> Look | None:
+    """Facts of a run; None where nothing is watched."""
+    if not rules.watched or not rules.names:
+        return None
+    facts = read_facts(connection, run)
+    if rules.alerts.period not in facts.periods or not facts.levels or not facts.kinds:
+        return None
+    table = read_units(connection, facts.version_id)
+    named = rules.alerts.levels
+    levels = tuple(
+        level
+        for level in facts.levels
+        if (level in named if named else table.range(level)[1] >= LEAST_UNITS)
+    )
+    return Look(facts, table, rules, rules.kernel(), levels, facts.levels[-1])
+
+
+def _clock(connection: sa.Connection, look: Look) -> date | None:
+    """First day of the newest period looked at before; None: this map was never looked at.
+
+    Raises
+    ------
+    Conflict
+        The run is older than the one looked at before.
+    """
+    rows = connection.execute(
+        sa.text("select run, last_period from alert_clock where pack = :pack and period = :period"),
+        {"pack": look.facts.pack, "period": look.period},
+    ).all()
+    if not rows:
+        return None
+    newest = max(row.run for row in rows)
+    if look.facts.id < newest:
+        raise Conflict(f"run {look.facts.id} is older than run {newest}, looked at before")
+    found: date = max(row.last_period for row in rows)
+    return found
+
+
+def _set_clock(connection: sa.Connection, look: Look, span: Span) -> None:
+    for level in look.levels:
+        connection.execute(
+            sa.text(
+                "insert into alert_clock (pack, level, period, run, last_period) "
+                "values (:pack, :level, :period, :run, :last) on conflict (pack, level, period) "
+                "do update set run = excluded.run, at = excluded.at, "
+                "last_period = greatest(alert_clock.last_period, excluded.last_period)"
+            ),
+            {
+                "pack": look.facts.pack, "level": level, "period": look.period,
+                "run": look.facts.id, "last": span.start,
+            },
+        )  # fmt: skip
+
+
+def _first(spans: tuple[Span, ...], done: date | None, since: date | None) -> int:
+    """Ord of the first period to look at: the newest one again when it was seen before."""
+    last = len(spans) - 1
+    after = [span.ord for span in spans if span.start > done] if done is not None else []
+    if done is not None:
+        return after[0] if after else last
+    if since is not None:
+        return next((span.ord for span in spans if span.start >= since), last)
+    return last
+
+
+# one period --------------------------------------------------------------------------------------
+def _period(
+    connection: sa.Connection,
+    look: Look,
+    span: Span,
+    report: Report,
+    *,
+    again: bool,
+    moment: datetime | None,
+) -> None:
+    """Decide about every unit × kind of every level in one period, and write it down."""
+    now = moment or connection.execute(sa.text("select clock_timestamp()")).scalar_one()
+    panels = {
+        level: read_panel(connection, look, level, span.ord)
+        for level in {*look.levels, look.finest}
+    }
+    fresh: list[Open] = []
+    kept: list[Open] = []
+    for level in look.levels:
+        panel = panels[level]
+        there, quiet = _stored(connection, look, level, span)
+        holds = np.zeros(panel.o.shape, np.uint8)
+        for one in there:
+            holds[one.cell] = one.holds
+        fired = kernel.fires(panel.evidence, look.rule)
+        opening = fired.copy()
+        for cell in quiet:
+            opening[cell] = 0
+        decided = kernel.transition(holds, opening, panel.evidence, look.rule, same_period=again)
+        closed = []
+        for one in there:
+            one.now = int(opening[one.cell])
+            one.fired |= one.now
+            if decided.closed[one.cell]:
+                closed.append(one)
+            else:
+                one.holds = int(decided.holds[one.cell])
+                kept.append(one)
+        alert_store.close(connection, look, closed, panel=panel, span=span, now=now)
+        report.closed += len(closed)
+        for kind, at in np.argwhere(decided.opened).tolist():
+            bits = int(decided.holds[kind, at])
+            code = look.table.codes[panel.first + at - 1]
+            fresh.append(Open(code, level, kind, at, bits, bits, bits, span.start))
+    rows = list(rows_of(look, span, panels, [*fresh, *kept]))
+    budgeted(connection, look, rows, now)
+    written = alert_store.write(connection, look, rows, now)
+    report.opened += written.opened
+    report.updated += written.updated
+    report.escalated += written.escalated
+    report.waiting = sum(row["overflow_rank"] is not None for _, row in rows)
+    alert_store.escalate_tasks(connection, look.facts.pack)
+
+
+_STORED = """
+select * from alert where pack = :pack and level = :level and state = 'open' and kind = any(:kinds)
+order by id for update
+"""
+_QUIET = """
+select distinct code, kind from alert where pack = :pack and level = :level and state = 'closed'
+  and kind = any(:kinds) and quiet_until > :start
+"""
+
+
+def _stored(
+    connection: sa.Connection, look: Look, level: str, span: Span
+) -> tuple[list[Open], list[tuple[int, int]]]:
+    """Open alerts of a level whose units are on this map, and cells that keep quiet."""
+    first, count = look.table.range(level)
+    kinds = list(look.facts.kinds)
+    asked = {"pack": look.facts.pack, "level": level, "kinds": kinds, "start": span.start}
+
+    def place(code: str) -> int | None:
+        found = look.table.lookup(code)
+        return found - first if found and first <= found < first + count else None
+
+    there = []
+    for row in connection.execute(sa.text(_STORED), asked).mappings():
+        at = place(row["code"])
+        if at is not None:
+            there.append(
+                Open(row["code"], level, kinds.index(row["kind"]), at, row["holds"], row["fired"], 0,
+                     row["opened_period"], dict(row))
+            )  # fmt: skip
+    quiet = [
+        (kinds.index(row.kind), at)
+        for row in connection.execute(sa.text(_QUIET), asked)
+        if (at := place(row.code)) is not None
+    ]
+    return there, quiet
