@@ -13,6 +13,9 @@ const BUDGET: [RegExp, number][] = [
   // what the pages with a map share
   [/^views-.*\.js$/, 30],
   [/^analyst-.*\.js$/, 50],
+  [/^tasks-.*\.js$/, 26],
+  // the maps of the tasks page, after its words
+  [/^(strip|desk-map)\.view-.*\.js$/, 3],
   [/^draw-.*\.js$/, 42],
   [/^login-.*\.js$/, 9],
   [/^admin-.*\.js$/, 9],

@@ -2,11 +2,12 @@
 import { For, Show } from "solid-js";
 import { useFrame } from "./frame";
 
-type Page = "command" | "analyst" | "border";
+type Page = "command" | "analyst" | "border" | "tasks";
 const ADDRESS: Record<string, string | undefined> = {
   command: "/",
   analyst: "/analyst",
   border: "/border",
+  tasks: "/tasks",
 };
 
 export function Pages(props: { current: Page }) {

@@ -1,0 +1,150 @@
+/** Words of time, acts, order and filters of tasks, the address of the page. */
+import { describe, expect, test } from "vitest";
+import type { Task } from "../api/tasks";
+import { due, span, when } from "./due";
+import { parse, serialise } from "./state";
+import { acts, metres, reached, sorted, within, withWaiting } from "./steps";
+
+const ZONE = "Asia/Shanghai";
+const NOW = new Date("2026-11-22T00:12:00Z"); // 08:12 in Hangzhou
+
+const task = (id: number, more: Partial<Task> = {}): Task => ({
+  id,
+  pack: "hangzhou",
+  alert: id,
+  code: "330110010001001",
+  name: "01 网格",
+  level: "grid",
+  kind: "dispute",
+  colour: "red",
+  reason: { zh: "", en: "" },
+  check: [],
+  how: [],
+  state: "sent",
+  due_at: "2026-11-22T10:00:00Z",
+  overdue: false,
+  steps: [],
+  lon: 120,
+  lat: 30,
+  desk: null,
+  escalation: "none",
+  version: 1,
+  answer: null,
+  measures: [],
+  count: null,
+  offers: [],
+  desk_code: null,
+  merged_into: null,
+  photos: [],
+  changed_at: "2026-11-21T00:00:00Z",
+  ...more,
+});
+
+describe("due times", () => {
+  test("are said as people say them, on the map's own clock", () => {
+    expect(due("2026-11-22T04:00:00Z", NOW, ZONE, "zh").text).toBe("今天 12:00 前");
+    expect(due("2026-11-23T01:00:00Z", NOW, ZONE, "zh").text).toBe("明天 09:00 前");
+    expect(due("2026-11-22T16:30:00Z", NOW, ZONE, "zh").text).toBe("明天 00:30 前");
+    expect(due("2026-12-01T01:00:00Z", NOW, ZONE, "en").text).toBe("by 12-01 09:00");
+    expect(due("2027-01-01T01:00:00Z", NOW, ZONE, "zh").text).toBe("2027-01-01 09:00 前");
+    expect(when("2026-11-21T01:00:00Z", NOW, ZONE, "en")).toBe("yesterday 09:00");
+  });
+  test("late is late from the first millisecond on", () => {
+    expect(due("2026-11-21T22:02:00Z", NOW, ZONE, "zh")).toEqual({
+      late: true,
+      text: "逾期 2 小时 10 分",
+    });
+    expect(due(NOW.toISOString(), NOW, ZONE, "zh").late).toBe(false);
+  });
+  test("spans", () => {
+    expect(span(30_000, "zh")).toBe("1 分");
+    expect(span(7_200_000, "zh")).toBe("2 小时");
+    expect(span(49 * 3_600_000, "zh")).toBe("2 天");
+    expect(span(3 * 3_600_000 + 60_000, "en")).toBe("3 h 1 min");
+  });
+});
+
+describe("acts", () => {
+  const both = { work: true, dispatch: true };
+  test("each state offers its next step first", () => {
+    const first = (["sent", "accepted", "on_site", "feedback", "verified"] as const).map(
+      (state) => acts(state, both)[0],
+    );
+    expect(first).toEqual(["accept", "arrive", "report", "verify", "close"]);
+    expect(acts("feedback", both)).toEqual(["verify", "sendBack"]);
+    expect(acts("accepted", both)).toEqual(["arrive", "handover"]);
+    expect(acts("declined", both)).toEqual(["handover"]);
+    expect(acts("closed", both)).toEqual([]);
+    expect(acts("merged", both)).toEqual([]);
+  });
+  test("who may only work neither verifies nor closes, who may only look does nothing", () => {
+    const hands = { work: true, dispatch: false };
+    expect(acts("feedback", hands)).toEqual([]);
+    expect(acts("verified", hands)).toEqual([]);
+    expect(acts("sent", { work: false, dispatch: false })).toEqual([]);
+  });
+  test("the bar counts six steps", () => {
+    expect(reached("sent")).toBe(1);
+    expect(reached("closed")).toBe(6);
+    expect(reached("declined")).toBe(0);
+  });
+});
+
+describe("the list", () => {
+  test("what waits is shown as done, in order, and counted", () => {
+    const [one] = withWaiting(
+      [task(1)],
+      [
+        { task: 1, to: "accepted", at: "a" },
+        { task: 2, to: "accepted", at: "a" },
+        { task: 1, to: "on_site", at: "b" },
+        { task: 1, to: "", at: "c" },
+      ],
+    );
+    expect(one?.state).toBe("on_site");
+    expect(one?.waiting).toBe(3);
+    expect(one?.steps.map((step) => step.state)).toEqual(["accepted", "on_site"]);
+    const [back] = withWaiting(
+      [task(1, { state: "feedback" })],
+      [{ task: 1, to: "returned", at: "a" }],
+    );
+    expect(back?.state).toBe("accepted");
+    const [given] = withWaiting([task(1)], [{ task: 1, to: "handed_over", at: "a" }]);
+    expect(given?.state).toBe("sent");
+  });
+  test("overdue, then due first, then the worse colour", () => {
+    const rows = withWaiting(
+      [
+        task(1, { due_at: "2026-11-23T00:00:00Z" }),
+        task(2, { colour: "yellow" }),
+        task(3, { colour: "orange" }),
+        task(4, { due_at: "2026-11-24T00:00:00Z", overdue: true }),
+      ],
+      [],
+    );
+    expect(sorted(rows).map((one) => one.id)).toEqual([4, 3, 2, 1]);
+  });
+  test("parts of it", () => {
+    const of = (more: Partial<Task>) => withWaiting([task(1, more)], [])[0] as never;
+    expect(within(of({ state: "closed" }), "all")).toBe(false);
+    expect(within(of({ state: "closed" }), "done")).toBe(true);
+    expect(within(of({ overdue: true }), "late")).toBe(true);
+    expect(within(of({ state: "verified" }), "check")).toBe(true);
+    expect(within(of({ state: "on_site" }), "new")).toBe(false);
+  });
+  test("metres between places", () => {
+    expect(metres([120, 30], [120, 30])).toBe(0);
+    expect(metres([120, 30], [120, 31])).toBeCloseTo(111_195, -1);
+  });
+});
+
+describe("the address", () => {
+  test("comes back as it was, whatever is in it", () => {
+    const state = parse("#task=12&filter=late&tab=done&form=1&lang=en&map=hangzhou");
+    expect(state.task).toBe(12);
+    expect(parse(serialise(state))).toEqual(state);
+    expect(serialise(parse(""))).toBe("");
+    expect(parse("#task=-1&filter=x&tab=y").task).toBe(0);
+    expect(parse("#task=1e5").task).toBe(0);
+  });
+});
