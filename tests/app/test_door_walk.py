@@ -245,7 +245,8 @@ def questions(walked: Walked, path: str) -> Iterator[str]:
         "cell": PLACES,
         "chunk": sorted({h3.cell_to_parent(cell, CELLS - 4) for cell in PLACES}),
         "digest": ["0" * 64, walked.digest],
-        "area": [1, 2], "job": [1, 2], "zone": [1, 2], "check": [1], "token": ["0" * 16],
+        "area": [1, 2], "job": [1, 2], "zone": [1, 2], "check": [1],
+        "device": [1, 2], "rule": [1, 2], "alarm": [1, 2], "token": ["0" * 16],
         "z": [TILE[0]], "x": [TILE[1]], "y": [TILE[2]],
     }  # fmt: skip
     names = re.findall(r"{(\w+)", path)
@@ -548,7 +549,7 @@ def test_kept_answers_are_not_shared(walked: Walked) -> None:
 
 
 def border_of(engine: sa.Engine) -> None:
-    """Give the neighbour a desk, a checkpoint, a draft, news; and one zone that is shared."""
+    """Give the neighbour a desk, a checkpoint, devices, a draft, news; and one zone that is shared."""
     with engine.begin() as connection:
         for statement in (
             (
@@ -576,13 +577,31 @@ def border_of(engine: sa.Engine) -> None:
                 "insert into live_event (topic, sides, payload) values "
                 """('task', '{330102}', '{"said": "their news"}')"""
             ),
+            (
+                "insert into device (pack, reference, kind, side, code, located_by, place, geom) values "
+                "('small', 'd-1', 'smoke', '330102', '330102001', 'point', 'their device', 'SRID=4326;POINT(120.9 29.9)'), "
+                "('small', 'd-2', 'smoke', '330102', '330102001', 'point', 'shared device', 'SRID=4326;POINT(120.01 29.5)')"
+            ),
+            (
+                "insert into device_rule (version, pack, side, within, kind, title_zh, title_en, sense, level) values "
+                "(1, 'small', '330102', '330102', 'smoke', 'x', 'their rule', 'above', 1), "
+                "(1, 'small', '330102', '330102', 'smoke', 'x', 'shared rule', 'above', 1)"
+            ),
+            (
+                "insert into device_alarm (device_id, rule_id, version, pack, raised_at, last_at, devices) "
+                "select d.id, r.id, 1, 'small', now(), now(), array[d.id] from device d, device_rule r "
+                "where split_part(d.place, ' ', 1) = split_part(r.title_en, ' ', 1)"
+            ),
+            "update device_state set state = 'online', last_seen = now()",
+            "select make_reading_days(current_date, current_date)",
+            "insert into reading (device_id, at, value) select id, now(), 4711.25 from device",
         ):
             connection.exec_driver_sql(statement)
 
 
 def test_the_border_shows_what_is_shared_and_no_more(walked: Walked) -> None:
     border_of(walked.engine)
-    words = ("desk", "point", "draft", "zone", "news")
+    words = ("desk", "point", "draft", "zone", "news", "device", "rule")
     with walked.app() as client:
         for role, prefix in (("border_officer", MINE), ("border_officer", DEEP)):
             found = walk(walked, client, walked.as_(role, prefix))
@@ -598,12 +617,15 @@ def test_the_border_shows_what_is_shared_and_no_more(walked: Walked) -> None:
             if prefix == DEEP:
                 assert not shared
                 continue
-            assert shared == {"desk", "point", "zone"}
+            assert shared == {"desk", "point", "zone", "device", "rule"}
+            assert "4711.25" not in whole
             for address, text in texts.items():
                 # of the neighbour's units: the side itself, where a line or a zone names it
                 assert not re.search(THEIRS + r"[0-9]", text), address
                 if THEIRS in text:
-                    assert re.search(r"/border/|/api/zones", address), address
+                    assert re.search(r"/border/|/api/zones|/api/devices|/api/alarms", address), (
+                        address
+                    )
             # the installation sees all of it
         everything = walk(walked, client, walked.as_("admin", None))
         whole = "\n".join(one.text for one in everything.values())
