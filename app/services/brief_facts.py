@@ -96,7 +96,7 @@ class Facts:
         within: str | None,
         small: bool,
     ) -> None:
-        self._connection, self._caches = connection, caches
+        self.connection, self._caches = connection, caches
         self.run, self.table, self.span, self.small = run, table, span, small
         self._answers: dict[str, Any] = {}
         self.scope_id = table.find(within) if within else None
@@ -173,7 +173,7 @@ class Facts:
         return self.keep(
             source,
             summary(
-                self._connection, self._caches, self.run.id, self._layer(level),
+                self.connection, self._caches, self.run.id, self._layer(level),
                 self.scope_code or None,
             ),
         )  # fmt: skip
@@ -183,7 +183,7 @@ class Facts:
         return self.keep(
             source,
             ranking(
-                self._connection, self._caches, self.run.id, self._layer(level),
+                self.connection, self._caches, self.run.id, self._layer(level),
                 within=self.scope_code or None, limit=limit,
             ),
         )  # fmt: skip
@@ -196,7 +196,7 @@ class Facts:
             self.keep(
                 source,
                 why_of(
-                    self._connection, self._caches, self.run.id, code,
+                    self.connection, self._caches, self.run.id, code,
                     kind=kind, period="month", ord_=self.span.ord,
                 ),
             )  # fmt: skip
@@ -206,7 +206,7 @@ class Facts:
         """Address of the facts of the run."""
         source = f"/api/runs/{self.run.id}"
         if source not in self._answers:
-            self.keep(source, run_info(self._connection, self.run.id))
+            self.keep(source, run_info(self.connection, self.run.id))
         return source
 
     def scene_source(self) -> str | None:
@@ -346,7 +346,7 @@ class Facts:
     def _hide_level(self, level: str) -> None:
         ids = self.members(level).tolist()
         kinds = scope_kinds(self.run)
-        tracks = read_tracks(self._connection, self.run.id, ids, kinds, "month")
+        tracks = read_tracks(self.connection, self.run.id, ids, kinds, "month")
         ids = [one for one in ids if (one, OVERALL) in tracks]
         if not ids:
             return
