@@ -10,7 +10,8 @@ from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from app.api.auditing import AuditDep, Auditing
 from app.api.dependencies import Door, ExportDep, HeavyDep, Store, errors
 from app.api.job_models import Job, JobQuestion, JobResult
-from app.services import job_geojson, jobs
+from app.api.quick_json import asked
+from app.services import area_words, job_geojson, jobs
 from app.services.job_runner import Runner
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
@@ -58,11 +59,16 @@ def ask_job(
 ) -> Job:
     """Store the question; a process of its own works on it, inside the asker's jurisdiction.
 
-    The same question with the same seed on the same data has the same result, byte for byte.
+    The same question with the same seed on the same data has the same result, byte for byte. A span
+    that is empty or ends before it starts is refused (422) with `detail.field` and `detail.reason`.
     """
-    asked = question.model_dump(mode="json", exclude_none=True)
-    with auditing.entry("ask_area", pack=question.pack, question=asked), store.write() as one:
-        job = jobs.create(one, store.identity, question, request.app.state.settings.jobs)
+    settings = request.app.state.settings
+    area_words.span(question, settings.time_zone)  # refused now, not when its turn has come
+    with (
+        auditing.entry("ask_area", pack=question.pack, question=asked(question)),
+        store.write() as one,
+    ):
+        job = jobs.create(one, store.identity, question, settings.jobs)
     _runner(request).wake()
     response.headers["Location"] = f"/api/jobs/{job.id}"
     response.headers["Cache-Control"] = "private, no-store"

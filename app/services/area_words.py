@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, Protocol, TypeAlias
 from zoneinfo import ZoneInfo
 
 import h3
@@ -178,7 +178,19 @@ def _cell(text: str) -> int:
     return int(h3.str_to_int(text))
 
 
-def span(wanted: AreaQuestion, zone: str) -> tuple[int, int]:
+class Timed(Protocol):
+    """What has a span of time."""
+
+    @property
+    def start(self) -> datetime | date:
+        """First moment."""
+
+    @property
+    def end(self) -> datetime | date:
+        """Moment after the last."""
+
+
+def span(wanted: Timed, zone: str) -> tuple[int, int]:
     """Start and end of a request in seconds since 1970.
 
     Raises

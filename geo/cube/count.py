@@ -442,3 +442,32 @@ def rim(  # noqa: PLR0912, PLR0915 one loop with its variants
                     by_kind[kind[p]] += 1
                 total += 1
     return total, found[: total if keep else 0]
+
+
+@numba.njit(cache=True, nogil=True)
+def dated(
+    at: Array, time: Array, kind: Array, base: int, day_edge: Array, by_day: Array, by_kind: Array
+) -> None:
+    """Add events to counts by day and by kind.
+
+    Parameters
+    ----------
+    at : int64 (n,)
+        Positions of the events.
+    time, kind, base, day_edge, by_day, by_kind
+        As in `whole`.
+
+    """
+    for p in at:
+        if len(by_kind):
+            by_kind[kind[p]] += 1
+        if len(by_day) == 0:
+            continue
+        moment = base + np.int64(time[p])
+        # days have 24 hours but for a few: nearly right at once
+        day = min(max((moment - day_edge[0]) // 86_400, 0), len(day_edge) - 2)
+        while day_edge[day] > moment:
+            day -= 1
+        while day_edge[day + 1] <= moment:
+            day += 1
+        by_day[day] += 1

@@ -124,6 +124,12 @@ class _Count:
         if not keep:
             self.tally.total += total
             return
+        if test and not len(self.hours) + len(self.by_hour) + len(self.by_entry):
+            count.dated(
+                at, a["time"], a["kind"], self.base, a["day_edge"], self.by_day, self.by_kind
+            )
+            self.tally.total += total
+            return
         rows = placed(a, at)
         if question.hours_of_week is not None and len(rows):
             hour = self._clock().hour_of_week(rows.time)

@@ -191,6 +191,7 @@ def test_what_makes_no_sense_fails_with_its_reason(bench: Bench) -> None:
     [
         {"type": "other"}, {"seed": -1}, {"parameters": {"res": 99}}, {"parameters": {"size": 1}},
         {"pack": "../x"}, {"kinds": []}, {"start": "yesterday"}, {"area": {"units": []}},
+        {"start": "2025-01-01", "end": "2024-01-01"}, {"start": "2024-01-01", "end": "2024-01-01"},
     ],
 )  # fmt: skip
 def test_malformed_questions_are_refused_at_once(desk: TestClient, wrong: dict[str, Any]) -> None:
