@@ -27,6 +27,7 @@ from app.api import (
     devices,
     exports,
     handlers,
+    indicators,
     live,
     meta,
     oidc,
@@ -36,6 +37,7 @@ from app.api import (
     saved_areas,
     sessions,
     tiles,
+    treaties,
     units,
     zones,
 )
@@ -179,8 +181,10 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(part.router)
     app.include_router(areas_api.router)
     app.include_router(border.router)
+    app.include_router(indicators.router)
     app.include_router(zones.router)
     app.include_router(devices.router)
+    app.include_router(treaties.router)
     app.include_router(live.router)
     app.include_router(alerts_api.router)
     app.include_router(tasks_api.router)

@@ -14,6 +14,7 @@ COMMANDS = {
     "assess": "app.cli.assess",
     "audit": "app.cli.audit",
     "backup": "app.cli.backup",
+    "border": "app.cli.border",
     "boundaries": "app.cli.boundaries",
     "brief": "app.cli.brief",
     "bulk": "app.cli.bulk",
@@ -23,12 +24,15 @@ COMMANDS = {
     "events": "app.cli.events",
     "export": "app.cli.export",
     "exposures": "app.cli.exposures",
+    "indicators": "app.cli.indicators",
     "openapi": "app.cli.openapi",
     "restore": "app.cli.restore",
     "runs": "app.cli.runs",
     "sample": "app.cli.sample",
+    "scene": "app.cli.scene",
     "serve": "app.cli.serve",
     "tiles": "app.cli.tiles",
+    "treaty": "app.cli.treaty",
 }
 
 

@@ -29,6 +29,8 @@ Action = Literal[
     "device:write",
     "device:manage",
     "alarm:write",
+    "treaty:decide",
+    "treaty:pull",
 ]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 How = Literal["single", "session", "token"]
@@ -63,6 +65,8 @@ MAY: dict[Role, frozenset[Action]] = {
             "zone:write",
             "zone:approve",
             "check:write",
+            "treaty:decide",
+            "treaty:pull",
             "device:write",
             "device:manage",
             "alarm:write",

@@ -7,6 +7,7 @@ and exposures of cells, never records.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -42,12 +43,23 @@ def to_plane(lon: npt.ArrayLike, lat: npt.ArrayLike) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a cluster: what lies of it there."""
+    """One side of a cluster: what lies of it there.
+
+    Attributes
+    ----------
+    side, places, observed : int
+    expected : float
+        On the scale of the scan that found the cluster.
+    p_alone : float
+        Rank of this part's LLR among the largest of the side's own replicates: how it looks when
+        the side sees nothing but itself. To be held against `alpha_alone`.
+    """
 
     side: int
     places: int
     observed: int
     expected: float
+    p_alone: float
 
 
 @dataclass(frozen=True)
@@ -64,7 +76,8 @@ class BorderCluster:
     sides : tuple of Side
         The sides it lies in, by number.
     alone : tuple of int
-        Sides that find a part of it alone.
+        Sides that find a part of it alone: their own scan has a significant cluster that shares a
+        place and a step with it, or its part there is significant among their own replicates.
     pooled : bool
         Found by the pooled scan; False: only by the side itself.
     """
@@ -133,6 +146,7 @@ def pooled_scan(
     *,
     alpha: float = 0.05,
     max_share: float = 0.25,
+    max_radius: float = math.inf,
     times: Times | None = None,
     replicates: int = 999,
     seed: int = 0,
@@ -161,6 +175,8 @@ def pooled_scan(
         In (0, 1).
     max_share : float
         Largest circle, as a share of E of the region, and of a side when it is scanned alone.
+    max_radius : float
+        Largest circle, metres.
     factor : bool
         False leaves the reporting factor out: for comparison only.
     replicates : int
@@ -187,7 +203,7 @@ def pooled_scan(
             f"{replicates} replicates cannot show p ≤ {own:.4g}: take {1 / own - 1:.0f}"
         )
     stages = _Stages(progress, number + 1)
-    windows = Windows.build(east, north, e, max_share, cancelled=cancelled)
+    windows = Windows.build(east, north, e, max_share, max_radius=max_radius, cancelled=cancelled)
     pooled = scan(
         counts, e, windows, times, replicates=replicates, seed=seed, groups=group if factor else None,
         max_clusters=max_clusters, threads=threads, progress=stages.next(), cancelled=cancelled,
@@ -195,7 +211,10 @@ def pooled_scan(
     alone = []
     for side in range(number):
         here = np.flatnonzero(group == side)
-        part = Windows.build(east[here], north[here], e[:, here], max_share, cancelled=cancelled)
+        part = Windows.build(
+            east[here], north[here], e[:, here], max_share,
+            max_radius=max_radius, cancelled=cancelled,
+        )  # fmt: skip
         result = scan(
             counts[:, here], e[:, here], part, times, replicates=replicates, seed=seed + 1 + side,
             max_clusters=max_clusters, threads=threads, progress=stages.next(), cancelled=cancelled,
@@ -230,6 +249,14 @@ class _Stages:
         return lambda share: tell((at + share) / self.number)
 
 
+def _llr(c: float, e: float, total: float) -> float:
+    """Log likelihood ratio of a window (METHODS 8); 0 where there is no excess."""
+    if c <= e or e <= 0:
+        return 0.0
+    rest = total - c
+    return c * math.log(c / e) + (rest * math.log(rest / (total - e)) if rest > 0 else 0.0)
+
+
 def _classify(
     pooled: ScanResult,
     alone: list[ScanResult],
@@ -250,13 +277,18 @@ def _classify(
     known = np.nansum(e, axis=0) > 0
     o = np.where(known, counts, 0).astype(np.float64)
     mass = np.nan_to_num(e)
+    seen = np.bincount(group, weights=o.sum(axis=0))
+    held = np.bincount(group, weights=mass.sum(axis=0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scaled = mass * np.where(held > 0, seen / held, 0.0)[group]
     if factor:
-        seen = np.bincount(group, weights=o.sum(axis=0))
-        held = np.bincount(group, weights=mass.sum(axis=0))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            mass = mass * np.where(held > 0, seen / held, 0.0)[group]
-    else:
-        mass = mass * (o.sum() / mass.sum()) if mass.sum() else mass
+        mass = scaled
+    elif mass.sum():
+        mass = mass * (o.sum() / mass.sum())
+
+    def looked_at(side: int, steps: slice, inside: npt.NDArray[np.int32]) -> float:
+        part = float(scaled[steps][:, inside].sum())
+        return alone[side].p(_llr(float(o[steps][:, inside].sum()), part, float(seen[side])))
 
     def described(cluster: Cluster, finders: tuple[int, ...], by_pooled: bool) -> BorderCluster:
         steps = slice(cluster.first, cluster.last + 1)
@@ -266,6 +298,7 @@ def _classify(
                 len(inside),
                 int(o[steps][:, inside].sum()),
                 float(mass[steps][:, inside].sum()),
+                looked_at(side, steps, inside),
             )
             for side in np.unique(group[cluster.members]).tolist()
             for inside in [cluster.members[group[cluster.members] == side]]
@@ -284,8 +317,10 @@ def _classify(
             and other.first <= cluster.last and cluster.first <= other.last
         ]  # fmt: skip
         met.update(touching)
-        finders = tuple(sorted({own_found[at][0] for at in touching}))
-        found.append(described(cluster, finders, True))
+        seen_by = {own_found[at][0] for at in touching}
+        one = described(cluster, (), True)
+        seen_by |= {part.side for part in one.sides if part.p_alone <= own}
+        found.append(described(cluster, tuple(sorted(seen_by)), True))
     rest = sorted(
         (pair for at, pair in enumerate(own_found) if at not in met), key=lambda pair: -pair[1].llr
     )

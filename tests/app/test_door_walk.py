@@ -247,6 +247,7 @@ def questions(walked: Walked, path: str) -> Iterator[str]:
         "digest": ["0" * 64, walked.digest],
         "area": [1, 2], "job": [1, 2], "zone": [1, 2], "check": [1],
         "device": [1, 2], "rule": [1, 2], "alarm": [1, 2], "token": ["0" * 16],
+        "treaty": ["counties"], "pooled": [1],
         "z": [TILE[0]], "x": [TILE[1]], "y": [TILE[2]],
     }  # fmt: skip
     names = re.findall(r"{(\w+)", path)

@@ -660,6 +660,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/scenes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Scenes in force or shipped
+         * @description By name; a scene is data, not a place: everybody sees all of them.
+         */
+        get: operations["listScenes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/scenes/{scene}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A scene: palette, tree of indicators, versions, newest runs
+         * @description Periods and levels of each pack's newest run; its feeds, and which have stopped.
+         */
+        get: operations["scene"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/indicators/{scene}/values": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Values of indicators for the units of a level
+         * @description Value, class, change with exact interval, and the last twelve values.
+         */
+        get: operations["indicatorValues"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/indicators/{scene}/league": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * League table with intervals of the ranks
+         * @description Best first; units of one group cannot be told apart; ranks are among what may be seen.
+         */
+        get: operations["indicatorLeague"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/zones": {
         parameters: {
             query?: never;
@@ -1034,6 +1114,130 @@ export interface paths {
          * @description Needs a reason; audited, and told to both sides. What goes on is not raised again.
          */
         post: operations["clearAlarm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/treaties": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Treaties of one's own sides, every version with its decisions
+         * @description Newest version first; in force is what every side accepted and whose time has come.
+         */
+        get: operations["listTreaties"];
+        put?: never;
+        /**
+         * Propose a treaty or the next version of one
+         * @description Every side, the proposing one too, has to accept it before it is in force.
+         */
+        post: operations["proposeTreaty"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/treaties/{treaty}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One treaty
+         * @description Newest version first.
+         */
+        get: operations["treaty"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/treaties/{treaty}/decisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Accept or reject a version for one's own side
+         * @description Each side decides once.
+         */
+        post: operations["decideTreaty"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/pooled": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What all sides see together: the newest run of every period
+         * @description Newest period first, with method, data cut-off, and clusters by who sees them.
+         */
+        get: operations["listPooled"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/pooled/{pooled}/clusters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Clusters of a pooled run as GeoJSON
+         * @description Who sees each, with p-values, and the counts of every side.
+         */
+        get: operations["pooledClusters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/tiles/pooled/{pooled}/{z}/{x}/{y}.mvt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Vector tile of a pooled run
+         * @description Immutable, like the run.
+         */
+        get: operations["pooledTile"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1532,7 +1736,8 @@ export interface paths {
          * Ask something that takes longer than a request
          * @description Store the question; a process of its own works on it, inside the asker's jurisdiction.
          *
-         *     The same question with the same seed on the same data has the same result, byte for byte.
+         *     The same question with the same seed on the same data has the same result, byte for byte. A span
+         *     that is empty or ends before it starts is refused (422) with `detail.field` and `detail.reason`.
          */
         post: operations["askJob"];
         delete?: never;
@@ -3304,6 +3509,30 @@ export interface components {
             rows: components["schemas"]["BriefRow"][];
         };
         /**
+         * CalendarPeriod
+         * @description A period of a run of indicators.
+         */
+        CalendarPeriod: {
+            /**
+             * Ord
+             * @description Index, from 0
+             */
+            ord: number;
+            /**
+             * Start
+             * Format: date
+             */
+            start: string;
+            /**
+             * End
+             * Format: date
+             * @description Day after the last
+             */
+            end: string;
+            /** Complete */
+            complete: boolean;
+        };
+        /**
          * CellChunk
          * @description Cells whose values travel together.
          */
@@ -3472,6 +3701,14 @@ export interface components {
             parts: components["schemas"]["CellPart"][];
             /** @description As of a unit; `unit` is the cell, its code the H3 index */
             why: components["schemas"]["Why"];
+        };
+        /**
+         * Changes
+         * @description Change against the period before and the same one of last year.
+         */
+        Changes: {
+            previous: components["schemas"]["IndicatorChange"] | null;
+            last_year: components["schemas"]["IndicatorChange"] | null;
         };
         /**
          * Check
@@ -4865,6 +5102,31 @@ export interface components {
             p: number;
         };
         /**
+         * FeedState
+         * @description What a source of a run covers.
+         */
+        FeedState: {
+            /** Id */
+            id: string;
+            name: components["schemas"]["app__api__models__Words"];
+            /** Every */
+            every: ("day" | "month" | "quarter" | "year") | null;
+            /** First */
+            first: string | null;
+            /**
+             * Through
+             * @description Day after the last it covers; null: nothing came
+             */
+            through: string | null;
+            /** Simulated */
+            simulated: boolean;
+            /**
+             * Stopped
+             * @description Says so when it has stopped
+             */
+            stopped: string | null;
+        };
+        /**
          * Feedback
          * @description What was found and done.
          */
@@ -4890,6 +5152,19 @@ export interface components {
              * @default
              */
             note: string;
+        };
+        /**
+         * FieldInfo
+         * @description A field: the first level of the tree.
+         */
+        FieldInfo: {
+            /** Id */
+            id: string;
+            name: components["schemas"]["app__api__models__Words"];
+            /** Weight */
+            weight: number;
+            /** Groups */
+            groups: components["schemas"]["GroupInfo"][];
         };
         /**
          * ForecastCells
@@ -5465,6 +5740,19 @@ export interface components {
             cells: components["schemas"]["GiCells"];
         };
         /**
+         * GroupInfo
+         * @description A group of indicators.
+         */
+        GroupInfo: {
+            /** Id */
+            id: string;
+            name: components["schemas"]["app__api__models__Words"];
+            /** Weight */
+            weight: number;
+            /** Indicators */
+            indicators: components["schemas"]["IndicatorInfo"][];
+        };
+        /**
          * Handover
          * @description Another desk for a task.
          */
@@ -5488,6 +5776,228 @@ export interface components {
             ok: boolean;
             /** Components */
             components: components["schemas"]["ComponentHealth"][];
+        };
+        /**
+         * IndicatorChange
+         * @description Change against another period.
+         */
+        IndicatorChange: {
+            /**
+             * Value
+             * @description Value of the other period
+             */
+            value: number | null;
+            /** Difference */
+            difference: number | null;
+            /**
+             * Ratio
+             * @description null: fewer than 5 events, or no ratio of an index
+             */
+            ratio: number | null;
+            /**
+             * Low
+             * @description 95 % interval, exact; null: not counted, or too few
+             */
+            low: number | null;
+            /**
+             * High
+             * @description null: not counted, too few, or without an end
+             */
+            high: number | null;
+        };
+        /**
+         * IndicatorInfo
+         * @description An indicator.
+         */
+        IndicatorInfo: {
+            /** Id */
+            id: string;
+            name: components["schemas"]["app__api__models__Words"];
+            /**
+             * Type
+             * @enum {string}
+             */
+            type: "count" | "rate" | "share" | "duration" | "index";
+            /**
+             * Direction
+             * @description What is good
+             * @enum {string}
+             */
+            direction: "fall" | "rise";
+            unit: components["schemas"]["app__api__models__Words"];
+            /** @description Name of what is divided by */
+            denominator: components["schemas"]["app__api__models__Words"] | null;
+            /** Factor */
+            factor: number;
+            /** Decimals */
+            decimals: number;
+            /**
+             * Cut
+             * @description Printed digits are cut off, not rounded
+             */
+            cut: boolean;
+            /**
+             * Weight
+             * @description Share in its group; 0: shown only
+             */
+            weight: number;
+            /**
+             * Scored
+             * @description Has a score of 0 to 100 and a class
+             */
+            scored: boolean;
+            /**
+             * Aggregation
+             * @enum {string}
+             */
+            aggregation: "sum" | "mean" | "mean_3_years";
+            /**
+             * Parts
+             * @description What an index is made of
+             */
+            parts: string[];
+        };
+        /**
+         * IndicatorRun
+         * @description A published run of a scene's indicators.
+         */
+        IndicatorRun: {
+            /** Run */
+            run: number;
+            /** Pack */
+            pack: string;
+            /**
+             * Version
+             * @description Version of the scene it keeps
+             */
+            version: number;
+            /**
+             * As Of
+             * Format: date
+             */
+            as_of: string;
+            /** Simulated */
+            simulated: boolean;
+            /**
+             * Published At
+             * Format: date-time
+             */
+            published_at: string;
+            /**
+             * Levels
+             * @description Coarse to fine
+             */
+            levels: string[];
+            /** Periods */
+            periods: {
+                [key: string]: components["schemas"]["CalendarPeriod"][];
+            };
+            /** Feeds */
+            feeds: components["schemas"]["FeedState"][];
+            /**
+             * Notes
+             * @description Divisions by 0 and the like; none for a part of the map
+             */
+            notes: string[];
+        };
+        /**
+         * IndicatorValue
+         * @description One value of one unit.
+         */
+        IndicatorValue: {
+            /** Code */
+            code: string;
+            /** Name */
+            name: string;
+            /** Name En */
+            name_en: string | null;
+            /** Parent */
+            parent: string | null;
+            /** Indicator */
+            indicator: string;
+            /**
+             * Value
+             * @description null: no data
+             */
+            value: number | null;
+            /**
+             * Printed
+             * @description Value as it is printed, without its unit
+             */
+            printed: string;
+            /** Numerator */
+            numerator: number | null;
+            /** Denominator */
+            denominator: number | null;
+            /**
+             * Score
+             * @description 0 to 100, 100 is best
+             */
+            score: number | null;
+            /**
+             * Class
+             * @description Class of the palette; null: none or no data
+             */
+            class: string | null;
+            /** Colour */
+            colour: string | null;
+            /** Step */
+            step: ("remind" | "supervise" | "interview") | null;
+            change: components["schemas"]["Changes"];
+            /**
+             * Series
+             * @description This and up to 11 periods before, in order
+             */
+            series: (number | null)[];
+        };
+        /**
+         * IndicatorValues
+         * @description Values of a level and period.
+         */
+        IndicatorValues: {
+            /** Run */
+            run: number;
+            /** Scene */
+            scene: string;
+            /** Version */
+            version: number;
+            /** Pack */
+            pack: string;
+            /** Level */
+            level: string;
+            /**
+             * Period
+             * @enum {string}
+             */
+            period: "day" | "month" | "quarter" | "year";
+            /** Ord */
+            ord: number;
+            /**
+             * Start
+             * Format: date
+             */
+            start: string;
+            /**
+             * End
+             * Format: date
+             */
+            end: string;
+            /** Complete */
+            complete: boolean;
+            /** Simulated */
+            simulated: boolean;
+            /**
+             * As Of
+             * Format: date
+             */
+            as_of: string;
+            /** Feeds */
+            feeds: components["schemas"]["FeedState"][];
+            /**
+             * Rows
+             * @description By indicator in tree order, units by code
+             */
+            rows: components["schemas"]["IndicatorValue"][];
         };
         /**
          * Interval
@@ -5991,6 +6501,105 @@ export interface components {
             bands: components["schemas"]["KnoxBand"][];
         };
         /**
+         * League
+         * @description League table, best first; never without intervals of the ranks.
+         */
+        League: {
+            /** Run */
+            run: number;
+            /** Scene */
+            scene: string;
+            /** Version */
+            version: number;
+            /** Pack */
+            pack: string;
+            /** Level */
+            level: string;
+            /**
+             * Period
+             * @enum {string}
+             */
+            period: "day" | "month" | "quarter" | "year";
+            /** Ord */
+            ord: number;
+            /**
+             * Start
+             * Format: date
+             */
+            start: string;
+            /**
+             * End
+             * Format: date
+             */
+            end: string;
+            /** Indicator */
+            indicator: string;
+            /**
+             * Direction
+             * @enum {string}
+             */
+            direction: "fall" | "rise";
+            /**
+             * Ties
+             * @enum {string}
+             */
+            ties: "dense" | "min" | "average";
+            /** Interval */
+            interval: number;
+            /**
+             * Of
+             * @description Units with data that may be seen: what ranks are out of
+             */
+            of: number;
+            /** Simulated */
+            simulated: boolean;
+            /** Rows */
+            rows: components["schemas"]["LeagueRow"][];
+        };
+        /**
+         * LeagueRow
+         * @description A unit of a league table.
+         */
+        LeagueRow: {
+            /** Code */
+            code: string;
+            /** Name */
+            name: string;
+            /** Name En */
+            name_en: string | null;
+            /**
+             * Rank
+             * @description 1 = best; x.5 where ties share the mean rank
+             */
+            rank: number;
+            /** Rank Low */
+            rank_low: number;
+            /** Rank High */
+            rank_high: number;
+            /** Tied */
+            tied: boolean;
+            /**
+             * Group
+             * @description Units of one group cannot be told apart
+             */
+            group: number;
+            /** Value */
+            value: number;
+            /** Printed */
+            printed: string;
+            /** Score */
+            score: number | null;
+            /** Class */
+            class: string | null;
+            /** Colour */
+            colour: string | null;
+            /**
+             * Last Places
+             * @description Periods running among the last places the scene watches
+             */
+            last_places: number;
+        };
+        /**
          * LevelInfo
          * @description A level of the boundary version, coarse to fine.
          */
@@ -6431,7 +7040,7 @@ export interface components {
             /** Title */
             title: string;
             /** Scopes */
-            scopes: ("see_map" | "ask_area" | "see_records" | "export" | "manage_zones" | "work_tasks" | "dispatch" | "read_audit" | "administer" | "border:read" | "zone:write" | "zone:approve" | "check:write" | "device:write" | "device:manage" | "alarm:write")[];
+            scopes: ("see_map" | "ask_area" | "see_records" | "export" | "manage_zones" | "work_tasks" | "dispatch" | "read_audit" | "administer" | "border:read" | "zone:write" | "zone:approve" | "check:write" | "device:write" | "device:manage" | "alarm:write" | "treaty:decide" | "treaty:pull")[];
             /**
              * Days
              * @description Life in days
@@ -6516,6 +7125,22 @@ export interface components {
              * @description Whether it is the one that asks
              */
             present: boolean;
+        };
+        /**
+         * PaletteInfo
+         * @description A class of the palette, best first.
+         */
+        PaletteInfo: {
+            /** Id */
+            id: string;
+            name: components["schemas"]["app__api__models__Words"];
+            /**
+             * Colour
+             * @description Fill, #RRGGBB
+             */
+            colour: string;
+            /** Score Min */
+            score_min: number | null;
         };
         /**
          * PasswordAndCode
@@ -6633,6 +7258,283 @@ export interface components {
             name: string;
             /** Level */
             level: string;
+        };
+        /**
+         * PooledCluster
+         * @description A cluster: who sees it, and what lies in it.
+         */
+        PooledCluster: {
+            /** Number */
+            number: number;
+            /** Kind */
+            kind: string;
+            /**
+             * Seen
+             * @enum {string}
+             */
+            seen: "one" | "several" | "together";
+            /**
+             * Pooled
+             * @description False: only a side itself finds it
+             */
+            pooled: boolean;
+            /**
+             * Crosses
+             * @description It has cells of several sides
+             */
+            crosses: boolean;
+            /**
+             * P
+             * @description Of the scan that found it
+             */
+            p: number;
+            /** Llr */
+            llr: number;
+            /** Observed */
+            observed: number;
+            /** Expected */
+            expected: number;
+            /**
+             * Relative Risk
+             * @description observed / expected
+             */
+            relative_risk: number;
+            /**
+             * Low
+             * @description Exact 95 % interval
+             */
+            low: number;
+            /** High */
+            high: number;
+            /** Radius M */
+            radius_m: number;
+            /**
+             * Centre
+             * @description Longitude, latitude
+             */
+            centre: [
+                number,
+                number
+            ];
+            /** Cells */
+            cells: string[];
+            /**
+             * Sides
+             * @description Every side of the run
+             */
+            sides: components["schemas"]["PooledSide"][];
+            /**
+             * From
+             * Format: date
+             */
+            from: string;
+            /**
+             * To
+             * Format: date
+             */
+            to: string;
+            reasons: components["schemas"]["app__api__models__Words"];
+        };
+        /**
+         * PooledClusters
+         * @description GeoJSON FeatureCollection.
+         */
+        PooledClusters: {
+            /**
+             * Type
+             * @default FeatureCollection
+             * @constant
+             */
+            type: "FeatureCollection";
+            run: components["schemas"]["PooledRun"];
+            /** Features */
+            features: components["schemas"]["PooledFeature"][];
+        };
+        /**
+         * PooledFeature
+         * @description GeoJSON feature of a cluster: the union of its cells.
+         */
+        PooledFeature: {
+            /**
+             * Type
+             * @default Feature
+             * @constant
+             */
+            type: "Feature";
+            /** Id */
+            id: number;
+            /** Geometry */
+            geometry: {
+                [key: string]: unknown;
+            };
+            properties: components["schemas"]["PooledCluster"];
+        };
+        /**
+         * PooledList
+         * @description Pooled runs of a map, newest period first.
+         */
+        PooledList: {
+            /** Pack */
+            pack: string;
+            /** Runs */
+            runs: components["schemas"]["PooledRun"][];
+        };
+        /**
+         * PooledRun
+         * @description One period as all sides of a treaty see it together.
+         */
+        PooledRun: {
+            /** Id */
+            id: number;
+            /** Pack */
+            pack: string;
+            /**
+             * Period
+             * @enum {string}
+             */
+            period: "month" | "quarter" | "year";
+            /**
+             * Ord
+             * @description Of the map's newest run, when that has this period
+             */
+            ord: number | null;
+            /**
+             * From
+             * Format: date
+             * @description First local day
+             */
+            from: string;
+            /**
+             * To
+             * Format: date
+             * @description First local day after it
+             */
+            to: string;
+            /**
+             * Cutoff
+             * Format: date
+             * @description Every side told what it knew before this local day
+             */
+            cutoff: string;
+            /**
+             * Made At
+             * Format: date-time
+             */
+            made_at: string;
+            /** Treaty */
+            treaty: string;
+            /** Version */
+            version: number;
+            /** Sides */
+            sides: components["schemas"]["Side"][];
+            method: components["schemas"]["app__api__models__Words"];
+            /** Resolution */
+            resolution: number;
+            /** Delay Days */
+            delay_days: number;
+            /** Min Count */
+            min_count: number;
+            /**
+             * Kinds
+             * @description Kinds looked at
+             */
+            kinds: string[];
+            /**
+             * Factor
+             * @description Kind → side → reporting rate against all
+             */
+            factor: {
+                [key: string]: {
+                    [key: string]: number | null;
+                };
+            };
+            /**
+             * Totals
+             * @description Kind → side → events told
+             */
+            totals: {
+                [key: string]: {
+                    [key: string]: number;
+                };
+            };
+            /**
+             * Sources
+             * @description Side → digest of what it told
+             */
+            sources: {
+                [key: string]: string;
+            };
+            /**
+             * Alpha
+             * @description False alarms of one kind: pooled, and all sides alone
+             */
+            alpha: number;
+            /**
+             * Alpha Alone
+             * @description Of one side
+             */
+            alpha_alone: number;
+            /** Replicates */
+            replicates: number;
+            /** Seed */
+            seed: number;
+            /**
+             * Seen
+             * @description Number of clusters
+             */
+            seen: {
+                [key: string]: number;
+            };
+            /** Simulated */
+            simulated: boolean;
+            /**
+             * Digest
+             * @description The same wherever the same numbers are pooled
+             */
+            digest: string;
+            /**
+             * Tiles
+             * @description Address of its vector tiles
+             */
+            tiles: string;
+        };
+        /**
+         * PooledSide
+         * @description What of a cluster lies in a side.
+         */
+        PooledSide: {
+            /** Side */
+            side: string;
+            /** Name */
+            name: string;
+            /**
+             * Cells
+             * @description 0: not in the window
+             */
+            cells: number;
+            /** Observed */
+            observed: number;
+            /** Expected */
+            expected: number;
+            /**
+             * Relative Risk
+             * @description observed / expected
+             */
+            relative_risk: number | null;
+            /**
+             * Low
+             * @description Exact 95 % interval
+             */
+            low: number | null;
+            /** High */
+            high: number | null;
+            /**
+             * P Alone
+             * @description Of this part when the side sees only itself; null: not in the window
+             */
+            p_alone: number | null;
+            /** Found Alone */
+            found_alone: boolean;
         };
         /**
          * Position
@@ -7453,6 +8355,104 @@ export interface components {
             clusters: components["schemas"]["ScanCluster"][];
         };
         /**
+         * SceneBrief
+         * @description A scene in a list.
+         */
+        SceneBrief: {
+            /** Name */
+            name: string;
+            title: components["schemas"]["app__api__models__Words"];
+            /** Version */
+            version: number;
+            /**
+             * Kinds
+             * @description Kinds of events it assesses
+             */
+            kinds: number;
+            /**
+             * Indicators
+             * @description Indicators of its tree
+             */
+            indicators: number;
+            /**
+             * Applied At
+             * @description null: ships with the program, not applied yet
+             */
+            applied_at: string | null;
+            /**
+             * Packs
+             * @description Packs with a published run of its indicators
+             */
+            packs: string[];
+        };
+        /**
+         * SceneDetail
+         * @description A scene: palette, tree, versions, runs.
+         */
+        SceneDetail: {
+            /** Name */
+            name: string;
+            title: components["schemas"]["app__api__models__Words"];
+            /** Version */
+            version: number;
+            /**
+             * Kinds
+             * @description Kinds of events it assesses
+             */
+            kinds: number;
+            /**
+             * Indicators
+             * @description Indicators of its tree
+             */
+            indicators: number;
+            /**
+             * Applied At
+             * @description null: ships with the program, not applied yet
+             */
+            applied_at: string | null;
+            /**
+             * Packs
+             * @description Packs with a published run of its indicators
+             */
+            packs: string[];
+            /** Palette */
+            palette: components["schemas"]["PaletteInfo"][];
+            tree: components["schemas"]["TreeInfo"] | null;
+            /**
+             * Versions
+             * @description Newest first; none: never applied
+             */
+            versions: components["schemas"]["SceneVersionInfo"][];
+            /**
+             * Runs
+             * @description Newest published run of each pack
+             */
+            runs: components["schemas"]["IndicatorRun"][];
+        };
+        /**
+         * SceneList
+         * @description Scenes that are in force or ship with the program.
+         */
+        SceneList: {
+            /** Scenes */
+            scenes: components["schemas"]["SceneBrief"][];
+        };
+        /**
+         * SceneVersionInfo
+         * @description A version of a scene.
+         */
+        SceneVersionInfo: {
+            /** Version */
+            version: number;
+            /** Digest */
+            digest: string;
+            /**
+             * Applied At
+             * Format: date-time
+             */
+            applied_at: string;
+        };
+        /**
          * SearchAnswer
          * @description Best first.
          */
@@ -7556,7 +8556,7 @@ export interface components {
              * Actions
              * @description What it may do
              */
-            actions: ("see_map" | "ask_area" | "see_records" | "export" | "manage_zones" | "work_tasks" | "dispatch" | "read_audit" | "administer" | "border:read" | "zone:write" | "zone:approve" | "check:write" | "device:write" | "device:manage" | "alarm:write")[];
+            actions: ("see_map" | "ask_area" | "see_records" | "export" | "manage_zones" | "work_tasks" | "dispatch" | "read_audit" | "administer" | "border:read" | "zone:write" | "zone:approve" | "check:write" | "device:write" | "device:manage" | "alarm:write" | "treaty:decide" | "treaty:pull")[];
             /**
              * Prefixes
              * @description Code prefixes it sees; `all`: everything; an empty list: nothing
@@ -7990,7 +8990,7 @@ export interface components {
             /** Title */
             title: string;
             /** Scopes */
-            scopes: ("see_map" | "ask_area" | "see_records" | "export" | "manage_zones" | "work_tasks" | "dispatch" | "read_audit" | "administer" | "border:read" | "zone:write" | "zone:approve" | "check:write" | "device:write" | "device:manage" | "alarm:write")[];
+            scopes: ("see_map" | "ask_area" | "see_records" | "export" | "manage_zones" | "work_tasks" | "dispatch" | "read_audit" | "administer" | "border:read" | "zone:write" | "zone:approve" | "check:write" | "device:write" | "device:manage" | "alarm:write" | "treaty:decide" | "treaty:pull")[];
             /**
              * Created At
              * Format: date-time
@@ -8006,6 +9006,218 @@ export interface components {
              * @description Last use, exact to half a minute
              */
             used_at: string | null;
+        };
+        /**
+         * Treaty
+         * @description An agreement about what crosses the lines between sides, newest version first.
+         */
+        Treaty: {
+            /** Name */
+            name: string;
+            /** Pack */
+            pack: string;
+            /**
+             * In Force
+             * @description Version in force
+             */
+            in_force: number | null;
+            /** Versions */
+            versions: components["schemas"]["TreatyVersion"][];
+        };
+        /**
+         * TreatyDecision
+         * @description What a side decided.
+         */
+        TreatyDecision: {
+            /** Side */
+            side: string;
+            /**
+             * Decision
+             * @enum {string}
+             */
+            decision: "accept" | "reject";
+            /** Reason */
+            reason: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /**
+             * Signed
+             * @description With the side's key, in its own installation
+             */
+            signed: boolean;
+        };
+        /**
+         * TreatyDecisionDraft
+         * @description Decision about a version for one's own side.
+         */
+        TreatyDecisionDraft: {
+            /** Version */
+            version: number;
+            /**
+             * Decision
+             * @enum {string}
+             */
+            decision: "accept" | "reject";
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
+            /**
+             * Side
+             * @description For which side, when the account speaks for several
+             */
+            side?: string | null;
+        };
+        /**
+         * TreatyDraft
+         * @description Terms to be proposed.
+         */
+        TreatyDraft: {
+            /** Pack */
+            pack: string;
+            /**
+             * Name
+             * @description A known one: its next version
+             */
+            name: string;
+            /**
+             * Side
+             * @description For which side, when the account speaks for several
+             */
+            side?: string | null;
+            /** Sides */
+            sides: string[];
+            /**
+             * Resolution
+             * @default 6
+             */
+            resolution: number;
+            /**
+             * Periods
+             * @default [
+             *       "quarter"
+             *     ]
+             */
+            periods: ("month" | "quarter" | "year")[];
+            /**
+             * Delay Days
+             * @default 7
+             */
+            delay_days: number;
+            /**
+             * Min Count
+             * @default 5
+             */
+            min_count: number;
+            /**
+             * Kinds
+             * @description Of the project's scene; default all of them
+             */
+            kinds?: string[] | null;
+            /**
+             * Valid From
+             * Format: date
+             */
+            valid_from: string;
+            /** Valid To */
+            valid_to?: string | null;
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+        };
+        /**
+         * TreatyList
+         * @description Treaties of one's own sides.
+         */
+        TreatyList: {
+            /** Treaties */
+            treaties: components["schemas"]["Treaty"][];
+        };
+        /**
+         * TreatyVersion
+         * @description Terms of a treaty and who accepted them.
+         */
+        TreatyVersion: {
+            /** Version */
+            version: number;
+            /**
+             * State
+             * @description accepted: all did, its time has not come
+             * @enum {string}
+             */
+            state: "proposed" | "accepted" | "in_force" | "over" | "rejected";
+            /** Proposed By */
+            proposed_by: string;
+            /**
+             * Sides
+             * @description Code prefixes, ascending
+             */
+            sides: string[];
+            /**
+             * Resolution
+             * @description H3 resolution of the cells that cross
+             */
+            resolution: number;
+            /** Periods */
+            periods: ("month" | "quarter" | "year")[];
+            /**
+             * Delay Days
+             * @description A period crosses so many days after its end
+             */
+            delay_days: number;
+            /**
+             * Min Count
+             * @description No count from 1 to below it crosses
+             */
+            min_count: number;
+            /**
+             * Kinds
+             * @description Kind → exposure → weight
+             */
+            kinds: {
+                [key: string]: {
+                    [key: string]: number;
+                };
+            };
+            /**
+             * Valid From
+             * Format: date
+             */
+            valid_from: string;
+            /**
+             * Valid To
+             * @description First day it holds no longer; null: until another
+             */
+            valid_to: string | null;
+            /** Note */
+            note: string;
+            /**
+             * Digest
+             * @description sha256 of the terms
+             */
+            digest: string;
+            /** Decisions */
+            decisions: components["schemas"]["TreatyDecision"][];
+            /**
+             * Waiting
+             * @description Sides that have not decided
+             */
+            waiting: string[];
+        };
+        /**
+         * TreeInfo
+         * @description The tree of indicators; the index over all fields is `total`.
+         */
+        TreeInfo: {
+            name: components["schemas"]["app__api__models__Words"];
+            /** Fields */
+            fields: components["schemas"]["FieldInfo"][];
         };
         /**
          * UnitBrief
@@ -13136,6 +14348,524 @@ export interface operations {
             };
         };
     };
+    listScenes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SceneList"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    scene: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the scene */
+                scene: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SceneDetail"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    indicatorValues: {
+        parameters: {
+            query: {
+                /** @description Level id */
+                level: string;
+                /** @description Period type; the scene says which it has */
+                period?: "day" | "month" | "quarter" | "year";
+                /** @description Index of the period; none: the newest complete one */
+                ord?: number | null;
+                /** @description Only this unit's descendants; none: the map */
+                within?: string | null;
+                /** @description Id of an indicator, group, field, or `total` */
+                indicator?: string | null;
+                /** @description Map or register; none: that of the newest run of the scene */
+                pack?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the scene */
+                scene: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IndicatorValues"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    indicatorLeague: {
+        parameters: {
+            query: {
+                /** @description Level id */
+                level: string;
+                /** @description Period type; the scene says which it has */
+                period?: "day" | "month" | "quarter" | "year";
+                /** @description Index of the period; none: the newest complete one */
+                ord?: number | null;
+                /** @description Only this unit's descendants; none: the map */
+                within?: string | null;
+                /** @description Id of an indicator, group, field, or `total` */
+                indicator?: string | null;
+                /** @description Map or register; none: that of the newest run of the scene */
+                pack?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the scene */
+                scene: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["League"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     listZones: {
         parameters: {
             query?: {
@@ -16070,6 +17800,906 @@ export interface operations {
             };
             /** @description It does not fit the present state */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    listTreaties: {
+        parameters: {
+            query?: {
+                /** @description Only of this map */
+                pack?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TreatyList"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    proposeTreaty: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TreatyDraft"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Treaty"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    treaty: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the treaty */
+                treaty: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Treaty"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    decideTreaty: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the treaty */
+                treaty: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TreatyDecisionDraft"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Treaty"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    listPooled: {
+        parameters: {
+            query: {
+                /** @description Map */
+                pack: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PooledList"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    pooledClusters: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the pooled run */
+                pooled: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PooledClusters"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    pooledTile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the pooled run */
+                pooled: number;
+                /** @description Zoom */
+                z: number;
+                /** @description Column */
+                x: number;
+                /** @description Row from the north */
+                y: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Layers `cells` (class per kind, cluster numbers) and `clusters` (id: its number; `seen kind p observed expected radius_m cells sides`) */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.mapbox-vector-tile": unknown;
+                };
+            };
+            /** @description Nothing here */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
                 headers: {
                     [name: string]: unknown;
                 };

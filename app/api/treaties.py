@@ -1,0 +1,162 @@
+"""Treaties and pooled hotspots over HTTP. Wiring only."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+
+from app.api.border import NO_STORE, BorderDep, BordersDep
+from app.api.dependencies import PRIVATE, Door, Store, errors
+from app.api.treaty_models import (
+    PooledClusters,
+    PooledList,
+    Treaty,
+    TreatyDecisionDraft,
+    TreatyDraft,
+    TreatyList,
+)
+from app.errors import NotFound
+from app.services import pooled as pooled_service
+from app.services import treaty_answers as service
+
+router = APIRouter(tags=["border"])
+DecideDep = Annotated[Store, Depends(Door("treaty:decide"))]
+TreatyName = Annotated[
+    str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="Name of the treaty")
+]
+PackFilter = Annotated[
+    str | None, Query(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="Only of this map")
+]
+PooledNumber = Annotated[int, Path(ge=1, le=2**31 - 1, description="Number of the pooled run")]
+
+
+def today(request: Request) -> date:
+    """Local day it is."""
+    return datetime.now(ZoneInfo(request.app.state.settings.time_zone)).date()
+
+
+@router.get(
+    "/api/treaties",
+    operation_id="listTreaties",
+    summary="Treaties of one's own sides, every version with its decisions",
+    responses=errors(422, 503),
+)
+def list_treaties(
+    *, request: Request, response: Response, store: BorderDep, pack: PackFilter = None
+) -> TreatyList:
+    """Newest version first; in force is what every side accepted and whose time has come."""
+    response.headers["Cache-Control"] = NO_STORE
+    with store.read() as connection:
+        return TreatyList(treaties=service.treaties(connection, today(request), pack=pack))
+
+
+@router.post(
+    "/api/treaties",
+    operation_id="proposeTreaty",
+    summary="Propose a treaty or the next version of one",
+    status_code=201,
+    responses=errors(404, 409, 422, 503),
+)
+def propose_treaty(
+    *, request: Request, draft: TreatyDraft, store: DecideDep, borders: BordersDep
+) -> Treaty:
+    """Every side, the proposing one too, has to accept it before it is in force."""
+    with store.write() as connection:
+        return service.propose(borders, connection, store.identity, draft, today(request))
+
+
+@router.get(
+    "/api/treaties/{treaty}",
+    operation_id="treaty",
+    summary="One treaty",
+    responses=errors(404, 422, 503),
+)
+def treaty(*, treaty: TreatyName, request: Request, response: Response, store: BorderDep) -> Treaty:
+    """Newest version first."""
+    response.headers["Cache-Control"] = NO_STORE
+    with store.read() as connection:
+        return service.one_treaty(connection, today(request), treaty)
+
+
+@router.post(
+    "/api/treaties/{treaty}/decisions",
+    operation_id="decideTreaty",
+    summary="Accept or reject a version for one's own side",
+    responses=errors(404, 409, 422, 503),
+)
+def decide_treaty(
+    *, treaty: TreatyName, request: Request, decision: TreatyDecisionDraft, store: DecideDep
+) -> Treaty:
+    """Each side decides once."""
+    with store.write() as connection:
+        return service.decide(connection, store.identity, treaty, decision, today(request))
+
+
+@router.get(
+    "/api/pooled",
+    operation_id="listPooled",
+    summary="What all sides see together: the newest run of every period",
+    responses=errors(422, 503),
+)
+def list_pooled(
+    *,
+    response: Response,
+    store: BorderDep,
+    pack: Annotated[str, Query(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="Map")],
+) -> PooledList:
+    """Newest period first, with method, data cut-off, and clusters by who sees them."""
+    response.headers["Cache-Control"] = NO_STORE
+    with store.read() as connection:
+        return PooledList(pack=pack, runs=pooled_service.runs(connection, pack=pack))
+
+
+@router.get(
+    "/api/pooled/{pooled}/clusters",
+    operation_id="pooledClusters",
+    summary="Clusters of a pooled run as GeoJSON",
+    responses=errors(404, 422, 503),
+)
+def pooled_clusters(
+    *, pooled: PooledNumber, response: Response, store: BorderDep
+) -> PooledClusters:
+    """Who sees each, with p-values, and the counts of every side."""
+    response.headers["Cache-Control"] = PRIVATE
+    with store.read() as connection:
+        return pooled_service.clusters(connection, pooled)
+
+
+@router.get(
+    "/tiles/pooled/{pooled}/{z}/{x}/{y}.mvt",
+    operation_id="pooledTile",
+    summary="Vector tile of a pooled run",
+    response_class=Response,
+    responses={
+        200: {
+            "content": {"application/vnd.mapbox-vector-tile": {}},
+            "description": "Layers `cells` (class per kind, cluster numbers) and `clusters` (id: "
+            "its number; `seen kind p observed expected radius_m cells sides`)",
+        },
+        204: {"description": "Nothing here"},
+        **errors(404, 422, 503),
+    },
+)
+def pooled_tile(
+    *,
+    pooled: PooledNumber,
+    z: Annotated[int, Path(ge=0, le=22, description="Zoom")],
+    x: Annotated[int, Path(ge=0, lt=2**22, description="Column")],
+    y: Annotated[int, Path(ge=0, lt=2**22, description="Row from the north")],
+    store: BorderDep,
+) -> Response:
+    """Immutable, like the run."""
+    if x >= 2**z or y >= 2**z:
+        raise NotFound("no such tile")
+    with store.read() as connection:
+        body = pooled_service.tile(connection, pooled, z, x, y)
+    headers = {"Cache-Control": PRIVATE}
+    if not body:
+        return Response(status_code=204, headers=headers)
+    return Response(body, media_type="application/vnd.mapbox-vector-tile", headers=headers)
