@@ -261,8 +261,6 @@ def build(connection: sa.Connection, caches: Caches, about: About) -> Brief:
     ------
     NotFound
         No such map, run, month or unit.
-    Invalid
-        The scene has a sentence that is none.
     """
     run = run_facts(connection, caches, about.run or newest_run(connection, about.pack))
     if run.pack != about.pack:
@@ -270,8 +268,7 @@ def build(connection: sa.Connection, caches: Caches, about: About) -> Brief:
     span = _span(run, about)
     table = unit_table(connection, caches, run.version_id)
     facts = Facts(connection, caches, run, table, span, within=about.within, small=about.small)
-    own = getattr(run.scene, "brief", None)
-    say = text.templates(getattr(own, "sentences", own), f"scene {run.scene.name}, brief")
+    say = text.templates()
     parts = {
         "summary": sections.overview(say, facts),
         "rose": sections.rose(say, facts),

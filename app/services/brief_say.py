@@ -1,15 +1,14 @@
 """Sentences from templates and facts: no number gets into a text but as a fact.
 
-Reads `data/reports/brief.yaml`; a scene may replace single sentences. Imports the models of the
-brief. Promises: a template with a digit of its own, an unknown slot or a missing one is refused
-when it is read, with its name.
+Reads `data/reports/brief.yaml`. Imports the models of the brief. Promises: a template with a digit of
+its own, or with slots in one language only, is refused when it is read, with its name.
 """
 
 from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -153,14 +152,18 @@ def _named(one: BriefFact, slot: str) -> BriefFact:
     return one.model_copy(update={"slot": slot, "what": what})
 
 
-def _read(body: Any, where: str, base: Mapping[str, Words] | None) -> dict[str, Words]:
-    """Check sentences; of those that replace others, that they take the same slots or fewer."""
+def checked(body: Any, where: str) -> dict[str, Words]:
+    """Sentences with the same slots in both languages and no digit of their own.
+
+    Raises
+    ------
+    Invalid
+        With the name of the sentence and what is wrong.
+    """
     if not isinstance(body, dict):
         raise Invalid(f"{where}: sentences are a mapping of names to zh and en")
     found = {}
     for name, one in body.items():
-        if base is not None and name not in base:
-            raise Invalid(f"{where}, {name}: no such sentence; there are {', '.join(sorted(base))}")
         given = one if isinstance(one, dict) else {}
         texts = {lang: given.get(lang) for lang in ("zh", "en")}
         for lang, text in texts.items():
@@ -172,40 +175,27 @@ def _read(body: Any, where: str, base: Mapping[str, Words] | None) -> dict[str, 
                 )
         zh, en = str(texts["zh"]), str(texts["en"])
         try:
-            slots = _slots(zh)
-            known = slots if base is None else _slots(base[name].zh)
-            wrong = (_slots(en) ^ slots) or (slots - known)
+            wrong = _slots(en) ^ _slots(zh)
         except Invalid as error:
             raise Invalid(f"{where}, {name}: {error.message}") from error
         if wrong:
-            raise Invalid(
-                f"{where}, {name}: slot {sorted(wrong)[0]!r} is not in both languages, or unknown; "
-                f"there are {', '.join(sorted(known)) or 'none'}"
-            )
+            raise Invalid(f"{where}, {name}: slot {min(wrong)!r} is not in both languages")
         found[str(name)] = Words(zh=zh, en=en)
     return found
 
 
 @lru_cache(maxsize=1)
-def _shipped() -> Templates:
-    _, body = read_yaml(FILE.read_text(encoding="utf-8"), FILE.name)
-    titles = {name: Words.model_validate(one) for name, one in body["titles"].items()}
-    return Templates(titles, _read(body["sentences"], FILE.name, None))
-
-
-def templates(own: Mapping[str, Any] | None = None, where: str = "scene") -> Templates:
-    """Shipped templates, with those a scene has of its own.
+def templates() -> Templates:
+    """Sentences of `data/reports/brief.yaml`.
 
     Raises
     ------
     Invalid
-        A template of the scene is unknown, lacks a language, has a digit or a slot of its own.
+        One lacks a language, has a digit or slots of its own in one language.
     """
-    shipped = _shipped()
-    if not own:
-        return shipped
-    mine = _read(dict(own), where, shipped.sentences)
-    return Templates(shipped.titles, {**shipped.sentences, **mine})
+    _, body = read_yaml(FILE.read_text(encoding="utf-8"), FILE.name)
+    titles = {name: Words.model_validate(one) for name, one in body["titles"].items()}
+    return Templates(titles, checked(body["sentences"], FILE.name))
 
 
 # numbers as text ---------------------------------------------------------------------------------

@@ -353,21 +353,12 @@ def test_the_command_writes_the_same_file(house: House, tmp_path: Path, monkeypa
 
 
 # templates ---------------------------------------------------------------------------------------
-def test_a_scene_may_have_its_own_words() -> None:
-    own = say.templates({"run": {"zh": "评估 {run}", "en": "run {run}"}})
-    made = own.say("run", run=say.fact(7, "7", address="/api/runs/7#/id"), scene=say.plain("x"))
-    assert made.text.zh == "评估 7"
-    assert [one.slot for one in made.facts] == ["run"]
-
-
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ({"nothing": {"zh": "a", "en": "a"}}, "no such sentence"),
         ({"run": {"zh": "a"}}, "en is missing"),
         ({"run": {"zh": "第 3 次", "en": "third"}}, "a digit of its own"),
         ({"run": {"zh": "{run}", "en": "x"}}, "'run' is not in both"),
-        ({"run": {"zh": "{person}", "en": "{person}"}}, "'person'"),
         ({"run": {"zh": "{run", "en": "{run"}}, "expected '}'"),
         ({"run": []}, "zh is missing"),
         ([], "mapping"),
@@ -375,7 +366,7 @@ def test_a_scene_may_have_its_own_words() -> None:
 )
 def test_a_broken_template_is_named(body: Any, reason: str) -> None:
     with pytest.raises(Invalid, match=reason):
-        say._read(body, "scene x, brief", say._shipped().sentences)
+        say.checked(body, "brief.yaml")
 
 
 def test_numbers_are_printed_as_the_pages_do() -> None:
