@@ -3,6 +3,8 @@ import "../style/font.css";
 import "maplibre-gl/dist/maplibre-gl.css";
 import "../style/base.css";
 import "../style/desk.css";
+import "../style/charts.css";
+import "./border.css";
 import { render } from "solid-js/web";
 import { App } from "./app.view";
 

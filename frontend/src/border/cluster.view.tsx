@@ -1,0 +1,220 @@
+/** One cluster: each alone above the pooled row, on one axis; then what it rests on. */
+import { createMemo, For, Show } from "solid-js";
+import type { Colour } from "../api/models";
+import { count, expectedCount, linear, ratio } from "../charts/numbers";
+import { SeenMark } from "./cluster-mark.view";
+import { clusterName, periodText } from "./clusters.view";
+import { poisson95 } from "./exact";
+import { pText } from "./format";
+import { useBorder } from "./model";
+import { Head, useTimes } from "./parts.view";
+import { StartCheck } from "./start.view";
+import type { Cluster, ClusterSide } from "./types";
+
+export function ClusterView(props: { number: number }) {
+  const border = useBorder();
+  const { say } = border;
+  const one = createMemo(() => border.clusters().find((each) => each.number === props.number));
+  return (
+    <div class="panel-body cluster-page">
+      <Show
+        when={one()}
+        fallback={
+          <>
+            <Head title={say().clusters(border.clusters().length)} />
+            <p class="state">{border.clustersKept.value() ? say().clusterGone : say().loading}</p>
+          </>
+        }
+      >
+        {(each) => (
+          <>
+            <Head title={say().seen[each().seen]} />
+            <div class="panel-scroll">
+              <Told cluster={each()} />
+              <Rows cluster={each()} />
+              <Basis cluster={each()} />
+            </div>
+            <StartCheck />
+          </>
+        )}
+      </Show>
+    </div>
+  );
+}
+
+function Told(props: { cluster: Cluster }) {
+  const border = useBorder();
+  const { say, frame } = border;
+  const kind = () => {
+    const found = frame.map().kinds.find((one) => one.id === props.cluster.kind);
+    return found ? frame.title(found.title) : props.cluster.kind;
+  };
+  return (
+    <div class="cluster-told">
+      <h3>
+        <SeenMark seen={props.cluster.seen} size={28} />
+        {clusterName(props.cluster, border.sideName)} {kind()}
+      </h3>
+      <p>
+        {say().seenText[props.cluster.seen]}
+        {say().timesExpected(ratio(props.cluster.relative_risk))}
+        <Show when={props.cluster.low !== null}>
+          （{ratio(props.cluster.low)}–{ratio(props.cluster.high)}）
+        </Show>
+      </p>
+    </div>
+  );
+}
+
+const [LEFT, RIGHT] = [4, 132];
+
+function Rows(props: { cluster: Cluster }) {
+  const border = useBorder();
+  const { say } = border;
+  const sides = () => props.cluster.sides;
+  const inside = () => sides().filter((one) => one.expected !== null || one.observed !== null);
+  const most = () => {
+    const pooled = interval(props.cluster.observed)?.[1] ?? props.cluster.observed ?? 1;
+    return Math.max(pooled, props.cluster.expected ?? 1, 1) * 1.04;
+  };
+  const x = () => linear(0, most(), LEFT, RIGHT);
+  return (
+    <table class="alone-table">
+      <thead>
+        <tr>
+          <th scope="col">{say().side}</th>
+          <th scope="col" class="num">
+            {border.frame.words().observedExpected}
+          </th>
+          <th scope="col">
+            <span class="alone-key">
+              <i class="key-dot" /> {say().observedInterval} <i class="key-bar" /> {say().expected}
+            </span>
+          </th>
+          <th scope="col" class="num">
+            {say().pAlone}
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        <For each={sides()}>{(one) => <SideRow side={one} x={x()} />}</For>
+        <tr class="pooled-row">
+          <th scope="row">{say().pooledRow(inside().length)}</th>
+          <td class="num">
+            <b>{count(props.cluster.observed)}</b> / {expectedCount(props.cluster.expected)}
+          </td>
+          <td>
+            <Bar
+              x={x()}
+              observed={props.cluster.observed}
+              expected={props.cluster.expected}
+              colour={props.cluster.colour ?? "red"}
+            />
+          </td>
+          <td class="num">
+            <b>{pText(props.cluster.p)}</b>
+          </td>
+        </tr>
+      </tbody>
+    </table>
+  );
+}
+
+function SideRow(props: { side: ClusterSide; x: (v: number) => number }) {
+  const { say } = useBorder();
+  const outside = () => (props.side.expected ?? 0) === 0 && (props.side.observed ?? 0) === 0;
+  return (
+    <tr classList={{ outside: outside() }}>
+      <th scope="row">{props.side.name}</th>
+      <Show when={!outside()} fallback={<td colSpan={3}>{say().notInside}</td>}>
+        <td class="num">
+          <b>{props.side.observed === null ? "<5" : count(props.side.observed)}</b> /{" "}
+          {expectedCount(props.side.expected)}
+        </td>
+        <td>
+          <Bar x={props.x} observed={props.side.observed} expected={props.side.expected} />
+        </td>
+        <td class="num">{pText(props.side.p_alone)}</td>
+      </Show>
+    </tr>
+  );
+}
+
+/** Exact 95 % interval of a count; none of a count that is not told. */
+function interval(observed: number | null): readonly [number, number] | null {
+  return observed === null ? null : poisson95(observed);
+}
+
+/** Dot with its interval: observed; upright bar: expected. */
+function Bar(props: {
+  x: (v: number) => number;
+  observed: number | null;
+  expected: number | null;
+  colour?: Colour;
+}) {
+  return (
+    <svg class="alone-bar" viewBox="0 0 136 20" aria-hidden="true">
+      <Show when={props.expected !== null}>
+        <line
+          class="expected-tick"
+          x1={props.x(props.expected ?? 0)}
+          x2={props.x(props.expected ?? 0)}
+          y1="3"
+          y2="17"
+        />
+      </Show>
+      <Show when={interval(props.observed)}>
+        {(ends) => (
+          <line class="interval" x1={props.x(ends()[0])} x2={props.x(ends()[1])} y1="10" y2="10" />
+        )}
+      </Show>
+      <Show when={props.observed !== null}>
+        <circle
+          class={props.colour ? `dot class-${props.colour}` : "dot"}
+          cx={props.x(props.observed ?? 0)}
+          cy="10"
+          r={props.colour ? 5 : 4}
+        />
+      </Show>
+    </svg>
+  );
+}
+
+function Basis(props: { cluster: Cluster }) {
+  const border = useBorder();
+  const { say, run, view } = border;
+  const time = useTimes();
+  return (
+    <Show when={run()}>
+      {(one) => (
+        <section>
+          <h3 class="rule-head">{say().basis}</h3>
+          <dl class="facts">
+            <dt>{say().method}</dt>
+            <dd>{one().method[view.state.lang]}</dd>
+            <dt>{say().shared}</dt>
+            <dd>{say().sharedText(one().resolution, one().min_count, one().delay_days)}</dd>
+            <dt>{say().cutoff}</dt>
+            <dd>
+              {[
+                one().cutoff ? time(one().cutoff as string) : "",
+                periodText(one().from, one().to),
+                say().pooledRun(one().id),
+              ]
+                .filter((each) => each !== "")
+                .join(" · ")}
+            </dd>
+            <Show when={props.cluster.reasons}>
+              {(reasons) => (
+                <>
+                  <dt>{say().reasons}</dt>
+                  <dd>{reasons()[view.state.lang]}</dd>
+                </>
+              )}
+            </Show>
+          </dl>
+        </section>
+      )}
+    </Show>
+  );
+}

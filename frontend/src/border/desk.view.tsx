@@ -1,0 +1,176 @@
+/** The border page: list, map, panel on a desk; map, sheet and tabs on a phone. */
+import { LocateFixed, Map as MapIcon, RadioTower, ShieldCheck } from "lucide";
+import { createEffect, For, Match, on, onCleanup, onMount, Show, Switch } from "solid-js";
+import { Icon } from "../command/icon";
+import { Mark } from "../command/mark";
+import { LanguageSwitch, Pages } from "../command/pages.view";
+import { SearchBox } from "../command/search.view";
+import { WhoAmI } from "../command/whoami.view";
+import { AlarmList, AlarmsView } from "./alarms.view";
+import { CheckView } from "./check.view";
+import { NewCheckView } from "./check-new.view";
+import { ChecksView, RunningChecks } from "./checks.view";
+import { ClusterView } from "./cluster.view";
+import { ClusterList } from "./clusters.view";
+import { HereView } from "./here.view";
+import { Legend } from "./legend.view";
+import { BorderMap } from "./map.view";
+import { MapTab, ThemeSwitch } from "./map-tab.view";
+import { useBorder } from "./model";
+import { StartCheck } from "./start.view";
+import { TABS, type Tab } from "./state";
+import { Strips } from "./strips.view";
+import { ZoneView } from "./zone.view";
+import { ZoneForm } from "./zone-form.view";
+import { ZoneListView } from "./zones.view";
+
+const ICONS = { here: LocateFixed, checks: ShieldCheck, alarms: RadioTower, map: MapIcon } as const;
+
+export function BorderDesk() {
+  const border = useBorder();
+  const { say, frame, view, narrow } = border;
+  const what = () => view.state.open.what;
+  const full = () => narrow() && what() !== "" && !border.draft.drawing();
+  onMount(() => {
+    const leave = (event: KeyboardEvent) => {
+      if (event.key !== "Escape" || event.defaultPrevented) return;
+      if (border.draft.drawing()) border.draft.setDrawing(false);
+      else if (border.notice()) border.dismiss();
+      else if (what() !== "") border.close();
+      else if (view.state.at) view.go({ at: null });
+    };
+    addEventListener("keydown", leave);
+    onCleanup(() => removeEventListener("keydown", leave));
+  });
+  // what is opened begins at its top
+  let panel!: HTMLElement;
+  createEffect(
+    on([() => view.state.open, () => view.state.tab], () => {
+      panel?.querySelector(".panel-scroll")?.scrollTo(0, 0);
+    }),
+  );
+  const badges = () => (
+    <span class="badges map-badges">
+      <Show when={frame.map().approximate}>
+        <span class="badge" title={frame.words().approximateTitle}>
+          {frame.words().approximate}
+        </span>
+      </Show>
+      <Show when={frame.map().simulated}>
+        <span class="badge" title={frame.words().simulatedTitle}>
+          {frame.words().simulated}
+        </span>
+      </Show>
+    </span>
+  );
+  return (
+    <div class="border" classList={{ narrow: narrow(), full: full(), "panel-open": what() !== "" }}>
+      <Show when={!narrow()}>
+        <header class="topbar">
+          <Mark />
+          <Pages current="border" />
+          <span class="crumbs">
+            <b class="crumb">{frame.title(frame.map().title)}</b>
+          </span>
+          <div class="topbar-end">
+            <SearchBox onFound={(code) => view.go({ at: { code }, open: { what: "" } })} />
+            <LanguageSwitch />
+            <WhoAmI />
+          </div>
+        </header>
+      </Show>
+      <Strips />
+      <Show when={!narrow()}>
+        <aside class="border-list" aria-label={say().listLabel}>
+          <div class="panel-scroll">
+            <ClusterList />
+            <RunningChecks />
+            <AlarmList />
+            <ZoneListView />
+            <div class="display-row">
+              <ThemeSwitch />
+            </div>
+          </div>
+          <StartCheck />
+        </aside>
+      </Show>
+      <main class="stage" id="map">
+        <BorderMap />
+        <Show when={!narrow()}>
+          <Legend />
+        </Show>
+        {badges()}
+      </main>
+      <section ref={panel} class="panel border-panel" aria-label={say().page}>
+        <Switch
+          fallback={
+            <Show when={narrow()} fallback={<HereView />}>
+              <TabView tab={view.state.tab} />
+            </Show>
+          }
+        >
+          <Match when={opened(view.state.open, "cluster")}>
+            {(one) => <ClusterView number={one().id} />}
+          </Match>
+          <Match when={opened(view.state.open, "zone")}>
+            {(one) => <ZoneView id={one().id} />}
+          </Match>
+          <Match when={opened(view.state.open, "check")}>
+            {(one) => <CheckView id={one().id} />}
+          </Match>
+          <Match when={opened(view.state.open, "check-new")}>
+            {(one) => <NewCheckView zone={one().id} />}
+          </Match>
+          <Match when={opened(view.state.open, "zone-change")}>
+            {(one) => <ZoneForm zone={one().id} />}
+          </Match>
+          <Match when={what() === "zone-new"}>
+            <ZoneForm />
+          </Match>
+        </Switch>
+      </section>
+      <Show when={narrow() && !full()}>
+        <nav class="tabbar" aria-label={say().tabsLabel}>
+          <For each={TABS}>
+            {(tab) => (
+              <button
+                type="button"
+                data-tab={tab}
+                aria-current={view.state.tab === tab && what() === "" ? "page" : undefined}
+                onClick={() => view.go({ tab, open: { what: "" } })}
+              >
+                <Icon node={ICONS[tab]} size={20} />
+                {say().tabs[tab]}
+                <Show when={tab === "checks" && border.running().length > 0}>
+                  <b class="count">{border.running().length}</b>
+                </Show>
+              </button>
+            )}
+          </For>
+        </nav>
+      </Show>
+    </div>
+  );
+}
+
+type Numbered = { what: string; id: number };
+
+function opened(open: { what: string }, what: string): Numbered | undefined {
+  return open.what === what ? (open as Numbered) : undefined;
+}
+
+function TabView(props: { tab: Tab }) {
+  return (
+    <Switch fallback={<HereView />}>
+      <Match when={props.tab === "checks"}>
+        <ChecksView />
+      </Match>
+      <Match when={props.tab === "alarms"}>
+        <AlarmsView />
+      </Match>
+      <Match when={props.tab === "map"}>
+        <MapTab />
+      </Match>
+    </Switch>
+  );
+}

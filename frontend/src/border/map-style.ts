@@ -1,0 +1,502 @@
+/**
+ * The border map as a pure function of what is known (LOOK 3): neutral neighbours, white counties, cells
+ * of the joint evaluation, shared lines, zones, clusters, names, symbols. Shapes that can change travel
+ * inside the style; MapLibre sends on only what differs.
+ */
+import type { ExpressionSpecification, LayerSpecification, StyleSpecification } from "maplibre-gl";
+import type { MapInfo } from "../api/models";
+import { COLOURS } from "../api/models";
+import { contextLabelLayers, contextLayers } from "../command/context.layer";
+import { BOLD, nameIn, REGULAR } from "../command/labels.layer";
+import { sourceOf, UNITS } from "../command/map-style";
+import { sourceBounds } from "../state/bounds";
+import type { Lang } from "../state/hash";
+import type { Theme } from "../style/theme";
+import { clusterFeatures } from "./clusters";
+import type { BorderLines, Checkpoint, Cluster, Device, PooledRun, Zone } from "./types";
+
+export interface MapInput {
+  map: MapInfo;
+  theme: Theme;
+  lang: Lang;
+  phone: boolean;
+  lines: BorderLines | undefined;
+  zones: readonly Zone[];
+  checkpoints: readonly Checkpoint[];
+  devices: readonly Device[];
+  clusters: readonly Cluster[];
+  run: PooledRun | undefined;
+  /** Numbers of the selected cluster and zone; 0: none. */
+  cluster: number;
+  zone: number;
+  draft: GeoJSON.Polygon | null;
+}
+
+export const CLUSTER_LAYERS = ["cluster-hit", "cluster-disc"];
+export const GROUND = "county-ground";
+/** Levels drawn as lines, coarse first. */
+const LEVELS = ["city", "county", "town"];
+
+const ROUND = { "line-join": "round", "line-cap": "round" } as const;
+const is = (key: string, value: string | boolean): ExpressionSpecification => [
+  "==",
+  ["get", key],
+  value,
+];
+
+const collection = (features: GeoJSON.Feature[]): GeoJSON.FeatureCollection => ({
+  type: "FeatureCollection",
+  features,
+});
+const point = (
+  lon: number,
+  lat: number,
+  properties: GeoJSON.GeoJsonProperties,
+): GeoJSON.Feature => ({
+  type: "Feature",
+  properties,
+  geometry: { type: "Point", coordinates: [lon, lat] },
+});
+
+/** How a zone is drawn: agreed, not agreed yet, over. */
+export function zoneLook(zone: Zone): "live" | "proposed" | "over" {
+  const { state, in_force } = zone.version ?? { state: "expired", in_force: false };
+  if (in_force) return "live";
+  return state === "draft" || state === "proposed" || state === "live" ? "proposed" : "over";
+}
+
+function sourcesOf(input: MapInput): StyleSpecification["sources"] {
+  const { map, zones, clusters } = input;
+  const origin = typeof location === "undefined" ? "http://localhost" : location.origin;
+  const tiles = (template: string) => [
+    new URL(template, origin).href.replaceAll("%7B", "{").replaceAll("%7D", "}"),
+  ];
+  const sources: StyleSpecification["sources"] = {};
+  for (const level of map.levels) {
+    if (level.tiles === "" || !LEVELS.includes(level.id)) continue;
+    sources[sourceOf(level.id)] = {
+      type: "vector",
+      tiles: tiles(level.tiles),
+      minzoom: level.min_zoom,
+      maxzoom: level.max_zoom,
+      bounds: sourceBounds(map.bounds),
+    };
+  }
+  if (map.context_tiles) {
+    sources.context = { type: "vector", tiles: tiles(map.context_tiles), maxzoom: 10 };
+  }
+  if (input.run) {
+    sources.pooled = {
+      type: "vector",
+      tiles: tiles(`/tiles/pooled/${input.run.id}/{z}/{x}/{y}.mvt`),
+      minzoom: 4,
+      maxzoom: 12,
+      bounds: sourceBounds(map.bounds),
+    };
+  }
+  const data = (all: GeoJSON.Feature[]) => ({ type: "geojson" as const, data: collection(all) });
+  sources.lines = data(
+    (input.lines?.lines ?? []).map((one) => ({
+      type: "Feature",
+      properties: {},
+      geometry: one.geometry as unknown as GeoJSON.MultiLineString,
+    })),
+  );
+  sources.zones = data(
+    zones.flatMap((one): GeoJSON.Feature[] =>
+      one.version?.geometry
+        ? [
+            {
+              type: "Feature",
+              properties: {
+                id: one.id,
+                name: one.name,
+                look: zoneLook(one),
+                selected: one.id === input.zone,
+              },
+              geometry: one.version.geometry as unknown as GeoJSON.Polygon,
+            },
+          ]
+        : [],
+    ),
+  );
+  sources.clusters = { type: "geojson", data: clusterFeatures(clusters, input.cluster) };
+  sources.symbols = data([
+    ...input.devices.map((one) =>
+      point(one.lon, one.lat, {
+        what: "device",
+        id: one.id,
+        state: one.state,
+        alarming: one.alarming,
+      }),
+    ),
+    ...input.checkpoints.map((one) =>
+      point(one.lon, one.lat, { what: "checkpoint", id: one.id, name: one.name }),
+    ),
+  ]);
+  sources.draft = data(
+    input.draft ? [{ type: "Feature", properties: {}, geometry: input.draft }] : [],
+  );
+  sources.leader = data([]);
+  return sources;
+}
+
+function groundLayers({ theme, map }: MapInput): LayerSpecification[] {
+  const n = theme.neutral;
+  const [outer] = map.levels;
+  const layers: LayerSpecification[] = [];
+  if (outer && LEVELS.includes(outer.id)) {
+    layers.push({
+      id: "ground",
+      type: "fill",
+      source: sourceOf(outer.id),
+      "source-layer": UNITS,
+      paint: { "fill-color": n.surface, "fill-antialias": false },
+    });
+  }
+  const county = map.levels.find((one) => one.id === "county");
+  if (county) {
+    layers.push({
+      id: GROUND,
+      type: "fill",
+      source: sourceOf("county"),
+      "source-layer": UNITS,
+      paint: { "fill-color": n.surface, "fill-opacity": 0 },
+    });
+  }
+  return layers;
+}
+
+function cellLayers({ theme, run }: MapInput): LayerSpecification[] {
+  if (!run) return [];
+  const n = theme.neutral;
+  const colours = COLOURS.slice(1).flatMap((one) => [one, theme.classes[one].fill]);
+  const base = { source: "pooled", "source-layer": "cells" };
+  return [
+    {
+      ...base,
+      id: "cells",
+      type: "fill",
+      paint: {
+        "fill-color": [
+          "match",
+          ["coalesce", ["get", "colour"], "none"],
+          ...colours,
+          theme.classes.none.fill,
+        ] as unknown as ExpressionSpecification,
+        // the strip of normal cells must not be read as a river
+        "fill-opacity": ["case", ["==", ["get", "colour"], "blue"], 0.34, 1],
+        "fill-antialias": false,
+      },
+    },
+    {
+      ...base,
+      id: "cells-none",
+      type: "fill",
+      filter: ["==", ["coalesce", ["get", "colour"], "none"], "none"],
+      paint: { "fill-pattern": `hatch/${theme.dark ? "dark" : "light"}`, "fill-antialias": false },
+    },
+    {
+      ...base,
+      id: "cells-edge",
+      type: "line",
+      paint: {
+        "line-color": n.surface,
+        "line-width": ["interpolate", ["linear"], ["zoom"], 7, 0.4, 10, 1.1],
+      },
+    },
+  ];
+}
+
+function borderLines({ theme, map }: MapInput): LayerSpecification[] {
+  const n = theme.neutral;
+  const there = (id: string) => map.levels.some((one) => one.id === id);
+  const layers: LayerSpecification[] = [];
+  const line = (id: string, color: string, width: number, opacity = 1, minzoom = 0) => {
+    if (!there(id)) return;
+    layers.push({
+      id: `border-${id}`,
+      type: "line",
+      source: sourceOf(id),
+      "source-layer": UNITS,
+      minzoom,
+      layout: ROUND,
+      paint: { "line-color": color, "line-width": width, "line-opacity": opacity },
+    });
+  };
+  line("town", n.ink4, 0.6, 0.7, 10.5);
+  line("county", n.ink3, 0.8);
+  line("city", n.ink2, 1.1);
+  return layers;
+}
+
+function sharedLines({ theme }: MapInput): LayerSpecification[] {
+  const n = theme.neutral;
+  const base = { type: "line" as const, source: "lines" };
+  return [
+    {
+      ...base,
+      id: "line-band",
+      layout: ROUND,
+      paint: { "line-color": n.ink, "line-width": 12, "line-opacity": 0.14 },
+    },
+    {
+      ...base,
+      id: "line-casing",
+      layout: ROUND,
+      paint: { "line-color": n.surface, "line-width": 4.5 },
+    },
+    {
+      ...base,
+      id: "line-ink",
+      layout: { "line-join": "round" },
+      paint: { "line-color": n.ink, "line-width": 2, "line-dasharray": [5, 1.5, 1, 1.5] },
+    },
+  ];
+}
+
+function zoneLayers({ theme }: MapInput): LayerSpecification[] {
+  const n = theme.neutral;
+  const line = (id: string, look: string, paint: object): LayerSpecification =>
+    ({
+      id,
+      type: "line",
+      source: "zones",
+      filter: is("look", look),
+      layout: { "line-join": "round" },
+      paint: { "line-color": n.ink, "line-width": 1.4, ...paint },
+    }) as LayerSpecification;
+  return [
+    {
+      id: "zone-hatch",
+      type: "fill",
+      source: "zones",
+      filter: is("look", "live"),
+      paint: { "fill-pattern": `zone/${theme.dark ? "dark" : "light"}`, "fill-antialias": false },
+    },
+    {
+      id: "zone-selected",
+      type: "line",
+      source: "zones",
+      filter: is("selected", true),
+      layout: ROUND,
+      paint: { "line-color": n.surface, "line-width": 7 },
+    },
+    line("zone-over", "over", { "line-color": n.ink4 }),
+    line("zone-proposed", "proposed", { "line-dasharray": [4, 3] }),
+    line("zone-live", "live", {}),
+    {
+      id: "zone-selected-ink",
+      type: "line",
+      source: "zones",
+      filter: is("selected", true),
+      layout: ROUND,
+      paint: { "line-color": n.ink, "line-width": 3 },
+    },
+    {
+      id: "draft",
+      type: "line",
+      source: "draft",
+      layout: { "line-join": "round" },
+      paint: { "line-color": n.ink, "line-width": 2, "line-dasharray": [4, 3] },
+    },
+    {
+      id: "leader",
+      type: "line",
+      source: "leader",
+      filter: ["==", ["geometry-type"], "LineString"],
+      paint: { "line-color": n.ink, "line-width": 2, "line-dasharray": [2, 1.6] },
+    },
+    {
+      id: "accuracy",
+      type: "fill",
+      source: "leader",
+      filter: ["==", ["geometry-type"], "Polygon"],
+      paint: { "fill-color": n.ink, "fill-opacity": 0.1 },
+    },
+  ];
+}
+
+function clusterLayers({ theme }: MapInput): LayerSpecification[] {
+  const n = theme.neutral;
+  const suffix = theme.dark ? "dark" : "light";
+  const ring = (id: string, seen: string, width: number, dash?: number[]): LayerSpecification[] => [
+    {
+      id: `${id}-casing`,
+      type: "line",
+      source: "clusters",
+      filter: ["all", is("seen", seen), ["==", ["geometry-type"], "LineString"]],
+      paint: { "line-color": n.surface, "line-width": width + 3, "line-opacity": 0.85 },
+    },
+    {
+      id,
+      type: "line",
+      source: "clusters",
+      filter: ["all", is("seen", seen), ["==", ["geometry-type"], "LineString"]],
+      paint: {
+        "line-color": n.ink,
+        "line-width": ["case", ["get", "selected"], width + 1.2, width],
+        ...(dash ? { "line-dasharray": dash } : {}),
+      },
+    },
+  ];
+  return [
+    {
+      id: "cluster-hit",
+      type: "line",
+      source: "clusters",
+      paint: { "line-color": n.ink, "line-width": 22, "line-opacity": 0 },
+    },
+    ...ring("cluster-one", "one", 1.6, [3, 2.4]),
+    ...ring("cluster-several", "several", 2.8),
+    ...ring("cluster-together", "together", 2.4),
+    {
+      id: "cluster-rays",
+      type: "symbol",
+      source: "clusters",
+      filter: ["all", is("seen", "together"), ["==", ["geometry-type"], "LineString"]],
+      layout: {
+        "symbol-placement": "line",
+        "symbol-spacing": 14,
+        "icon-image": `ray/${suffix}`,
+        "icon-anchor": "bottom",
+        "icon-rotation-alignment": "map",
+        "icon-allow-overlap": true,
+        "icon-ignore-placement": true,
+        "icon-padding": 0,
+      },
+    },
+  ];
+}
+
+function labelLayers(input: MapInput): LayerSpecification[] {
+  const { theme, map, lang, phone } = input;
+  const n = theme.neutral;
+  const layers: LayerSpecification[] = [];
+  if (map.context_tiles) {
+    const asked = { theme, lang, scale: 1 } as Parameters<typeof contextLabelLayers>[0];
+    layers.push(...contextLabelLayers(asked, "context"));
+  }
+  const name = (id: string, size: number, minzoom: number, maxzoom: number, bold: boolean) => {
+    if (!map.levels.some((one) => one.id === id)) return;
+    layers.push({
+      id: `label-${id}`,
+      type: "symbol",
+      source: sourceOf(id),
+      "source-layer": "labels",
+      minzoom,
+      maxzoom,
+      layout: {
+        "text-field": nameIn(lang),
+        "text-font": bold ? BOLD : REGULAR,
+        "text-size": phone ? size + 2 : size,
+        "text-max-width": 8,
+        "text-padding": 4,
+        "text-letter-spacing": bold ? 0.2 : 0.03,
+      },
+      paint: {
+        "text-color": bold ? n.ink2 : n.ink,
+        "text-halo-color": n.surface,
+        "text-halo-width": 1.6,
+      },
+    });
+  };
+  name("town", 12, 10.6, 24, false);
+  name("county", 13, 7.4, 24, false);
+  name("city", 15, 4, 8.6, true);
+  return layers;
+}
+
+function symbolLayers({ theme, phone }: MapInput): LayerSpecification[] {
+  const suffix = theme.dark ? "dark" : "light";
+  const n = theme.neutral;
+  const always = { "icon-allow-overlap": true, "icon-ignore-placement": true } as const;
+  return [
+    {
+      id: "device-alarm",
+      type: "circle",
+      source: "symbols",
+      filter: ["all", is("what", "device"), is("alarming", true)],
+      paint: {
+        "circle-radius": 9,
+        "circle-opacity": 0,
+        "circle-stroke-width": 4,
+        "circle-stroke-color": theme.classes.red.fill,
+      },
+    },
+    {
+      id: "device",
+      type: "symbol",
+      source: "symbols",
+      filter: is("what", "device"),
+      minzoom: 8,
+      layout: {
+        "icon-image": ["concat", "device-", ["get", "state"], `/${suffix}`],
+        ...always,
+      },
+    },
+    {
+      // an alarm is never too far away to be seen
+      id: "device-far",
+      type: "symbol",
+      source: "symbols",
+      maxzoom: 8,
+      filter: ["all", is("what", "device"), is("alarming", true)],
+      layout: { "icon-image": ["concat", "device-", ["get", "state"], `/${suffix}`], ...always },
+    },
+    {
+      id: "checkpoint",
+      type: "symbol",
+      source: "symbols",
+      filter: is("what", "checkpoint"),
+      minzoom: 7,
+      layout: { "icon-image": `checkpoint/${suffix}`, "icon-size": phone ? 1.25 : 1, ...always },
+    },
+    {
+      id: "cluster-disc",
+      type: "symbol",
+      source: "clusters",
+      filter: ["==", ["geometry-type"], "Point"],
+      layout: {
+        "icon-image": [
+          "case",
+          is("seen", "together"),
+          `disc-together/${suffix}`,
+          `disc-other/${suffix}`,
+        ],
+        "text-field": ["to-string", ["get", "number"]],
+        "text-font": BOLD,
+        "text-size": 13,
+        "text-allow-overlap": true,
+        "text-ignore-placement": true,
+        ...always,
+      },
+      paint: {
+        "text-color": ["case", is("seen", "together"), theme.dark ? n.land : "#FFFFFF", n.ink],
+      },
+    } as LayerSpecification,
+  ];
+}
+
+export function buildStyle(input: MapInput): StyleSpecification {
+  const { theme, map } = input;
+  const sources = sourcesOf(input);
+  const layers: LayerSpecification[] = [
+    { id: "land", type: "background", paint: { "background-color": theme.neutral.land } },
+    ...(map.context_tiles ? contextLayers(theme, "context", 1) : []),
+    ...groundLayers(input),
+    ...cellLayers(input),
+    ...borderLines(input),
+    ...sharedLines(input),
+    ...zoneLayers(input),
+    ...clusterLayers(input),
+    ...labelLayers(input),
+    ...symbolLayers(input),
+  ];
+  return {
+    version: 8,
+    sources,
+    layers: layers.filter((one) => !("source" in one) || String(one.source) in sources),
+    transition: { duration: 0, delay: 0 },
+  };
+}

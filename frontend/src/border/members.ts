@@ -1,0 +1,52 @@
+/** Units that may be members of a zone: those the map has loaded on both sides of a line, nearest first. */
+import type { MapLibreMap } from "maplibre-gl";
+import type { MapInfo } from "../api/models";
+import { sourceOf } from "../command/map-style";
+import type { Position } from "../draw/shapes";
+import type { Lang } from "../state/hash";
+import { nearestOf } from "./nearest";
+import type { BorderLines } from "./types";
+
+export interface Member {
+  code: string;
+  name: string;
+  side: string;
+  metres: number;
+}
+
+const FARTHEST = 60_000;
+const LEVELS = ["county", "town"];
+
+/** Names and places of the units that are loaded; the levels below a side whose tiles are there. */
+export function membersOf(
+  line: BorderLines["lines"][number] | undefined,
+  info: MapInfo,
+  lang: Lang,
+): Member[] {
+  const box = document.querySelector<HTMLElement & { map?: MapLibreMap }>(
+    ".border-map-pane .map-box",
+  );
+  const map = box?.map;
+  if (!line || !map) return [];
+  const sides = [line.side_a.code, line.side_b.code];
+  const parts = (line.geometry as { coordinates?: Position[][] }).coordinates ?? [];
+  const found = new Map<string, Member>();
+  const levels = LEVELS.filter(
+    (id) => info.levels.some((one) => one.id === id) && map.getSource(sourceOf(id)),
+  );
+  const labels = levels.flatMap((id) =>
+    map.querySourceFeatures(sourceOf(id), { sourceLayer: "labels" }),
+  );
+  for (const { properties, geometry } of labels) {
+    const code = String(properties.code);
+    const side = sides.find((each) => code.startsWith(each) && code !== each);
+    if (!side || found.has(code) || geometry.type !== "Point") continue;
+    const near = nearestOf(geometry.coordinates as Position, [{ of: side, parts }]);
+    if (!near || near.metres > FARTHEST) continue;
+    const english = lang === "en" ? String(properties.name_en ?? "") : "";
+    found.set(code, { code, name: english || String(properties.name), side, metres: near.metres });
+  }
+  return [...found.values()]
+    .toSorted((a, b) => a.code.length - b.code.length || a.metres - b.metres)
+    .slice(0, 40);
+}
