@@ -74,22 +74,33 @@ class EventMeasure(Title):
     kinds: list[Identifier] = Field(min_length=1)
 
 
+class DeadlineKind(Title):
+    """A kind of things that run out, named in the feed by its id."""
+
+    id: Identifier
+
+
 class Deadline(Title):
     """Things that run out: a warning some days before, until they are done.
 
-    Makes four measures: `<id>_items` known, `<id>_warned` whose warning began in the period,
-    `<id>_rectified` of those that are done by its end, `<id>_overdue` not done when it ended.
+    Makes measures: `<id>_due` that run out in the period, `<id>_overdue` of those that were not done
+    in time, `<id>_warned` whose warning began in the period, `<id>_rectified` of those that are done
+    by its end; `<id>_important_warned` and `<id>_important_rectified` of the important ones;
+    `<id>_<kind>_warned` by kind.
     """
 
     id: Identifier
-    kinds: list[Title] = Field(min_length=1, description="Kinds of things, as the feed names them")
+    kinds: list[DeadlineKind] = Field(min_length=1, max_length=30)
     warn_days: Annotated[int, Field(ge=0, le=3650)] = 30
     warning: Identifier = Field(default="yellow", description="Class of a warning")
     overdue: Identifier = Field(default="red", description="Class of what is overdue")
 
     def measure_ids(self) -> list[str]:
         """Names of the measures it makes."""
-        return [f"{self.id}_{what}" for what in ("items", "warned", "rectified", "overdue")]
+        plain = ("due", "overdue", "warned", "rectified", "important_warned", "important_rectified")
+        return [
+            f"{self.id}_{what}" for what in (*plain, *(f"{one.id}_warned" for one in self.kinds))
+        ]
 
 
 # the tree -----------------------------------------------------------------------------------------
@@ -99,7 +110,9 @@ class Per(Part):
     """Denominator of a rate, share or duration, always with its name."""
 
     measure: Identifier = Field(description="Measure that is divided by")
-    factor: Positive = Field(default=1, description="10000: per 10,000")
+    factor: Positive | None = Field(
+        default=None, description="10000: per 10,000; none: 100 for a share (per cent), else 1"
+    )
     zh: Annotated[str, Field(max_length=40)] = ""
     en: Annotated[str, Field(max_length=40)] = ""
 
