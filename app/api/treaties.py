@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
+from app.api.auditing import AuditDep
 from app.api.border import NO_STORE, BorderDep, BordersDep
 from app.api.dependencies import PRIVATE, Door, Store, errors
 from app.api.treaty_models import (
@@ -17,13 +18,17 @@ from app.api.treaty_models import (
     TreatyDecisionDraft,
     TreatyDraft,
     TreatyList,
+    TreatyPackage,
+    TreatyPackages,
 )
 from app.errors import NotFound
 from app.services import pooled as pooled_service
 from app.services import treaty_answers as service
+from app.services import treaty_packages as packages_service
 
 router = APIRouter(tags=["border"])
 DecideDep = Annotated[Store, Depends(Door("treaty:decide"))]
+PullDep = Annotated[Store, Depends(Door("treaty:pull"))]
 TreatyName = Annotated[
     str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="Name of the treaty")
 ]
@@ -93,6 +98,66 @@ def decide_treaty(
     """Each side decides once."""
     with store.write() as connection:
         return service.decide(connection, store.identity, treaty, decision, today(request))
+
+
+@router.get(
+    "/api/treaties/{treaty}/packages",
+    operation_id="treatyPackages",
+    summary="Packages sent from here, for the other sides' installations",
+    responses=errors(404, 422, 503),
+)
+def treaty_packages(
+    *,
+    treaty: TreatyName,
+    response: Response,
+    store: PullDep,
+    side: Annotated[
+        str | None, Query(pattern=r"^[0-9A-Za-z]{1,27}$", description="Only of this side")
+    ] = None,
+    after: Annotated[int, Query(ge=0, le=2**31 - 1, description="Only after this number")] = 0,
+) -> TreatyPackages:
+    """Oldest first, each with its signed manifest; the file has an address of its own."""
+    response.headers["Cache-Control"] = NO_STORE
+    with store.read() as connection:
+        rows = packages_service.sent(connection, treaty, side=side, after=after)
+    return TreatyPackages(
+        treaty=treaty,
+        packages=[
+            TreatyPackage(
+                id=row.id, version=row.version, side=row.side, sequence=row.sequence,
+                key=row.key_id, cutoff=row.cutoff, made_at=row.made_at, sha256=row.digest,
+                rows=row.rows, bytes=row.bytes, manifest=row.manifest,
+                data=f"/api/treaties/{treaty}/packages/{row.id}/data.parquet",
+            )
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+@router.get(
+    "/api/treaties/{treaty}/packages/{package}/data.parquet",
+    operation_id="treatyPackageData",
+    summary="File of a package: GeoParquet",
+    response_class=Response,
+    responses={
+        200: {"content": {"application/vnd.apache.parquet": {}}, "description": "GeoParquet"},
+        **errors(404, 422, 503),
+    },
+)
+def treaty_package_data(
+    *,
+    treaty: TreatyName,
+    package: Annotated[int, Path(ge=1, le=2**31 - 1, description="Number of the package")],
+    store: PullDep,
+    auditing: AuditDep,
+) -> Response:
+    """As it was signed, byte for byte; written down in the audit."""
+    asked = {"treaty": treaty, "package": package}
+    with auditing.entry("treaty:pull", question=asked), store.read() as connection:
+        body = packages_service.sent_data(connection, treaty, package)
+    return Response(
+        body, media_type="application/vnd.apache.parquet", headers={"Cache-Control": NO_STORE}
+    )
 
 
 @router.get(

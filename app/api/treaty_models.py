@@ -93,6 +93,30 @@ class TreatyDecisionDraft(Model):
     )
 
 
+class TreatyPackage(Model):
+    """A package sent from here."""
+
+    id: int
+    version: int
+    side: str
+    sequence: int = Field(description="Ascending per side")
+    key: str = Field(description="Name of the key it is signed with")
+    cutoff: date = Field(description="Everything told happened before this local day")
+    made_at: datetime
+    sha256: str = Field(description="Of the file")
+    rows: int
+    bytes: int
+    manifest: str = Field(description="Signature, line feed, the manifest it signs")
+    data: str = Field(description="Address of the file")
+
+
+class TreatyPackages(Model):
+    """Packages sent from here by a treaty."""
+
+    treaty: str
+    packages: list[TreatyPackage]
+
+
 class PooledRun(Model):
     """One period as all sides of a treaty see it together."""
 

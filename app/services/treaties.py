@@ -347,6 +347,17 @@ def propose(
     return found
 
 
+def checked_reason(decision: str, reason: str) -> str:
+    """Reason as it is stored and signed.
+
+    Raises
+    ------
+    Invalid
+        A rejection without one, or words that name a person.
+    """
+    return checked("reason", reason, 500, needed=decision == "reject")
+
+
 def decide(  # noqa: PLR0917
     connection: sa.Connection, name: str, version: int, side: str, decision: str, reason: str = "",
     account: int | None = None, *, signed: tuple[str, str] | None = None,
@@ -366,7 +377,7 @@ def decide(  # noqa: PLR0917
     Invalid
         A rejection without a reason.
     """
-    why = checked("reason", reason, 500, needed=decision == "reject")
+    why = checked_reason(decision, reason)
     key, signature = signed or (None, None)
     try:
         state: str | None = connection.execute(
