@@ -75,6 +75,8 @@ from app.services.manifest import VERSION
 from app.services.metrics import Metrics
 from app.services.run_watch import ACCOUNTS, RUNS, RunWatch
 from app.services.snapshot_keeper import Keeper
+from app.services.task_clock import TaskClock
+from app.services.task_keys import read_keys
 from app.services.units import unit_table
 from app.settings import Settings, load
 
@@ -128,6 +130,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     watch.start()
     clock = Clock(app.state.engine)
     clock.start()
+    tasks_clock = TaskClock(app.state.engine, app.state.task_keys)
+    tasks_clock.start()
     app.state.ingest = Ingest(app.state.engine, settings)
     device_clock = DeviceClock(app.state.engine, app.state.borders, settings)
     device_clock.start()
@@ -141,6 +145,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         await run_in_threadpool(device_clock.stop)
         await run_in_threadpool(clock.stop)
+        await run_in_threadpool(tasks_clock.stop)
         await run_in_threadpool(app.state.runner.stop)
         await run_in_threadpool(sealer.stop)
         await run_in_threadpool(watch.stop)
@@ -174,6 +179,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.metrics = Metrics()
     app.state.budgets = Budgets(settings.limits)
     app.state.doors = Doors(settings.accounts)
+    app.state.task_keys = read_keys(settings.tasks.keys_file)
     providers = load_providers(settings.accounts.oidc_file)
     app.state.oidc = {name: Talk(one) for name, one in providers.items()}
     handlers.install(app)

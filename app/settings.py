@@ -213,6 +213,16 @@ class LimitSettings(BaseSettings):
     heavy_wait_seconds: float = Field(default=10, gt=0, description="Longest wait for a turn")
 
 
+class TaskSettings(BaseSettings):
+    """Outside grid platforms tasks are told to (`WUSETU_TASKS_…`)."""
+
+    model_config = SettingsConfigDict(env_prefix="WUSETU_TASKS_")
+
+    keys_file: Path | None = Field(
+        default=None, description="YAML: `keys: [{id, secret_file}]`, secrets shared with them"
+    )
+
+
 class JobSettings(BaseSettings):
     """Questions worked on in the background (`WUSETU_JOBS_…`)."""
 
@@ -285,6 +295,7 @@ class Settings(BaseSettings):
     audit: AuditSettings = Field(default_factory=AuditSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     jobs: JobSettings = Field(default_factory=JobSettings)
+    tasks: TaskSettings = Field(default_factory=TaskSettings)
     devices: DeviceSettings = Field(default_factory=DeviceSettings)
 
     @field_validator("time_zone")

@@ -41,8 +41,8 @@ class AlertRule:
     clear_below : float
         A single period with P at most this is clearly below expectation: closes, and never fires.
     lasting_colour, lasting_of, lasting_within : int
-        A colour at least this in so many of so many consecutive periods fires, too; `lasting_of` 0:
-        never.
+        A colour at least this in so many of so many consecutive periods, each by itself, fires, too;
+        `lasting_of` 0: never.
     """
 
     fdr: float = 0.05
@@ -159,7 +159,10 @@ def lasting(colours: npt.ArrayLike, rule: AlertRule | None = None) -> Bools:
     Parameters
     ----------
     colours : (T, ...) uint8
-        Colour classes, periods in order, the present one last; fewer periods are all there are.
+        Colours of each period by itself (S = O, X = E), in order, the present one last; fewer periods
+        are all there are. The colours of the map carry their past with them: two orange ones in a row
+        say hardly more than one, and alerts of them were right in half of the cases only
+        (`benchmarks/alerts.py`).
 
     Returns
     -------
@@ -173,11 +176,20 @@ def lasting(colours: npt.ArrayLike, rule: AlertRule | None = None) -> Bools:
     return np.asarray(high[-1] & (high.sum(axis=0) >= r.lasting_of), dtype=np.bool_)
 
 
-def fires(evidence: Evidence, rule: AlertRule | None = None) -> Bytes:
+def fires(
+    evidence: Evidence, rule: AlertRule | None = None, holds: npt.ArrayLike | None = None
+) -> Bytes:
     """Bits of what fires in each cell: `STEADY`, `SINGLE`, `LASTING` (METHODS 7).
 
     Both posteriors are families of their own; a cell that is clearly below expectation in this period
-    does not fire.
+    does not fire. Where no alert is open a cell has to belong to the chosen set of those cells alone,
+    too: else the alerts that are open for long, of which nobody doubts any more, would pay for new
+    ones that are often wrong.
+
+    Parameters
+    ----------
+    holds : uint8, the shape of the evidence
+        What holds the alerts that are open; none: nothing is open.
 
     Returns
     -------
@@ -185,14 +197,20 @@ def fires(evidence: Evidence, rule: AlertRule | None = None) -> Bytes:
     """
     r = rule or AlertRule()
     one = evidence
+    free = np.ones(one.p.shape, np.bool_) if holds is None else np.asarray(holds) == 0
     with np.errstate(invalid="ignore"):
-        steady = discoveries(one.p, (one.theta >= r.theta_min) & (one.s >= r.min_count), r.fdr)
-        single = discoveries(
-            one.p_single, (one.theta_single >= r.theta_min) & (one.o >= r.min_count), r.fdr
+        families = (
+            (STEADY, one.p, (one.theta >= r.theta_min) & (one.s >= r.min_count)),
+            (SINGLE, one.p_single, (one.theta_single >= r.theta_min) & (one.o >= r.min_count)),
+            (LASTING, one.p, one.lasting & (one.s >= r.min_count)),
         )
-        lasts = one.lasting & (one.s >= r.min_count) & ~np.isnan(one.p)
         clear = one.p_single <= r.clear_below
-    bits = steady * STEADY + single * SINGLE + lasts * LASTING
+    bits = np.zeros(one.p.shape, np.uint8)
+    for bit, p, candidate in families:
+        # lasting is a rule of its own while it lasts; only what opens by it is held to the rate
+        chosen = candidate & ~np.isnan(p) if bit == LASTING else discoveries(p, candidate, r.fdr)
+        opening = discoveries(p, candidate & free, r.fdr)
+        bits |= np.where(chosen & (opening | ~free), bit, 0).astype(np.uint8)
     return np.where(clear, 0, bits).astype(np.uint8)
 
 

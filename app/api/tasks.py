@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import AwareDatetime
 
 from app.api.alerts import NO_STORE, DispatchDep, PackQuery
@@ -14,6 +14,7 @@ from app.api.task_models import (
     Handover,
     Merge,
     PhotoMade,
+    Report,
     StepDraft,
     Task,
     TaskDraft,
@@ -21,8 +22,10 @@ from app.api.task_models import (
     TaskState,
 )
 from app.services import task_photos as photos
+from app.services import task_push as push
 from app.services import tasks as service
 from app.services.border import now
+from app.services.task_keys import Keys
 
 router = APIRouter(tags=["tasks"])
 WorkDep = Annotated[Store, Depends(Door("work_tasks"))]
@@ -76,6 +79,36 @@ def make_task(*, draft: TaskDraft, store: DispatchDep) -> Task:
     """One task per alert is under way at a time: 409 names it."""
     with store.write() as connection:
         return service.make(connection, draft)
+
+
+async def _signed(request: Request) -> str:
+    keys: Keys = request.app.state.task_keys
+    path = request.scope["path"]
+    return keys.check(request.headers, request.method, path, await request.body())
+
+
+@router.post(
+    "/api/tasks/reports",
+    operation_id="reportTask",
+    summary="A step reported by an outside grid platform, signed",
+    responses=errors(404, 409, 422, 503),
+)
+def report_task(
+    *,
+    store: WorkDep,
+    key_id: Annotated[str, Depends(_signed)],  # noqa: ARG001 - checked, not used
+    report: Report,
+    x_wusetu_key: Annotated[str | None, Header(description="Id of the shared secret")] = None,  # noqa: ARG001
+    x_wusetu_time: Annotated[
+        str | None, Header(description="Unix seconds, five minutes off at most")
+    ] = None,  # noqa: ARG001
+    x_wusetu_signature: Annotated[
+        str | None, Header(description="HMAC-SHA256, see docs/alerts.md")
+    ] = None,  # noqa: ARG001
+) -> Task:
+    """Beside the token of the platform's account a signature is needed; 403 without."""
+    with store.write() as connection:
+        return push.take_report(connection, store.identity, report)
 
 
 @router.get(

@@ -11,6 +11,7 @@ from app.errors import WusetuError
 
 COMMANDS = {
     "accounts": "app.cli.accounts",
+    "alerts": "app.cli.alerts",
     "assess": "app.cli.assess",
     "audit": "app.cli.audit",
     "backup": "app.cli.backup",
@@ -21,6 +22,7 @@ COMMANDS = {
     "cube": "app.cli.cube",
     "cells": "app.cli.cells",
     "db": "app.cli.db",
+    "devices": "app.cli.devices",
     "events": "app.cli.events",
     "export": "app.cli.export",
     "exposures": "app.cli.exposures",
@@ -31,6 +33,7 @@ COMMANDS = {
     "sample": "app.cli.sample",
     "scene": "app.cli.scene",
     "serve": "app.cli.serve",
+    "tasks": "app.cli.tasks",
     "tiles": "app.cli.tiles",
     "treaty": "app.cli.treaty",
 }

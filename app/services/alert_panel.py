@@ -55,7 +55,8 @@ class Panel:
     Attributes
     ----------
     first : id of the first unit
-    colours : (depth, K, n), the present period last
+    colours : (depth, K, n), those of the map, the present period last
+    alone : (within, K, n), colours of each period by itself, the present one last
     alpha : strength of the prior of each unit
     """
 
@@ -68,6 +69,7 @@ class Panel:
     alpha: Floats
     flags: npt.NDArray[np.uint8]
     colours: npt.NDArray[np.uint8]
+    alone: npt.NDArray[np.uint8]
     rule: alerts.AlertRule
 
     @cached_property
@@ -80,7 +82,7 @@ class Panel:
             theta_single=risk.relative_risk(self.alpha, self.o, self.e),
             p_single=risk.exceedance(self.alpha, self.o, self.e),
             o=self.o,
-            lasting=alerts.lasting(self.colours, self.rule),
+            lasting=alerts.lasting(self.alone, self.rule),
         )
 
     def numbers(self, cells: list[tuple[int, int, int]]) -> list[Numbers]:
@@ -118,44 +120,58 @@ class Panel:
 def read_panel(connection: sa.Connection, look: Watched, level: str, ord_: int) -> Panel:
     """Read one period of a level; a unit or kind without a row is no data."""
     facts, table, rule, period = look.facts, look.table, look.rule, look.period
-    depth = look.rules.depth()
+    depth, within = look.rules.depth(), rule.lasting_within
     first, count = table.range(level)
     kinds = list(facts.kinds)
     i = int(ord_) + 1  # arrays of the database count from 1
     back = ", ".join(f"coalesce(colour[{i - d}], 0::smallint)" for d in range(depth))
+    past = "".join(
+        f", coalesce(observed[{i - d}], 0), coalesce(expected[{i - d}], 'nan'), "
+        f"coalesce(flags[{i - d}], 0::smallint)"
+        for d in range(within)
+    )
     query = (
         "copy (select array_position(%s, kind), unit_id, "  # noqa: S608 - numbers; names are bound
-        f"observed[{i}], expected[{i}], memory_s[{i}], memory_x[{i}], flags[{i}], {back} "
+        f"memory_s[{i}], memory_x[{i}], {back}{past} "
         f"from assessment where run_id = {int(facts.id)} and period = %s and kind = any(%s) "
         f"and unit_id between {first} and {first + count - 1}) to stdout (format binary)"
     )
     buffer = io.BytesIO()
     with raw(connection).cursor() as cursor:
         cursor.copy_expert(cursor.mogrify(query, (kinds, period, kinds)).decode(), buffer)
-    types = (">i4", ">i4", ">i4", ">f8", ">f8", ">f8", ">i2", *(">i2",) * depth)
-    kind, unit, o, e, s, x, flags, *colours = read_columns(buffer.getvalue(), types)
+    types = (">i4", ">i4", ">f8", ">f8", *(">i2",) * depth, *(">i4", ">f8", ">i2") * within)
+    kind, unit, *columns = read_columns(buffer.getvalue(), types)
     at = (kind.astype(np.int64) - 1, unit.astype(np.int64) - first)
     shape = (len(kinds), count)
-    zero, none = np.zeros(shape), np.full(shape, np.nan)
-    panel = {"o": zero, "e": none, "s": none.copy(), "x": none.copy()}
-    for name, values in (("o", o), ("e", e), ("s", s), ("x", x)):
-        panel[name][at] = values
-    marks = np.zeros(shape, np.uint8)
-    marks[at] = flags
-    seen = np.zeros((depth, *shape), np.uint8)
-    for d, values in enumerate(colours):
-        seen[depth - 1 - d][at] = values
+
+    def spread(values: npt.NDArray[np.generic], empty: float) -> Floats:
+        whole = np.full(shape, empty)
+        whole[at] = values
+        return whole
+
+    s, x = (spread(values, np.nan) for values in columns[:2])
+    colours = np.stack([spread(one, 0) for one in columns[2 : 2 + depth]][::-1])
+    rest = columns[2 + depth :]
     references = table.references(level, facts.scene.reference_level)
     fitted = read_alpha(connection, facts.id, level, kinds, period)
-    alpha = np.full(shape, np.nan)
-    for (reference, name), strengths in fitted.items():
-        alpha[kinds.index(name), references == reference] = strengths[ord_]
-    return Panel(
-        level=level,
-        first=first,
-        alpha=risk.unit_alpha(alpha, marks, parameters(facts)),
-        flags=marks,
-        colours=seen,
-        rule=rule,
-        **panel,
+    own, periods = parameters(facts), []
+    for d in range(min(within, ord_ + 1)):
+        o, e, flags = (
+            spread(one, low) for one, low in zip(rest[3 * d :], (0, np.nan, 0), strict=False)
+        )
+        marks = flags.astype(np.uint8)
+        alpha = np.full(shape, np.nan)
+        for (reference, name), strengths in fitted.items():
+            alpha[kinds.index(name), references == reference] = strengths[ord_ - d]
+        periods.append((o, e, marks, risk.unit_alpha(alpha, marks, own)))
+    painted = risk.ColourRule.from_rows(
+        facts.scene.colour_rule.rows(), facts.scene.colour_rule.version
     )
+    alone = np.stack(
+        [risk.colour_panel(alpha, o, e, painted)[0] for o, e, _, alpha in periods[::-1]]
+    )
+    o, e, marks, alpha = periods[0]
+    return Panel(
+        level=level, first=first, o=o, e=e, s=s, x=x, alpha=alpha, flags=marks, rule=rule,
+        colours=colours.astype(np.uint8), alone=alone,
+    )  # fmt: skip

@@ -229,7 +229,7 @@ def _period(
         holds = np.zeros(panel.o.shape, np.uint8)
         for one in there:
             holds[one.cell] = one.holds
-        fired = kernel.fires(panel.evidence, look.rule)
+        fired = kernel.fires(panel.evidence, look.rule, holds)
         opening = fired.copy()
         for cell in quiet:
             opening[cell] = 0

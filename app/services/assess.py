@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from app.api.models import Period
 from app.database import transaction, translated_errors
 from app.errors import Conflict, Invalid, WusetuError
-from app.services import cells_assess, cells_count
+from app.services import alerts, cells_assess, cells_count
 from app.services.boundaries import newest_version
 from app.services.cells_count import read_points
 from app.services.cells_grid import leaf_ids
@@ -275,6 +275,7 @@ def assess(
     cells: Sequence[int] | None = None,
     zone: str | None = None,
     wait: bool = True,
+    look: bool = True,
     progress: Progress = silent,
 ) -> int:
     """Assess a pack and publish the run.
@@ -286,6 +287,7 @@ def assess(
     cells : H3 resolutions to assess too; None: those of at most `cells_assess.WITH_RUN` cells
     zone : calendar of the periods where the scene names none; None: the setting
     wait : whether to wait for another assess of the same pack
+    look : whether to look for alerts in the run, once it is published
     progress : called with the stage, what is done and what there is to do
 
     Returns
@@ -329,6 +331,8 @@ def assess(
         except BaseException as error:
             _give_up(engine, run, error)
             raise
+    if look:
+        alerts.after_run(engine, run)
     return run
 
 
