@@ -14,7 +14,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 1300,
     rolldownOptions: {
-      input: ["index.html", "analyst.html", "border.html", "tasks.html", "login.html", "admin.html"],
+      input: ["index.html", "analyst.html", "border.html", "tasks.html", "report.html", "login.html", "admin.html"],
       output: {
         codeSplitting: {
           groups: [

@@ -20,7 +20,7 @@ from app.settings import PROJECT
 
 DIST = PROJECT / "frontend" / "dist"
 #: Pages with an address of their own beside the first one.
-PAGES = frozenset({"/login", "/analyst", "/admin", "/border", "/tasks"})
+PAGES = frozenset({"/login", "/analyst", "/admin", "/border", "/tasks", "/report"})
 IMMUTABLE = "public, max-age=31536000, immutable"
 
 NOT_BUILT = """<!doctype html>

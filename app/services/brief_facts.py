@@ -25,7 +25,6 @@ from app.services.periods import Span
 from app.services.ranking import ranking
 from app.services.runs import Layer, RunFacts, run_info
 from app.services.scenes import OVERALL
-from app.services.small_numbers import states
 from app.services.summary import summary
 from app.services.tracks import Ints, read_tracks, scope_kinds
 from app.services.units import UnitTable
@@ -332,9 +331,10 @@ class Facts:
             if self.small or counts is None:
                 made = [rule.SHOWN] * len(self.kinds)
             else:  # the first is the total of the others
-                parts = states(counts[1:])
-                whole = parts[-1] or (rule.SMALL if 0 < counts[0] < rule.THRESHOLD else rule.SHOWN)
-                made = [whole, *parts[:-1]]
+                table = rule.suppress(counts[1:])
+                parts, total = table.cells.tolist(), table.total
+                whole = total or (rule.SMALL if 0 < counts[0] < rule.THRESHOLD else rule.SHOWN)
+                made = [whole, *parts]
             for one, state in zip(self.kinds, made, strict=True):
                 one.states[name] = state
         self._units: dict[tuple[str, str], int] = {}
@@ -357,13 +357,14 @@ class Facts:
         if counts.size <= LARGEST:
             found = rule.suppress(counts)
             cells, rows = found.cells, found.rows
-        else:
-            made = [states(row.tolist()) for row in counts]
-            cells = np.array([row[:-1] for row in made], np.uint8)
-            rows = np.maximum(
-                np.array([row[-1] for row in made], np.uint8),
-                np.array(states(counts.sum(axis=1).tolist())[:-1], np.uint8),
+        else:  # too large to choose: whoever has a small number tells no other, and no total is told
+            small = rule.mask(counts)
+            cells = np.where(
+                small,
+                rule.SMALL,
+                np.where(small.any(axis=1, keepdims=True), rule.WITHHELD, rule.SHOWN),
             )
+            rows = np.full(len(ids), rule.WITHHELD if small.any() else rule.SHOWN)
         for at, one in enumerate(ids):
             code = self.table.codes[one - 1]
             self._units[code, OVERALL] = int(rows[at])

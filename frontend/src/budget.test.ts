@@ -14,6 +14,7 @@ const BUDGET: [RegExp, number][] = [
   [/^views-.*\.js$/, 30],
   [/^analyst-.*\.js$/, 50],
   [/^tasks-.*\.js$/, 26],
+  [/^report-.*\.js$/, 16],
   // the maps of the tasks page, after its words
   [/^(strip|desk-map)\.view-.*\.js$/, 3],
   [/^draw-.*\.js$/, 42],

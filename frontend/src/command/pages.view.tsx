@@ -2,12 +2,13 @@
 import { For, Show } from "solid-js";
 import { useFrame } from "./frame";
 
-type Page = "command" | "analyst" | "border" | "tasks";
+type Page = "command" | "analyst" | "border" | "tasks" | "report";
 const ADDRESS: Record<string, string | undefined> = {
   command: "/",
   analyst: "/analyst",
   border: "/border",
   tasks: "/tasks",
+  report: "/report",
 };
 
 export function Pages(props: { current: Page }) {

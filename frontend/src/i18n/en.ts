@@ -13,7 +13,13 @@ const CLASS: Record<Colour, string> = {
 
 export const en: Words = {
   product: "Wusetu",
-  nav: { command: "Command", analyst: "Analysis", border: "Border", tasks: "Tasks" },
+  nav: {
+    command: "Command",
+    analyst: "Analysis",
+    border: "Border",
+    tasks: "Tasks",
+    report: "Report",
+  },
   later: "Not in this version yet",
   navigation: "Main navigation",
   crumbs: "Scope",

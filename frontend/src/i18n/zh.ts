@@ -3,7 +3,7 @@ import type { Colour, Period } from "../api/models";
 
 export const zh = {
   product: "五色图",
-  nav: { command: "指挥", analyst: "研判", border: "边界", tasks: "任务" },
+  nav: { command: "指挥", analyst: "研判", border: "边界", tasks: "任务", report: "报表" },
   later: "此版本尚未提供",
   navigation: "主导航",
   crumbs: "所在范围",
