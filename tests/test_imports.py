@@ -26,14 +26,18 @@ FORBIDDEN = {
 #: all that the pure room may use beside the standard library; more needs a reason
 KERNELS = {
     "affine",
+    "ahocorasick_rs",
     "geo",
     "h3",
     "h3ronpy",
     "numba",
     "numpy",
+    "opencc",
     "pandas",
     "pyarrow",
+    "pypinyin",
     "pyproj",
+    "rapidfuzz",
     "rasterio",
     "scipy",
     "shapely",
