@@ -21,7 +21,7 @@ export default defineConfig({
             { name: "maplibre", test: /node_modules[\\/]maplibre-gl/, priority: 1 },
             { name: "draw", test: /node_modules[\\/]terra-draw/, priority: 1 },
             // what every page needs; what the pages about accounts share; what those with a map share
-            { name: "shared", minShareCount: 5, priority: 1 },
+            { name: "shared", minShareCount: 6, priority: 1 },
             { name: "accounts", test: /src[\\/](login|admin)[\\/]/, minShareCount: 2, priority: 1 },
             { name: "views", minShareCount: 2 },
           ],
