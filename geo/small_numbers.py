@@ -22,6 +22,8 @@ SHOWN, SMALL, WITHHELD = 0, 1, 2
 
 #: withholding a total costs more than withholding any cell
 _TOTAL = 1e12
+#: a list longer than this is told by its small values and one more
+_LONG = 60
 
 
 def mask(counts: npt.ArrayLike, threshold: int = THRESHOLD) -> Bools:
@@ -196,6 +198,33 @@ def suppress(counts: npt.ArrayLike, threshold: int = THRESHOLD) -> Table:
     sums.protect()
     found = np.array(sums.state, dtype=np.uint8).reshape(full.shape)
     return Table(found[:-1, :-1], found[:-1, -1], found[-1, :-1], int(found[-1, -1]))
+
+
+def listed(counts: npt.ArrayLike, threshold: int = THRESHOLD) -> list[int]:
+    """Tell what is hidden of a list whose total is shown, if that is not small itself.
+
+    As `suppress`, but of a long list the small values and one more decide, so that it takes no time.
+
+    Returns
+    -------
+    list of `SHOWN`, `SMALL`, `WITHHELD`; one longer than the list: the last is the total's
+    """
+    values = _counts(counts)
+    if len(values) <= _LONG:
+        table = suppress(values, threshold)
+        return [*table.cells.tolist(), table.total]
+    found = np.where(mask(values, threshold), SMALL, SHOWN)
+    # two of each small value and the cheapest other decide for all: more small ones protect more
+    picked = [int(at) for one in range(1, threshold) for at in np.flatnonzero(values == one)[:2]]
+    if not picked:
+        return [*found.tolist(), SHOWN]
+    others = np.flatnonzero(values >= threshold)
+    others = others if len(others) else np.flatnonzero(values == 0)
+    if len(others):
+        picked.append(int(others[np.argmin(values[others])]))
+    table = suppress(values[picked], threshold)
+    found[picked] = np.maximum(found[picked], table.cells)
+    return [*found.tolist(), table.total]
 
 
 def isolates(

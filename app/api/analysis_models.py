@@ -219,6 +219,18 @@ class ComparisonRisk(Risk):
     similarity: float = Field(description="0-1; 1: the same exposures")
 
 
+class KindChange(Model):
+    """One kind in an earlier span; as `SpanChange`."""
+
+    kind: str
+    observed: int | None
+    observed_text: str
+    suppressed: bool
+    ratio: float | None
+    low: float | None
+    high: float | None
+
+
 class SpanChange(Model):
     """The same area in an earlier span; rate ratio per covered second (METHODS 6)."""
 
@@ -230,6 +242,9 @@ class SpanChange(Model):
     ratio: float | None = Field(description="This span against the earlier; null: too few events")
     low: float | None = Field(description="Exact 95 % interval; null high: without bound")
     high: float | None
+    kinds: list[KindChange] = Field(
+        default=[], description="By kind, when kinds and their change are asked for"
+    )
 
 
 class AnalysisChange(Model):

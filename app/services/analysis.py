@@ -35,6 +35,8 @@ from app.services.area_words import Asked, Bools, refuse
 from app.services.areas import Areas, Sight, look
 from app.services.asking import Asker
 from app.services.event_changes import LOCATED
+from app.services.small_guard import guarded
+from app.services.small_units import unit_states
 
 Floats = npt.NDArray[np.float64]
 
@@ -83,6 +85,7 @@ def analyse(areas: Areas, asker: Asker, pack: str, wanted: AnalysisQuestion) -> 
         level = analysis_tables.child_level(view, wanted.level)
     if "cells" in parts and outline is not None:
         res = analysis_tables.cell_resolution(km2, wanted.cell_res)
+    kinds = _kinds(view, wanted, counts, expected) if "kinds" in parts else []
     answer = AnalysisAnswer(
         answer=sight.answer(found, asked),
         km2=km2,
@@ -95,8 +98,10 @@ def analyse(areas: Areas, asker: Asker, pack: str, wanted: AnalysisQuestion) -> 
         ),
         reference=_reference(view),
         overall=view.risks.overall(by_kind[None], both, np.array([found.total]))[0],
-        kinds=_kinds(view, wanted, counts, expected) if "kinds" in parts else [],
-        change=changes(sight, asked, located, found.total, _first(rates))
+        kinds=kinds,
+        change=changes(
+            sight, asked, located, found, first=_first(rates), kinds=[one.kind for one in kinds]
+        )
         if "change" in parts
         else None,
         child_level=level,
@@ -117,7 +122,7 @@ def analyse(areas: Areas, asker: Asker, pack: str, wanted: AnalysisQuestion) -> 
     )
     if small_numbers.sees_small(asker.identity):
         return answer
-    guard = small_numbers.guarded(asker, pack, sight, asked, counts, located=located)
+    guard = guarded(asker, pack, sight, asked, counts, located=located)
     if answer.change is not None and asked.question is not None:
         earlier = [
             _earlier(asker, pack, view, one)
@@ -125,7 +130,10 @@ def analyse(areas: Areas, asker: Asker, pack: str, wanted: AnalysisQuestion) -> 
         ]
         change = AnalysisChange(previous=earlier[0], last_year=earlier[1])
         answer = answer.model_copy(update={"change": change})
-    return small_numbers.hidden(answer, guard)
+    units = None
+    if answer.children and asked.question is not None:
+        units = unit_states(sight, asked, located)
+    return small_numbers.hidden(answer, guard, asked, units)
 
 
 def _earlier(asker: Asker, pack: str, view: View, span: SpanChange | None) -> SpanChange | None:
@@ -141,7 +149,7 @@ def _earlier(asker: Asker, pack: str, view: View, span: SpanChange | None) -> Sp
     )  # fmt: skip
     counts = view.sight.count(asked, ("kind",), view.located).by_kind
     assert counts is not None
-    guard = small_numbers.guarded(asker, pack, view.sight, asked, counts, located=view.located)
+    guard = guarded(asker, pack, view.sight, asked, counts, located=view.located)
     return small_numbers.hidden_span(span, guard)
 
 

@@ -6,6 +6,7 @@ months of 28 and of 31 days compare fairly, and hours of the week too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -13,22 +14,30 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from app.api.analysis_models import AnalysisChange, SpanChange
+from app.api.analysis_models import AnalysisChange, KindChange, SpanChange
 from app.services.analysis_expected import matching_seconds
 from app.services.area_words import Asked, Bools
 from app.services.areas import Sight
 from geo import change
+from geo.cube import Answer
 
 
 def changes(
-    sight: Sight, asked: Asked, located: Bools | None, observed: int, first: date | None
+    sight: Sight,
+    asked: Asked,
+    located: Bools | None,
+    observed: Answer,
+    *,
+    first: date | None,
+    kinds: Sequence[str] = (),
 ) -> AnalysisChange:
     """Compare with the previous span and with the same span last year.
 
     Parameters
     ----------
-    observed : events of the present span
+    observed : events of the present span, by kind
     first : local day before which the map has no events; earlier spans are not compared with
+    kinds : kinds that are compared one by one, too
     """
     question = asked.question
     if question is None:
@@ -41,7 +50,7 @@ def changes(
     def against(low: datetime | None, high: datetime | None) -> SpanChange | None:
         if low is None or high is None or low >= high or (first and low.date() < first):
             return None
-        return _change(sight, asked, located, observed, (low, high))
+        return _change(sight, asked, located, observed, span=(low, high), kinds=kinds)
 
     return AnalysisChange(
         previous=against(*previous(start, end)),
@@ -80,22 +89,49 @@ def _change(
     sight: Sight,
     asked: Asked,
     located: Bools | None,
-    observed: int,
+    observed: Answer,
+    *,
     span: tuple[datetime, datetime],
+    kinds: Sequence[str],
 ) -> SpanChange:
     question = asked.question
     assert question is not None
     low, high = (int(one.timestamp()) for one in span)
-    earlier = replace(question, start=low, end=high, breakdowns=frozenset(), beside=None)
-    found = sight.count(Asked(earlier, asked.outline, None), (), located).total
+    wanted = frozenset({"kind"} if kinds else ())
+    earlier = replace(question, start=low, end=high, breakdowns=wanted, beside=None)
+    before = sight.count(Asked(earlier, asked.outline, None), sorted(wanted), located)
+    found = before.total
     hours = question.hours_of_week
     now = matching_seconds(question.start, question.end, hours, sight.zone)
     then = matching_seconds(low, high, hours, sight.zone)
-    made = change.rate_ratio(observed, now, found, then)
+    made = change.rate_ratio(observed.total, now, found, then)
     return SpanChange(
         start=span[0], end=span[1], observed=found, observed_text=str(found), suppressed=False,
         ratio=finite(made.ratio), low=finite(made.low), high=finite(made.high),
+        kinds=_kinds(sight, (observed, before), (now, then), kinds),
     )  # fmt: skip
+
+
+def _kinds(
+    sight: Sight, counts: tuple[Answer, Answer], seconds: tuple[int, int], kinds: Sequence[str]
+) -> list[KindChange]:
+    """Change of each kind; one the counts do not know has none."""
+    if not kinds:
+        return []
+    now, before = (
+        dict(zip(sight.kinds, one.by_kind.tolist(), strict=True))
+        for one in counts
+        if one.by_kind is not None
+    )
+    new, old = ([one.get(kind, 0) for kind in kinds] for one in (now, before))
+    made = change.rate_ratio(new, seconds[0], old, seconds[1])
+    return [
+        KindChange(
+            kind=kind, observed=old[k], observed_text=str(old[k]), suppressed=False,
+            ratio=finite(made.ratio[k]), low=finite(made.low[k]), high=finite(made.high[k]),
+        )
+        for k, kind in enumerate(kinds)
+    ]  # fmt: skip
 
 
 def finite(value: npt.ArrayLike) -> float | None:

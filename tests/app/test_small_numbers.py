@@ -267,6 +267,127 @@ def test_counts_alone_are_hidden_too(office: Office) -> None:
     assert seen > 10
 
 
+def test_zeros_nobody_asked_for_hide_nothing(office: Office) -> None:
+    """Of two kinds one is small: that a third, not asked for, is "withheld" would fool nobody."""
+    path, told = "/api/packs/small/areas/count", 0
+    for area in CIRCLES:
+        exact = office.post("analyst", path, {"area": area, **SPAN, "breakdowns": ["kind"]})
+        small = [kind for kind, n in exact["by_kind"].items() if 0 < n < 5]
+        large = [kind for kind, n in exact["by_kind"].items() if n >= 5]
+        if not small or not large:
+            continue
+        told += 1
+        pair = [small[0], large[0]]
+        office.forget()
+        shown = office.post(
+            "viewer", path, {"area": area, **SPAN, "breakdowns": ["kind"], "kinds": pair}
+        )
+        gone = [kind for kind in pair if shown["by_kind"][kind] is None]
+        assert small[0] in gone
+        assert len(gone) == 2 or shown["total"] is None
+        office.forget()
+        again = office.analyse("viewer", area, kinds=pair, parts=["kinds"])
+        assert {one["kind"] for one in again["kinds"] if one["observed"] is None} == set(gone)
+    assert told
+
+
+def test_a_kind_that_differs_by_a_few_is_told_once(office: Office) -> None:
+    """Totals may be told, for they differ by many; what each kind has would tell a few events."""
+    asked = 0
+    ask: dict[str, Any] = {"parts": ["kinds", "change"], "start": "2024-01-01"}
+    for west in np.linspace(119.3, 119.9, 13).tolist():
+        areas = [
+            {"rectangle": {"west": 119, "south": 29, "east": east, "north": 30}}
+            for east in (west, west + 0.04)
+        ]
+        exact = [office.analyse("analyst", area, **ask)["kinds"] for area in areas]
+        counts = [{one["kind"]: one["observed"] for one in each} for each in exact]
+        apart = {kind: n - counts[0][kind] for kind, n in counts[1].items()}
+        plenty = [kind for kind, n in counts[0].items() if n >= 5]
+        pair = next(
+            (
+                sorted(both)
+                for both in itertools.combinations(plenty, 2)
+                if sum(apart[kind] for kind in both) >= 5
+                and any(0 < apart[kind] < 5 for kind in both)
+            ),
+            None,
+        )
+        if pair is None:
+            continue
+        asked += 1
+        office.forget()
+        first, second = (office.analyse("viewer", area, kinds=pair, **ask) for area in areas)
+        assert {one["observed"] for one in first["kinds"]} == {counts[0][kind] for kind in pair}
+        assert second["overall"]["observed"] == sum(counts[1][kind] for kind in pair)
+        assert all(one["observed"] is None for one in second["kinds"])
+        assert all(second["answer"]["by_kind"][kind] is None for kind in pair)
+    assert asked > 1
+
+
+def test_tables_of_two_levels_tell_no_more_than_one(office: Office) -> None:
+    """What is hidden beside a small number stays hidden where it is all there is of its parent."""
+    levels = ["county", "town", "village", "grid"]
+    hidden = 0
+    for area in (*CIRCLES, {"units": ["3301"]}, {"units": ["330101"]}, {"units": ["330102"]}):
+        office.forget()
+        exact, shown = (
+            {
+                level: office.analyse(who, area, parts=["children"], level=level)["children"]
+                for level in levels
+            }
+            for who in ("analyst", "viewer")
+        )
+        known = {
+            row["code"]: row["observed"]
+            for level in levels for row in shown[level] if row["code"] and row["observed"] is not None
+        }  # fmt: skip
+        full = {
+            row["code"]: row["observed"] for level in levels for row in exact[level] if row["code"]
+        }
+        rest = {
+            level: sum(row["observed"] for row in exact[level] if row["rest"]) for level in levels
+        }
+        assert all(full[code] == n for code, n in known.items())
+        for upper, lower in itertools.pairwise(levels):
+            if rest[upper] != rest[lower]:
+                continue  # events are known to the upper level alone
+            for parent in exact[upper]:
+                if not parent["code"]:
+                    continue
+                parts = [code for code in full if code.startswith(parent["code"])
+                         and len(code) > len(parent["code"])
+                         and code in {row["code"] for row in exact[lower]}]  # fmt: skip
+                gone = [code for code in parts if code not in known]
+                hidden += len(gone)
+                if parent["code"] in known:
+                    assert len(gone) != 1, "the parent less the others tells the one"
+                else:
+                    assert gone or not parts, "the parts tell their parent"
+    assert hidden
+
+
+def test_last_year_by_kind_tells_no_small_number(office: Office) -> None:
+    area = {"circle": {"lon": 119.5, "lat": 29.4, "metres": 12_000}}
+    span = {"start": "2024-03-01", "end": "2024-05-01"}
+    office.forget()
+    exact = office.analyse("analyst", area, **span, parts=["kinds", "change"])
+    shown = office.analyse("viewer", area, **span, parts=["kinds", "change"])
+    before, now = exact["change"]["last_year"], {k["kind"]: k for k in shown["kinds"]}
+    counts = [one["observed"] for one in before["kinds"]]
+    assert sum(counts) == before["observed"]
+    assert any(0 < n < 5 for n in counts)
+    told = shown["change"]["last_year"]["kinds"]
+    gone = 0
+    for full, one in zip(before["kinds"], told, strict=True):
+        assert one["observed"] in (full["observed"], None)
+        assert not 0 < (one["observed"] or 0) < 5
+        gone += one["observed"] is None
+        if one["observed"] is None or now[one["kind"]]["observed"] is None:
+            assert one["ratio"] is one["low"] is one["high"] is None
+    assert gone > 1
+
+
 def test_what_was_asked_is_kept_for_the_account_alone(office: Office) -> None:
     office.forget()
     office.analyse("viewer", CIRCLES[9], parts=[])
