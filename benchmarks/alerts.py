@@ -195,7 +195,9 @@ def means(seed: int, *, null: bool, background: float) -> tuple[Floats, Floats, 
     return base, counted([*planted, *fresh]), fresh
 
 
-def sample(seed: int, *, null: bool = False, background: float = 0.2) -> dict[str, Tally]:
+def sample(
+    seed: int, *, null: bool = False, background: float = 0.2, without: str = ""
+) -> dict[str, Tally]:
     """Look at 24 months of a sample, one after the other, at every level."""
     places, _, months = world()
     base, mean, fresh = means(seed, null=null, background=background)
@@ -205,7 +207,7 @@ def sample(seed: int, *, null: bool = False, background: float = 0.2) -> dict[st
     found = {}
     for level, length in LENGTHS.items():
         codes, group = np.unique([code[:length] for code in places.codes], return_inverse=True)
-        if len(codes) < LEAST_UNITS:
+        if len(codes) < LEAST_UNITS or level == without:
             continue
 
         def summed(
@@ -247,15 +249,17 @@ def total(found: dict[str, Tally]) -> Tally:
     return whole
 
 
-def sample_rows(seed: int, seeds: int) -> Iterator[Row]:
-    """Bars on the sample."""
+def sample_rows(seed: int, seeds: int, *, quick: bool = False) -> Iterator[Row]:
+    """Bars on the sample; `quick`: the null sample without grids, and no line for information."""
     levels: dict[str, Tally] = {name: Tally() for name in LENGTHS}
     quiet, lumpy = Tally(), Tally()
     for n in range(seeds):
         for level, one in sample(seed + n).items():
             levels[level].add(one)
-        quiet.add(total(sample(seed + n, null=True, background=0.0)))
-        lumpy.add(total(sample(seed + n, null=True, background=0.2)))
+        without = "grid" if quick else ""
+        quiet.add(total(sample(seed + n, null=True, background=0.0, without=without)))
+        if not quick:
+            lumpy.add(total(sample(seed + n, null=True, background=0.2)))
     whole = total(levels)
     yield Row("sample, 24 months", "precision: planted, month by month",
               part(whole.carried_planted, whole.carried), 0.90)  # fmt: skip
@@ -282,11 +286,12 @@ def sample_rows(seed: int, seeds: int) -> Iterator[Row]:
         0.5,
         at_most=True,
     )
-    yield Row(
-        "no planted risk, background sd .2",
-        "opened per 1,000 unit × kind × months",
-        lumpy.per_thousand,
-    )
+    if not quick:
+        yield Row(
+            "no planted risk, background sd .2",
+            "opened per 1,000 unit × kind × months",
+            lumpy.per_thousand,
+        )
 
 
 # maps of METHODS 7 --------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from app.services import task_photos as photos
 from app.services import task_push as push
 from app.services import tasks as service
 from app.services.border import now
-from app.services.task_keys import Keys
+from app.services.task_keys import KEY, SIGNATURE, TIME, Keys
 
 router = APIRouter(tags=["tasks"])
 WorkDep = Annotated[Store, Depends(Door("work_tasks"))]
@@ -81,10 +81,19 @@ def make_task(*, draft: TaskDraft, store: DispatchDep) -> Task:
         return service.make(connection, draft)
 
 
-async def _signed(request: Request) -> str:
+async def _signed(
+    request: Request,
+    x_wusetu_key: Annotated[str, Header(max_length=64, description="Id of the shared secret")] = "",
+    x_wusetu_time: Annotated[
+        str, Header(max_length=12, description="Unix seconds, five minutes off at most")
+    ] = "",
+    x_wusetu_signature: Annotated[
+        str, Header(max_length=64, description="HMAC-SHA256, see docs/alerts.md")
+    ] = "",
+) -> str:
     keys: Keys = request.app.state.task_keys
-    path = request.scope["path"]
-    return keys.check(request.headers, request.method, path, await request.body())
+    given = {KEY: x_wusetu_key, TIME: x_wusetu_time, SIGNATURE: x_wusetu_signature}
+    return keys.check(given, request.method, request.scope["path"], await request.body())
 
 
 @router.post(
@@ -98,13 +107,6 @@ def report_task(
     store: WorkDep,
     key_id: Annotated[str, Depends(_signed)],  # noqa: ARG001 - checked, not used
     report: Report,
-    x_wusetu_key: Annotated[str | None, Header(description="Id of the shared secret")] = None,  # noqa: ARG001
-    x_wusetu_time: Annotated[
-        str | None, Header(description="Unix seconds, five minutes off at most")
-    ] = None,  # noqa: ARG001
-    x_wusetu_signature: Annotated[
-        str | None, Header(description="HMAC-SHA256, see docs/alerts.md")
-    ] = None,  # noqa: ARG001
 ) -> Task:
     """Beside the token of the platform's account a signature is needed; 403 without."""
     with store.write() as connection:
