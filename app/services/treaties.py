@@ -172,7 +172,7 @@ def scene_kinds(names: Sequence[str] | None = None) -> dict[str, dict[str, float
         raise _wrong("kinds", f"no kind {unknown[0]!r}; there are {', '.join(kinds)}")
     return {
         kind: {name: weight for name, weight in kinds[kind].weights.items() if weight}
-        for kind in (names or kinds)
+        for kind in (kinds if names is None else names)
     }
 
 

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+import h3 as h3lib
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -165,6 +166,8 @@ def _read_exposures(
     cells = np.unique(cell)
     if not len(cells) or ((cells >> np.uint64(52)) & np.uint64(15) != terms.resolution).any():
         raise _bad(f"cells are not of resolution {terms.resolution}")
+    if not all(h3lib.is_valid_cell(f"{one:x}") for one in cells.tolist()):
+        raise _bad("a cell is no H3 index")
     if np.any(value < 0) or np.any(np.isinf(value)):
         raise _bad("an exposure is negative or infinite")
     found = {}
