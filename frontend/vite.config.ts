@@ -5,6 +5,22 @@ import { offlineWorker } from "./src/offline/build.ts";
 
 const server = process.env.WUSETU_DEV_SERVER ?? "http://127.0.0.1:8000";
 
+/** What the report has in common with the pages with a map, without the map. */
+const FRAME = new RegExp(
+  [
+    "node_modules/(lucide|solid-js)",
+    "src/command/(root|frame|pages|states|stale|whoami|mark|icon)\\.",
+    "src/api/(answer|client|models|server|session)\\.",
+    "src/state/(hash|view|times)\\.",
+    "src/(i18n|charts)/",
+    "src/style/(theme|palette|(desk|panel|cells|charts|narrow)\\.css)",
+    "src/analyst/download",
+    "src/border/live",
+  ]
+    .join("|")
+    .replaceAll("/", "[\\\\/]"),
+);
+
 export default defineConfig({
   plugins: [solid(), offlineWorker()],
   worker: { format: "es" },
@@ -14,7 +30,15 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 1300,
     rolldownOptions: {
-      input: ["index.html", "analyst.html", "border.html", "tasks.html", "report.html", "login.html", "admin.html"],
+      input: [
+        "index.html",
+        "analyst.html",
+        "border.html",
+        "tasks.html",
+        "report.html",
+        "login.html",
+        "admin.html",
+      ],
       output: {
         codeSplitting: {
           groups: [
@@ -23,6 +47,7 @@ export default defineConfig({
             // what every page needs; what the pages about accounts share; what those with a map share
             { name: "shared", minShareCount: 6, priority: 1 },
             { name: "accounts", test: /src[\\/](login|admin)[\\/]/, minShareCount: 2, priority: 1 },
+            { name: "frame", test: FRAME, minShareCount: 2, priority: 1 },
             { name: "views", minShareCount: 2 },
           ],
         },
