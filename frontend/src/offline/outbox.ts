@@ -65,7 +65,10 @@ async function sendNow(action: Action): Promise<Outcome> {
 const AGAIN_MS = 10_000;
 
 /** `account`: whose actions these are; empty while it is not known: then nothing is sent. */
-export function createOutbox(account: Accessor<string>, onSent?: (key: string) => void): Outbox {
+export function createOutbox(
+  account: Accessor<string>,
+  onSent?: (key: string, answer: unknown) => void,
+): Outbox {
   const [actions, setActions] = createSignal<readonly Action[]>([]);
   const [others, setOthers] = createSignal(0);
   const [lasting, setLasting] = createSignal(true);
@@ -80,7 +83,7 @@ export function createOutbox(account: Accessor<string>, onSent?: (key: string) =
     if (!account()) return new Map();
     const taken = await (await queue).flush(account());
     await look();
-    for (const key of taken.keys()) onSent?.(key);
+    for (const [key, answer] of taken) onSent?.(key, answer);
     return taken;
   };
   createEffect(on([account, returned], () => void flush().then(look)));

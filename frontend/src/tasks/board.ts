@@ -30,7 +30,16 @@ import { createOutbox, type Outbox } from "../offline/outbox";
 import type { Action } from "../offline/queue";
 import type { View } from "../state/view";
 import type { TasksState } from "./state";
-import { type Hands, isOpen, type Shown, type StepName, sorted, withWaiting } from "./steps";
+import {
+  freshest,
+  type Hands,
+  isOpen,
+  type Shown,
+  type StepName,
+  sorted,
+  withOne,
+  withWaiting,
+} from "./steps";
 import { type TaskWords, taskWords } from "./words";
 
 export { FrameProvider };
@@ -105,6 +114,10 @@ export function waitingOf(actions: readonly Action[]) {
   });
 }
 
+function isTask(answer: unknown): answer is Task {
+  return typeof answer === "object" && answer !== null && "steps" in answer && "version" in answer;
+}
+
 export function createBoard(frame: Frame, view: View<TasksState>): Board {
   startOffline();
   const say = createMemo(() => taskWords(view.state.lang));
@@ -125,7 +138,7 @@ export function createBoard(frame: Frame, view: View<TasksState>): Board {
     try {
       const { value, at } = await heard<TaskList>(taskAddresses.list(pack()));
       if (turn !== asked) return;
-      setTold(value.tasks);
+      setTold((known) => freshest(known, value.tasks));
       setHeardAt(at);
       setFailure(undefined);
     } catch (error) {
@@ -141,7 +154,11 @@ export function createBoard(frame: Frame, view: View<TasksState>): Board {
 
   const outbox = createOutbox(
     () => me()?.name ?? "",
-    () => void refresh(),
+    (_key, answer) => {
+      // a step is answered with the task after it; anything else is asked for
+      if (isTask(answer)) setTold((known) => known && withOne(known, answer));
+      else void refresh();
+    },
   );
   createEffect(on([pack, returned], () => void Promise.all([know(), refresh()])));
 

@@ -7,6 +7,7 @@ import { useBoard } from "./board";
 import { whereAmI } from "./doing";
 import { clockOf, due } from "./due";
 import { Edge, Refusals, Tag } from "./parts.view";
+import { oneLine } from "./place";
 import { type Filter, metres, type Shown, within } from "./steps";
 
 export function ListHead() {
@@ -179,7 +180,7 @@ function Card(props: {
             <b>{board.title(props.task)}</b>
             <Tag task={props.task} />
           </span>
-          <span class="card-why">{board.both(props.task.reason)}</span>
+          <span class="card-why">{oneLine(board.both(props.task.reason))}</span>
           <span class="card-due">
             <Show when={open()} fallback={<span>{lastTime(board, props.task)}</span>}>
               <span classList={{ late: end().late }}>{end().text}</span>

@@ -1,4 +1,4 @@
-/** Frames around a unit. Pure. */
+/** Frames around a unit, and the reason of a task in one line. Pure. */
 
 export type Box = [west: number, south: number, east: number, north: number];
 
@@ -19,4 +19,20 @@ export function boxOf(places: readonly (readonly [number, number])[]): Box | nul
   const xs = places.map((one) => one[0]);
   const ys = places.map((one) => one[1]);
   return around([Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)], 1.2);
+}
+
+/** A sentence in parts, every second one to be bold: counts of events before the first semicolon. */
+export function boldNumbers(text: string): string[] {
+  const end = text.search(/[;；]/);
+  const head = end < 0 ? text : text.slice(0, end);
+  const parts = head.split(/(\d[\d,.]*)(?=\s?(?:件|observed|expected))/);
+  if (end >= 0) parts[parts.length - 1] += text.slice(end);
+  return parts;
+}
+
+/** The first two clauses of a reason: how many, and how many were to be expected. */
+export function oneLine(text: string): string {
+  const head = text.split(/[;；。]/)[0] as string;
+  const parts = head.split(/(，|, )/);
+  return parts.slice(0, 3).join("");
 }

@@ -2,8 +2,9 @@
 import { describe, expect, test } from "vitest";
 import type { Task } from "../api/tasks";
 import { due, span, when } from "./due";
+import { around, boldNumbers, boxOf, oneLine } from "./place";
 import { parse, serialise } from "./state";
-import { acts, metres, reached, sorted, within, withWaiting } from "./steps";
+import { acts, freshest, metres, reached, sorted, within, withOne, withWaiting } from "./steps";
 
 const ZONE = "Asia/Shanghai";
 const NOW = new Date("2026-11-22T00:12:00Z"); // 08:12 in Hangzhou
@@ -124,6 +125,17 @@ describe("the list", () => {
     );
     expect(sorted(rows).map((one) => one.id)).toEqual([4, 3, 2, 1]);
   });
+  test("an answer that comes late does not undo a step", () => {
+    const done = task(1, { state: "accepted", version: 2 });
+    expect(withOne([task(1), task(2)], done).map((one) => one.state)).toEqual(["accepted", "sent"]);
+    expect(withOne([done], task(1))).toEqual([done]);
+    const told = freshest([done], [task(1), task(3)]);
+    expect(told.map((one) => [one.id, one.version])).toEqual([
+      [1, 2],
+      [3, 1],
+    ]);
+    expect(freshest(undefined, [task(1)])).toHaveLength(1);
+  });
   test("parts of it", () => {
     const of = (more: Partial<Task>) => withWaiting([task(1, more)], [])[0] as never;
     expect(within(of({ state: "closed" }), "all")).toBe(false);
@@ -135,6 +147,35 @@ describe("the list", () => {
   test("metres between places", () => {
     expect(metres([120, 30], [120, 30])).toBe(0);
     expect(metres([120, 30], [120, 31])).toBeCloseTo(111_195, -1);
+  });
+});
+
+describe("reasons", () => {
+  const zh =
+    "2025年12月发生5件，预期0.63件，连同此前记忆的7.6件（预期4.8件）；相对风险1.6（95%区间1.0–2.4），高于预期的概率96.6%；本期首次触发。";
+  const en =
+    "December 2025: 5 observed, 0.63 expected, with 7.6 remembered from before (4.8 expected); relative risk 1.6.";
+  test("one line says how many and how many were expected", () => {
+    expect(oneLine(zh)).toBe("2025年12月发生5件，预期0.63件");
+    expect(oneLine(en)).toBe("December 2025: 5 observed, 0.63 expected");
+    expect(oneLine("短")).toBe("短");
+  });
+  test("counts are bold, dates and shares are not", () => {
+    const bold = (text: string) => boldNumbers(text).filter((_, i) => i % 2 === 1);
+    expect(bold(zh)).toEqual(["5", "0.63", "7.6", "4.8"]);
+    expect(bold(en)).toEqual(["5", "0.63", "4.8"]);
+    expect(boldNumbers(zh).join("")).toBe(zh);
+  });
+});
+
+describe("frames", () => {
+  test("around a unit and around places", () => {
+    expect(around([120, 30, 120.01, 30.02], 2).map((x) => Number(x.toFixed(4)))).toEqual([
+      119.995, 29.99, 120.015, 30.03,
+    ]);
+    expect(boxOf([])).toBeNull();
+    const [west, , east] = boxOf([[120, 30]]) as number[];
+    expect((east as number) - (west as number)).toBeGreaterThan(0.003);
   });
 });
 

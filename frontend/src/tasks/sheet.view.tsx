@@ -9,6 +9,7 @@ import { useBoard } from "./board";
 import { due, when } from "./due";
 import { Found } from "./found.view";
 import { mapHash, Refusals, StepBar } from "./parts.view";
+import { boldNumbers } from "./place";
 import { isOpen, type Shown } from "./steps";
 
 /** The map comes after the words: a task can be read before its map is there. */
@@ -94,9 +95,9 @@ export function Sheet(props: {
   );
 }
 
-/** A sentence whose numbers are bold. */
+/** A sentence in which what was observed and expected, said first, is bold. */
 function Numbers(props: { text: string }) {
-  const parts = () => props.text.split(/(\d[\d,.]*(?:\.\d+)?)/);
+  const parts = () => boldNumbers(props.text);
   return <For each={parts()}>{(part, i) => (i() % 2 ? <b>{part}</b> : part)}</For>;
 }
 

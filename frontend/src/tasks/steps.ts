@@ -119,6 +119,23 @@ export function withWaiting(tasks: readonly Task[], waiting: readonly Waiting[])
   });
 }
 
+/** A list in which one task is as newly told. */
+export function withOne(tasks: readonly Task[], one: Task): Task[] {
+  return tasks.map((task) => (task.id === one.id && task.version < one.version ? one : task));
+}
+
+/**
+ * The list as told, but no task older than it is known: an answer that was under way while a step was
+ * taken must not undo it.
+ */
+export function freshest(known: readonly Task[] | undefined, told: readonly Task[]): Task[] {
+  const before = new Map(known?.map((one) => [one.id, one]));
+  return told.map((one) => {
+    const mine = before.get(one.id);
+    return mine && mine.version > one.version ? mine : one;
+  });
+}
+
 const ORDER = ["red", "orange", "yellow", "blue", "green", "none"];
 
 /** Overdue first, then what is due first; of two due together the worse colour. */
