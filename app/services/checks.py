@@ -113,6 +113,16 @@ def open_check(
     side = speaking(identity, row.sides, draft.side)
     if not row.now < draft.ends_at <= row.now + LONGEST:
         raise Invalid("ends_at is in the next 72 hours", {"field": "ends_at", "reason": "bad_time"})
+    # sent once more because the answer was lost on the way: the same check, not another one
+    known: int | None = connection.execute(
+        sa.text(
+            "select id from check_case where zone_id = :zone and side = :side and reference = "
+            ":reference and reason = :reason and ends_at = :ends"
+        ),
+        {"zone": zone, "side": side, "reference": name, "reason": why, "ends": draft.ends_at},
+    ).scalar()
+    if known is not None:
+        return one_check(connection, known)
     number: int = connection.execute(
         sa.text(
             "insert into check_case (zone_id, version, side, sides, reference, reason, kinds, "
@@ -165,6 +175,16 @@ def answer(
                 {"field": "at", "reason": "bad_time"},
             )
         detail["at"] = given.at.isoformat()
+        # sent once more because the answer was lost on the way: taken already
+        same = connection.execute(
+            sa.text(
+                "select exists (select from check_answer where check_id = :id and side = :side "
+                "and answer = :answer and at = :at)"
+            ),
+            {"id": number, "side": side, "answer": given.answer, "at": given.at},
+        ).scalar_one()
+        if same:
+            return one_check(connection, number)
     if given.checkpoint is not None:
         point = connection.execute(
             sa.text(

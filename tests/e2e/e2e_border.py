@@ -1,6 +1,6 @@
 """A map with borders for the browser: the four cities of the alliance down to the town, two desks.
 
-Real shapes and codes of 35 counties and 580 towns; about 7,000 made-up events of fourteen months
+Real shapes and codes of 35 counties and 580 towns; about 18,000 made-up events of fourteen months
 with points, and a doubled risk where three provinces meet. Each city has a border officer; both sides of
 one shared line have a duty desk, a checkpoint and a zone in force.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,15 @@ from playwright.sync_api import APIRequestContext, Browser
 
 from app.database import make_engine, transaction
 from app.security.identity import Role
-from app.services import accounts, events, exposures, tile_archives
+from app.services import (
+    accounts,
+    border_assess,
+    events,
+    exposures,
+    tile_archives,
+    treaties,
+    treaty_sources,
+)
 from app.services.assess import assess
 from app.services.boundaries import import_units
 from app.settings import PROJECT
@@ -38,7 +46,7 @@ CORNER = (118.19, 29.40)
 HERE, OVER = (118.26, 29.42), (118.24, 29.45)
 ZONE = "齐溪–龙田联控区"
 PASSWORD = "five colours and ink 5"
-KINDS = {"theft": 180, "dispute": 220, "fraud": 100}
+KINDS = {"theft": 900, "dispute": 220, "fraud": 100}
 MONTHS = [(2024, 11), (2024, 12), *((2025, i + 1) for i in range(12))]
 
 
@@ -58,7 +66,7 @@ def _events(units: gpd.GeoDataFrame, people: pd.Series) -> pd.DataFrame:
     rows = []
     for kind, each in KINDS.items():
         for t, (year, month) in enumerate(MONTHS):
-            risk = np.where(near & (kind == "theft") & (t >= 8), 2.6, 1.0)
+            risk = np.where(near & (kind == "theft") & (t >= 8), 1.9, 1.0)
             counts = rng.poisson(each * weight / weight.sum() * risk)
             where = np.repeat(np.arange(len(codes)), counts)
             start = int(datetime(year, month, 1, tzinfo=UTC).timestamp())
@@ -115,6 +123,26 @@ def load(engine: sa.Engine, data_dir: Path) -> None:
         engine, version, data_dir / "archives",
         surroundings=PROJECT / "data" / "boundaries" / "context",
     )  # fmt: skip
+
+
+def pool(engine: sa.Engine) -> int:
+    """A treaty of the four sides and what they see together of the last quarter; its number."""
+    terms = treaties.Terms(
+        "alliance", 1, SIDES, 6, ("quarter",), 7, 2, treaties.scene_kinds(["theft"]),
+        date(2025, 1, 1), None, "",
+    )  # fmt: skip
+    with transaction(engine) as connection:
+        version = treaties.propose(connection, PACK, SIDES[0], terms)
+        for side in SIDES:
+            treaties.decide(connection, terms.name, version, side, "accept")
+    day = date(2026, 1, 20)
+    with engine.connect() as connection:
+        agreed = treaties.in_force(connection, day, pack=PACK)
+    treaty_sources.ensure_lines(engine, PACK)
+    sides, sources = treaty_sources.gather(engine, agreed, on=day, zone="Asia/Shanghai")
+    method = border_assess.Method(replicates=199)
+    (run,) = border_assess.assess(engine, agreed, sides, "quarter", None, method, sources=sources)
+    return run
 
 
 def officers(engine: sa.Engine) -> dict[str, str]:

@@ -3,6 +3,7 @@ import { For, Show } from "solid-js";
 import { away } from "../offline/offline";
 import { useBorder } from "./model";
 import { FailureNote, useTimes } from "./parts.view";
+import { askedText } from "./state";
 
 export function AlarmsView() {
   return (
@@ -44,9 +45,7 @@ export function AlarmList() {
                 class="row"
                 data-device={one.id}
                 title={say().showOnMap}
-                onClick={() =>
-                  view.go({ at: { lon: one.lon, lat: one.lat }, open: { what: "" }, tab: "here" })
-                }
+                onClick={() => view.go({ at: askedText(one), open: "", tab: "here" })}
               >
                 <span class="row-top">
                   <i class={`device-dot alarming device-${one.state}`} />

@@ -25,7 +25,9 @@ export function NewCheckView(props: { zone: number }) {
   const sides = () => (zone()?.sides ?? []).filter((one) => border.own().includes(one));
   const speaking = () => side() || sides()[0] || "";
   const endsAt = () =>
-    hours() > 0 ? new Date(Date.now() + hours() * 3_600_000) : new Date(end() || Number.NaN);
+    hours() > 0
+      ? new Date(border.moment().getTime() + hours() * 3_600_000)
+      : new Date(end() || Number.NaN);
   const ready = () =>
     zone() !== undefined &&
     reference().trim() !== "" &&
@@ -62,7 +64,7 @@ export function NewCheckView(props: { zone: number }) {
       );
     } else if (result.kind === "sent") {
       border.checks.reload();
-      view.go({ open: { what: "check", id: (result.value as Check | null)?.id ?? 0 } }, "replace");
+      view.go({ open: `check.${(result.value as Check | null)?.id ?? 0}` }, "replace");
     } else border.close();
   };
   return (

@@ -211,7 +211,7 @@ function Acts(props: { check: Check }) {
     const result = await border.outbox.submit({
       method: "POST",
       address: `/api/checks/${props.check.id}/answers`,
-      body: { answer, side, at: new Date().toISOString(), ...more },
+      body: { answer, side, at: happened(), ...more },
       title,
       of: `check ${props.check.id}`,
     });
@@ -221,6 +221,11 @@ function Acts(props: { check: Check }) {
     }
     border.checks.reload();
   };
+  /** Now, by the server's clock; never before the check was opened. */
+  const happened = () =>
+    new Date(
+      Math.max(border.moment().getTime(), Date.parse(props.check.opened_at) + 1),
+    ).toISOString();
   const report = (answer: "hit" | "no_hit") => {
     const found = points().find((one) => one.code === point());
     void say2(answer, found?.side ?? (mine()[0] as string), {

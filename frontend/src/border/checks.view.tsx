@@ -69,7 +69,7 @@ function Row(props: { check: Check }) {
   const time = useTimes();
   const alive = () => isRunning(props.check, border.now());
   const selected = () => {
-    const open = border.view.state.open;
+    const open = border.opened();
     return open.what === "check" && open.id === props.check.id;
   };
   const state = () => {

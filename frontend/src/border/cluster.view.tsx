@@ -1,13 +1,11 @@
 /** One cluster: each alone above the pooled row, on one axis; then what it rests on. */
 import { createMemo, For, Show } from "solid-js";
-import type { Colour } from "../api/models";
 import { count, expectedCount, linear, ratio } from "../charts/numbers";
 import { SeenMark } from "./cluster-mark.view";
 import { clusterName, periodText } from "./clusters.view";
-import { poisson95 } from "./exact";
 import { pText } from "./format";
 import { useBorder } from "./model";
-import { Head, useTimes } from "./parts.view";
+import { Head } from "./parts.view";
 import { StartCheck } from "./start.view";
 import type { Cluster, ClusterSide } from "./types";
 
@@ -57,10 +55,8 @@ function Told(props: { cluster: Cluster }) {
       </h3>
       <p>
         {say().seenText[props.cluster.seen]}
-        {say().timesExpected(ratio(props.cluster.relative_risk))}
-        <Show when={props.cluster.low !== null}>
-          （{ratio(props.cluster.low)}–{ratio(props.cluster.high)}）
-        </Show>
+        {say().timesExpected(ratio(props.cluster.relative_risk))}（{ratio(props.cluster.low)}–
+        {ratio(props.cluster.high)}）
       </p>
     </div>
   );
@@ -72,11 +68,7 @@ function Rows(props: { cluster: Cluster }) {
   const border = useBorder();
   const { say } = border;
   const sides = () => props.cluster.sides;
-  const inside = () => sides().filter((one) => one.expected !== null || one.observed !== null);
-  const most = () => {
-    const pooled = interval(props.cluster.observed)?.[1] ?? props.cluster.observed ?? 1;
-    return Math.max(pooled, props.cluster.expected ?? 1, 1) * 1.04;
-  };
+  const most = () => Math.max(props.cluster.high * props.cluster.expected, 1) * 1.04;
   const x = () => linear(0, most(), LEFT, RIGHT);
   return (
     <table class="alone-table">
@@ -99,17 +91,12 @@ function Rows(props: { cluster: Cluster }) {
       <tbody>
         <For each={sides()}>{(one) => <SideRow side={one} x={x()} />}</For>
         <tr class="pooled-row">
-          <th scope="row">{say().pooledRow(inside().length)}</th>
+          <th scope="row">{say().pooledRow(sides().length)}</th>
           <td class="num">
             <b>{count(props.cluster.observed)}</b> / {expectedCount(props.cluster.expected)}
           </td>
           <td>
-            <Bar
-              x={x()}
-              observed={props.cluster.observed}
-              expected={props.cluster.expected}
-              colour={props.cluster.colour ?? "red"}
-            />
+            <Bar x={x()} of={props.cluster} large />
           </td>
           <td class="num">
             <b>{pText(props.cluster.p)}</b>
@@ -122,17 +109,16 @@ function Rows(props: { cluster: Cluster }) {
 
 function SideRow(props: { side: ClusterSide; x: (v: number) => number }) {
   const { say } = useBorder();
-  const outside = () => (props.side.expected ?? 0) === 0 && (props.side.observed ?? 0) === 0;
+  const outside = () => props.side.cells === 0;
   return (
     <tr classList={{ outside: outside() }}>
       <th scope="row">{props.side.name}</th>
       <Show when={!outside()} fallback={<td colSpan={3}>{say().notInside}</td>}>
         <td class="num">
-          <b>{props.side.observed === null ? "<5" : count(props.side.observed)}</b> /{" "}
-          {expectedCount(props.side.expected)}
+          <b>{count(props.side.observed)}</b> / {expectedCount(props.side.expected)}
         </td>
         <td>
-          <Bar x={props.x} observed={props.side.observed} expected={props.side.expected} />
+          <Bar x={props.x} of={props.side} />
         </td>
         <td class="num">{pText(props.side.p_alone)}</td>
       </Show>
@@ -140,42 +126,26 @@ function SideRow(props: { side: ClusterSide; x: (v: number) => number }) {
   );
 }
 
-/** Exact 95 % interval of a count; none of a count that is not told. */
-function interval(observed: number | null): readonly [number, number] | null {
-  return observed === null ? null : poisson95(observed);
-}
-
-/** Dot with its interval: observed; upright bar: expected. */
+/** Dot with its interval: observed; upright bar: expected. All in events, on one axis. */
 function Bar(props: {
   x: (v: number) => number;
-  observed: number | null;
-  expected: number | null;
-  colour?: Colour;
+  of: { observed: number; expected: number; low: number | null; high: number | null };
+  large?: boolean;
 }) {
+  const end = (ratio: number | null) => props.x((ratio ?? 0) * props.of.expected);
   return (
     <svg class="alone-bar" viewBox="0 0 136 20" aria-hidden="true">
-      <Show when={props.expected !== null}>
-        <line
-          class="expected-tick"
-          x1={props.x(props.expected ?? 0)}
-          x2={props.x(props.expected ?? 0)}
-          y1="3"
-          y2="17"
-        />
+      <line
+        class="expected-tick"
+        x1={props.x(props.of.expected)}
+        x2={props.x(props.of.expected)}
+        y1="3"
+        y2="17"
+      />
+      <Show when={props.of.low !== null && props.of.high !== null}>
+        <line class="interval" x1={end(props.of.low)} x2={end(props.of.high)} y1="10" y2="10" />
       </Show>
-      <Show when={interval(props.observed)}>
-        {(ends) => (
-          <line class="interval" x1={props.x(ends()[0])} x2={props.x(ends()[1])} y1="10" y2="10" />
-        )}
-      </Show>
-      <Show when={props.observed !== null}>
-        <circle
-          class={props.colour ? `dot class-${props.colour}` : "dot"}
-          cx={props.x(props.observed ?? 0)}
-          cy="10"
-          r={props.colour ? 5 : 4}
-        />
-      </Show>
+      <circle class="dot" cx={props.x(props.of.observed)} cy="10" r={props.large ? 5 : 4} />
     </svg>
   );
 }
@@ -183,7 +153,6 @@ function Bar(props: {
 function Basis(props: { cluster: Cluster }) {
   const border = useBorder();
   const { say, run, view } = border;
-  const time = useTimes();
   return (
     <Show when={run()}>
       {(one) => (
@@ -196,22 +165,12 @@ function Basis(props: { cluster: Cluster }) {
             <dd>{say().sharedText(one().resolution, one().min_count, one().delay_days)}</dd>
             <dt>{say().cutoff}</dt>
             <dd>
-              {[
-                one().cutoff ? time(one().cutoff as string) : "",
-                periodText(one().from, one().to),
-                say().pooledRun(one().id),
-              ]
+              {[one().cutoff, periodText(one().from, one().to), say().pooledRun(one().id)]
                 .filter((each) => each !== "")
                 .join(" · ")}
             </dd>
-            <Show when={props.cluster.reasons}>
-              {(reasons) => (
-                <>
-                  <dt>{say().reasons}</dt>
-                  <dd>{reasons()[view.state.lang]}</dd>
-                </>
-              )}
-            </Show>
+            <dt>{say().reasons}</dt>
+            <dd>{props.cluster.reasons[view.state.lang]}</dd>
           </dl>
         </section>
       )}

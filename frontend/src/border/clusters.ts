@@ -2,7 +2,7 @@
 import { circleRing, type Position } from "../draw/shapes";
 import type { Cluster } from "./types";
 
-export type Seen = "together" | "several" | "one";
+export type Seen = Cluster["seen"];
 export const SEEN: readonly Seen[] = ["together", "several", "one"];
 
 /** Clockwise, so that what stands on its left lies outside. */

@@ -17,7 +17,7 @@ export function ClusterList() {
     return found ? frame.title(found.title) : id;
   };
   const selected = (number: number) => {
-    const open = view.state.open;
+    const open = border.opened();
     return open.what === "cluster" && open.id === number;
   };
   const sorted = () =>
@@ -25,7 +25,7 @@ export function ClusterList() {
       (a, b) => SEEN.indexOf(a.seen) - SEEN.indexOf(b.seen) || a.number - b.number,
     );
   const lengths = () =>
-    PERIODS.filter((one) => (runs.value() ?? []).some((each) => each.period === one));
+    PERIODS.filter((one) => (runs.value()?.runs ?? []).some((each) => each.period === one));
   return (
     <section class="clusters" aria-label={say().clusters(clusters().length)}>
       <Show
@@ -53,7 +53,7 @@ export function ClusterList() {
                         type="button"
                         class="segment"
                         aria-pressed={one().period === period}
-                        onClick={() => view.go({ period, pooled: 0, open: { what: "" } })}
+                        onClick={() => view.go({ period, pooled: 0, open: "" })}
                       >
                         {frame.words().periods[period]}
                       </button>
@@ -66,10 +66,12 @@ export function ClusterList() {
                 aria-label={frame.words().periodChoice}
                 value={one().id}
                 onChange={(event) =>
-                  view.go({ pooled: Number(event.currentTarget.value), open: { what: "" } })
+                  view.go({ pooled: Number(event.currentTarget.value), open: "" })
                 }
               >
-                <For each={(runs.value() ?? []).filter((each) => each.period === one().period)}>
+                <For
+                  each={(runs.value()?.runs ?? []).filter((each) => each.period === one().period)}
+                >
                   {(each) => <option value={each.id}>{periodText(each.from, each.to)}</option>}
                 </For>
               </select>
@@ -123,21 +125,20 @@ export function ClusterList() {
   );
 }
 
-/** Name of a cluster: its sides with events, or what the server says. */
+/** Name of a cluster: the sides it lies in. */
 export function clusterName(
-  one: { name?: string; sides: readonly { side: string; observed: number | null }[] },
+  one: { sides: readonly { side: string; cells: number }[] },
   sideName: (code: string) => string,
 ): string {
-  if (one.name) return one.name;
   return one.sides
-    .filter((each) => each.observed !== 0)
+    .filter((each) => each.cells > 0)
     .map((each) => sideName(each.side))
     .join("–");
 }
 
 /** 2026-07-01…2026-09-30 as 2026-07 – 2026-09 */
 export function periodText(from: string, to: string): string {
-  const end = new Date(new Date(to).getTime() - 1).toISOString();
+  const end = new Date(Date.parse(to) - 86_400_000).toISOString();
   const [a, b] = [from.slice(0, 7), end.slice(0, 7)];
   return a === b ? a : `${a} – ${b}`;
 }

@@ -29,7 +29,7 @@ const ICONS = { here: LocateFixed, checks: ShieldCheck, alarms: RadioTower, map:
 export function BorderDesk() {
   const border = useBorder();
   const { say, frame, view, narrow } = border;
-  const what = () => view.state.open.what;
+  const what = () => border.opened().what;
   const full = () => narrow() && what() !== "" && !border.draft.drawing();
   onMount(() => {
     const leave = (event: KeyboardEvent) => {
@@ -37,7 +37,7 @@ export function BorderDesk() {
       if (border.draft.drawing()) border.draft.setDrawing(false);
       else if (border.notice()) border.dismiss();
       else if (what() !== "") border.close();
-      else if (view.state.at) view.go({ at: null });
+      else if (view.state.at) view.go({ at: "" });
     };
     addEventListener("keydown", leave);
     onCleanup(() => removeEventListener("keydown", leave));
@@ -73,7 +73,7 @@ export function BorderDesk() {
             <b class="crumb">{frame.title(frame.map().title)}</b>
           </span>
           <div class="topbar-end">
-            <SearchBox onFound={(code) => view.go({ at: { code }, open: { what: "" } })} />
+            <SearchBox onFound={(code) => view.go({ at: code, open: "" })} />
             <LanguageSwitch />
             <WhoAmI />
           </div>
@@ -101,7 +101,7 @@ export function BorderDesk() {
         </Show>
         {badges()}
       </main>
-      <section ref={panel} class="panel border-panel" aria-label={say().page}>
+      <section ref={panel} class="border-panel" aria-label={say().page}>
         <Switch
           fallback={
             <Show when={narrow()} fallback={<HereView />}>
@@ -109,19 +109,19 @@ export function BorderDesk() {
             </Show>
           }
         >
-          <Match when={opened(view.state.open, "cluster")}>
+          <Match when={opened(border.opened(), "cluster")}>
             {(one) => <ClusterView number={one().id} />}
           </Match>
-          <Match when={opened(view.state.open, "zone")}>
+          <Match when={opened(border.opened(), "zone")}>
             {(one) => <ZoneView id={one().id} />}
           </Match>
-          <Match when={opened(view.state.open, "check")}>
+          <Match when={opened(border.opened(), "check")}>
             {(one) => <CheckView id={one().id} />}
           </Match>
-          <Match when={opened(view.state.open, "check-new")}>
+          <Match when={opened(border.opened(), "check-new")}>
             {(one) => <NewCheckView zone={one().id} />}
           </Match>
-          <Match when={opened(view.state.open, "zone-change")}>
+          <Match when={opened(border.opened(), "zone-change")}>
             {(one) => <ZoneForm zone={one().id} />}
           </Match>
           <Match when={what() === "zone-new"}>
@@ -137,7 +137,7 @@ export function BorderDesk() {
                 type="button"
                 data-tab={tab}
                 aria-current={view.state.tab === tab && what() === "" ? "page" : undefined}
-                onClick={() => view.go({ tab, open: { what: "" } })}
+                onClick={() => view.go({ tab, open: "" })}
               >
                 <Icon node={ICONS[tab]} size={20} />
                 {say().tabs[tab]}

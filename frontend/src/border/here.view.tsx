@@ -13,36 +13,19 @@ import { ZoneChip } from "./zone-chip.view";
 
 export function HereView() {
   const border = useBorder();
-  const { say, here, view } = border;
+  const { say, here } = border;
   return (
     <div class="panel-body here">
       <div class="panel-scroll">
-        <Show when={border.narrow() || !here.where()}>
+        <Show when={!here.where()}>
           <div class="here-ask">
-            <Show when={!here.where()}>
-              <h2>{say().askPlace}</h2>
-              <p>{say().askPlaceText}</p>
-            </Show>
-            <div class="here-ways">
-              <button
-                type="button"
-                class="button"
-                aria-pressed={here.following()}
-                onClick={() => (here.following() ? here.stop() : here.follow())}
-              >
-                <Icon node={LocateFixed} size={20} />
-                {here.following() ? say().locateStop : say().locate}
-              </button>
-              <Show when={border.narrow()}>
-                <SearchBox onFound={(code) => view.go({ at: { code } })} />
-              </Show>
-            </div>
-            <Show when={here.following() && !here.where() && !here.fault()}>
+            <h2>{say().askPlace}</h2>
+            <p>{say().askPlaceText}</p>
+            <Ways />
+            <Show when={here.following() && !here.fault()}>
               <p role="status">{say().locating}</p>
             </Show>
-            <Show when={!here.where()}>
-              <p class="note">{say().locateNote}</p>
-            </Show>
+            <p class="note">{say().locateNote}</p>
           </div>
         </Show>
         <Show when={here.fault()}>
@@ -53,9 +36,40 @@ export function HereView() {
           )}
         </Show>
         <FailureNote failure={here.failure()} />
-        <Show when={here.where()}>{(where) => <Answer where={where()} />}</Show>
+        <Show when={here.where()}>
+          {(where) => (
+            <>
+              <Answer where={where()} />
+              <Show when={border.narrow()}>
+                <Ways />
+              </Show>
+            </>
+          )}
+        </Show>
       </div>
       <StartCheck />
+    </div>
+  );
+}
+
+/** The device's own position, or a name or code; a desk has its search above. */
+function Ways() {
+  const border = useBorder();
+  const { say, here, view } = border;
+  return (
+    <div class="here-ways">
+      <button
+        type="button"
+        class="button"
+        aria-pressed={here.following()}
+        onClick={() => (here.following() ? here.stop() : here.follow())}
+      >
+        <Icon node={LocateFixed} size={20} />
+        {here.following() ? say().locateStop : say().locate}
+      </button>
+      <Show when={border.narrow()}>
+        <SearchBox onFound={(code) => view.go({ at: code })} />
+      </Show>
     </div>
   );
 }

@@ -29,9 +29,12 @@ export interface MapInput {
   /** Numbers of the selected cluster and zone; 0: none. */
   cluster: number;
   zone: number;
+  /** Kind whose classes the cells have. */
+  kind: string;
   draft: GeoJSON.Polygon | null;
 }
 
+const BLUE = COLOURS.indexOf("blue");
 export const CLUSTER_LAYERS = ["cluster-hit", "cluster-disc"];
 export const GROUND = "county-ground";
 /** Levels drawn as lines, coarse first. */
@@ -88,7 +91,7 @@ function sourcesOf(input: MapInput): StyleSpecification["sources"] {
   if (input.run) {
     sources.pooled = {
       type: "vector",
-      tiles: tiles(`/tiles/pooled/${input.run.id}/{z}/{x}/{y}.mvt`),
+      tiles: tiles(input.run.tiles),
       minzoom: 4,
       maxzoom: 12,
       bounds: sourceBounds(map.bounds),
@@ -167,10 +170,11 @@ function groundLayers({ theme, map }: MapInput): LayerSpecification[] {
   return layers;
 }
 
-function cellLayers({ theme, run }: MapInput): LayerSpecification[] {
+function cellLayers({ theme, run, kind }: MapInput): LayerSpecification[] {
   if (!run) return [];
   const n = theme.neutral;
-  const colours = COLOURS.slice(1).flatMap((one) => [one, theme.classes[one].fill]);
+  const colours = COLOURS.slice(1).flatMap((one, index) => [index + 1, theme.classes[one].fill]);
+  const of: ExpressionSpecification = ["coalesce", ["get", kind], 0];
   const base = { source: "pooled", "source-layer": "cells" };
   return [
     {
@@ -180,12 +184,12 @@ function cellLayers({ theme, run }: MapInput): LayerSpecification[] {
       paint: {
         "fill-color": [
           "match",
-          ["coalesce", ["get", "colour"], "none"],
+          of,
           ...colours,
           theme.classes.none.fill,
         ] as unknown as ExpressionSpecification,
         // the strip of normal cells must not be read as a river
-        "fill-opacity": ["case", ["==", ["get", "colour"], "blue"], 0.34, 1],
+        "fill-opacity": ["case", ["==", of, BLUE], 0.34, 1],
         "fill-antialias": false,
       },
     },
@@ -193,7 +197,7 @@ function cellLayers({ theme, run }: MapInput): LayerSpecification[] {
       ...base,
       id: "cells-none",
       type: "fill",
-      filter: ["==", ["coalesce", ["get", "colour"], "none"], "none"],
+      filter: ["==", of, 0],
       paint: { "fill-pattern": `hatch/${theme.dark ? "dark" : "light"}`, "fill-antialias": false },
     },
     {

@@ -15,6 +15,7 @@ import { attachDraft } from "./drawing";
 import { metresText } from "./format";
 import { buildStyle, CLUSTER_LAYERS, type MapInput } from "./map-style";
 import { useBorder } from "./model";
+import { askedText } from "./state";
 import { picture, RATIO } from "./symbols";
 
 setWorkerUrl(workerAddress);
@@ -28,7 +29,7 @@ export function BorderMap() {
   const [map, setMap] = createSignal<MapLibre>();
 
   const input = createMemo<MapInput>(() => {
-    const open = view.state.open;
+    const open = border.opened();
     return {
       map: frame.map(),
       theme: frame.theme(),
@@ -42,6 +43,10 @@ export function BorderMap() {
       run: border.run(),
       cluster: open.what === "cluster" ? open.id : 0,
       zone: open.what === "zone" || open.what === "zone-change" ? open.id : zoneOfCheck(border),
+      kind:
+        (open.what === "cluster" &&
+          border.clusters().find((one) => one.number === open.id)?.kind) ||
+        view.state.kind,
       draft: border.draft.outline(),
     };
   });
@@ -113,7 +118,7 @@ export function BorderMap() {
   const layersOf = (one: MapLibre) =>
     [...CLUSTER_LAYERS, "device", "device-far", "checkpoint"].filter((id) => one.getLayer(id));
   const ask = (lon: number, lat: number) =>
-    view.go({ at: { lon, lat }, open: { what: "" }, tab: "here" });
+    view.go({ at: askedText({ lon, lat }), open: "", tab: "here" });
   const pick = (one: MapLibre, event: MapMouseEvent) => {
     if (border.draft.drawing()) return;
     const [x, y] = [event.point.x, event.point.y];
@@ -155,6 +160,11 @@ export function BorderMap() {
     const where = border.here.where();
     return where ? [where.lon, where.lat] : null;
   });
+  /** The line to the border leaves downward: the number stands above. */
+  const south = () => {
+    const azimuth = border.here.where()?.azimuth ?? 0;
+    return azimuth > 90 && azimuth < 270;
+  };
   const mark = (one: MapLibre) => {
     const source = one.getSource("leader");
     if (!source || !("setData" in source)) return;
@@ -222,7 +232,7 @@ export function BorderMap() {
   // ---- what is opened is brought into view
   createEffect(
     on(
-      () => [view.state.open, border.zones.value(), border.clusters()] as const,
+      () => [border.opened(), border.zones.value(), border.clusters()] as const,
       ([open, zones, clusters], before) => {
         if (!map()) return;
         if (before && JSON.stringify(before[0]) === JSON.stringify(open) && framed) return;
@@ -249,7 +259,7 @@ export function BorderMap() {
     on(
       () => border.lines.value() !== undefined,
       (known) => {
-        const open = view.state.open.what;
+        const open = border.opened().what;
         if (known && !view.state.camera && !view.state.at && open === "") fly(home());
       },
     ),
@@ -265,7 +275,7 @@ export function BorderMap() {
       <div ref={box} class="map-box" />
       <Show when={at()}>
         {(place) => (
-          <Spot map={map()} at={place()} class="own-spot">
+          <Spot map={map()} at={place()} class={south() ? "own-spot own-above" : "own-spot"}>
             <i class="own-dot" />
             <Show when={border.here.where()?.metres_to_line}>
               {(metres) => <b class="own-metres">{metresText(metres())}</b>}
@@ -274,24 +284,26 @@ export function BorderMap() {
         )}
       </Show>
       <div class="map-tools floating">
-        <button
-          type="button"
-          class="icon-button"
-          title={frame.words().zoomIn}
-          aria-label={frame.words().zoomIn}
-          onClick={() => map()?.zoomIn()}
-        >
-          <Icon node={Plus} />
-        </button>
-        <button
-          type="button"
-          class="icon-button"
-          title={frame.words().zoomOut}
-          aria-label={frame.words().zoomOut}
-          onClick={() => map()?.zoomOut()}
-        >
-          <Icon node={Minus} />
-        </button>
+        <Show when={!border.narrow()}>
+          <button
+            type="button"
+            class="icon-button"
+            title={frame.words().zoomIn}
+            aria-label={frame.words().zoomIn}
+            onClick={() => map()?.zoomIn()}
+          >
+            <Icon node={Plus} />
+          </button>
+          <button
+            type="button"
+            class="icon-button"
+            title={frame.words().zoomOut}
+            aria-label={frame.words().zoomOut}
+            onClick={() => map()?.zoomOut()}
+          >
+            <Icon node={Minus} />
+          </button>
+        </Show>
         <button
           type="button"
           class="icon-button"
@@ -322,7 +334,7 @@ export function BorderMap() {
 
 /** Zone of the check that is open; 0: none. */
 function zoneOfCheck(border: ReturnType<typeof useBorder>): number {
-  const open = border.view.state.open;
+  const open = border.opened();
   if (open.what !== "check") return 0;
   return border.checks.value()?.checks.find((one) => one.id === open.id)?.zone ?? 0;
 }

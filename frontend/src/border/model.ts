@@ -16,7 +16,7 @@ import { createKept, type Kept } from "./kept";
 import { createLive, type Live, type LiveEvent } from "./live";
 import { currentPeriod } from "./periods";
 import { createPlace, type Here } from "./place";
-import type { BorderState, Open } from "./state";
+import { type BorderState, type Open, openOf, openText } from "./state";
 import type {
   BorderLines,
   Check,
@@ -24,7 +24,9 @@ import type {
   Checkpoint,
   Cluster,
   Desk,
-  Device,
+  DeviceList,
+  PooledClusters,
+  PooledList,
   PooledRun,
   ZoneList,
 } from "./types";
@@ -40,22 +42,26 @@ export interface Border {
   checks: Kept<CheckList>;
   desks: Kept<Desk[]>;
   checkpoints: Kept<Checkpoint[]>;
-  devices: Kept<{ devices: Device[]; as_of: string }>;
-  runs: Kept<PooledRun[]>;
+  devices: Kept<DeviceList>;
+  runs: Kept<PooledList>;
   run: Accessor<PooledRun | undefined>;
   clusters: Accessor<readonly Cluster[]>;
-  clustersKept: Kept<GeoJSON.FeatureCollection>;
+  clustersKept: Kept<PooledClusters>;
   live: Live;
   outbox: Outbox;
   here: Here;
-  /** Moves on once a second. */
+  /** The server's time as far as it is known; moves on once a second. */
   now: Accessor<Date>;
+  /** The server's time this moment. */
+  moment: () => Date;
   /** Whether the account may do something; nothing is known: no. */
   may: (action: string) => boolean;
   /** Codes of the sides one speaks for. */
   own: Accessor<readonly string[]>;
   /** Name of a side, short; its code where only that is known. */
   sideName: (code: string) => string;
+  /** What the panel is about. */
+  opened: Accessor<Open>;
   open: (open: Open, how?: "push" | "replace") => void;
   close: () => void;
   /** Checks that are not over, those that wait for one's own answer first. */
@@ -73,7 +79,6 @@ export interface Border {
 export interface Notice {
   topic: "check" | "alarm";
   id: number;
-  text: string;
 }
 
 export interface Draft {
@@ -114,19 +119,22 @@ export function createBorder(frame: Frame, view: View<BorderState>): Border {
   const checkpoints = createKept<Checkpoint[]>(() =>
     reads(`/api/packs/${at(pack())}/border/checkpoints`),
   );
-  const devices = createKept<{ devices: Device[]; as_of: string }>(() =>
-    reads(`/api/devices?pack=${at(pack())}`),
-  );
-  const runs = createKept<PooledRun[]>(() => reads(`/api/pooled?pack=${at(pack())}`));
-  const run = createMemo(() => currentPeriod(runs.value() ?? [], view.state));
-  const clustersKept = createKept<GeoJSON.FeatureCollection>(() => {
+  const devices = createKept<DeviceList>(() => reads(`/api/devices?pack=${at(pack())}`));
+  const runs = createKept<PooledList>(() => reads(`/api/pooled?pack=${at(pack())}`));
+  const run = createMemo(() => currentPeriod(runs.value()?.runs ?? [], view.state));
+  const clustersKept = createKept<PooledClusters>(() => {
     const one = run();
     return one ? `/api/pooled/${one.id}/clusters` : null;
   });
   const clusters = createMemo(() => clustersOf(clustersKept.value()));
 
+  // the server's clock decides when a check is over; this device's may be wrong
+  const ahead = createMemo(() => {
+    const [as_of, at] = [checks.value()?.as_of, checks.at()];
+    return as_of && at && !checks.kept() ? Date.parse(as_of) - at.getTime() : 0;
+  });
   const [now, setNow] = createSignal(new Date());
-  const tick = setInterval(() => setNow(new Date()), 1000);
+  const tick = setInterval(() => setNow(new Date(Date.now() + ahead())), 1000);
   onCleanup(() => clearInterval(tick));
 
   const [narrow, setNarrow] = createSignal(matchMedia(NARROW).matches);
@@ -156,7 +164,7 @@ export function createBorder(frame: Frame, view: View<BorderState>): Border {
     if (topic === "check") {
       checks.reload();
       if (data.step === "open" && !own().includes(String(data.side))) {
-        setNotice({ topic: "check", id: Number(data.check), text: "" });
+        setNotice({ topic: "check", id: Number(data.check) });
       }
     } else if (topic === "zone") {
       zones.reload();
@@ -164,14 +172,14 @@ export function createBorder(frame: Frame, view: View<BorderState>): Border {
       checkpoints.reload();
     } else if (topic === "device") {
       devices.reload();
-      if (data.state === "raised") {
-        setNotice({ topic: "alarm", id: Number(data.device), text: "" });
-      }
+    } else if (topic === "alarm") {
+      devices.reload();
+      if (data.state === "raised") setNotice({ topic: "alarm", id: Number(data.device) });
     } else if (topic === "run") {
       runs.reload();
     }
   };
-  const live = createLive(["run", "zone", "check", "device"], hear, () => {
+  const live = createLive(["run", "zone", "check", "device", "alarm"], hear, () => {
     for (const one of all) one.reload();
   });
 
@@ -193,7 +201,7 @@ export function createBorder(frame: Frame, view: View<BorderState>): Border {
   const open: Border["open"] = (one, how = "push") => {
     setDrawing(false);
     if (one.what !== "zone-new" && one.what !== "zone-change") setOutline(null);
-    view.go({ open: one }, how);
+    view.go({ open: openText(one) }, how);
   };
   const here = createPlace(frame, view, lines, { desks, checkpoints, zones, devices }, () =>
     may("border:read"),
@@ -217,9 +225,11 @@ export function createBorder(frame: Frame, view: View<BorderState>): Border {
     outbox,
     here,
     now,
+    moment: () => new Date(Date.now() + ahead()),
     may,
     own,
     sideName,
+    opened: createMemo(() => openOf(view.state.open)),
     open,
     close: () => open({ what: "" }),
     running,
@@ -236,11 +246,10 @@ export function shortName(name: string): string {
   return name.length > 2 ? name.replace(/[市县区]$/, "") : name;
 }
 
-/** Properties of the answer as clusters; what has no centre is left out. */
-export function clustersOf(answer: GeoJSON.FeatureCollection | undefined): readonly Cluster[] {
+/** Clusters of an answer, by number. */
+export function clustersOf(answer: PooledClusters | undefined): readonly Cluster[] {
   return (answer?.features ?? [])
-    .map((one) => one.properties as unknown as Cluster)
-    .filter((one) => Array.isArray(one?.centre))
+    .map((one) => one.properties)
     .toSorted((a, b) => a.number - b.number);
 }
 

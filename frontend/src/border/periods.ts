@@ -12,7 +12,7 @@ export function currentPeriod(
   const newest = (some: readonly PooledRun[]) =>
     some.reduce<PooledRun | undefined>(
       (best, one) =>
-        !best || one.ord > best.ord || (one.ord === best.ord && one.id > best.id) ? one : best,
+        !best || one.from > best.from || (one.from === best.from && one.id > best.id) ? one : best,
       undefined,
     );
   return newest(runs.filter((one) => one.period === state.period)) ?? newest(runs);

@@ -11,8 +11,8 @@ import { heard, returned } from "../offline/offline";
 import type { View } from "../state/view";
 import type { Kept } from "./kept";
 import { bearing, metresBetween, nearestOf } from "./nearest";
-import type { BorderState } from "./state";
-import type { BorderLines, Checkpoint, Desk, Device, Where, ZoneList } from "./types";
+import { askedOf, type BorderState } from "./state";
+import type { BorderLines, Checkpoint, Desk, Device, DeviceList, Where, ZoneList } from "./types";
 
 export type Fault = "denied" | "unavailable" | "timeout" | "insecure";
 
@@ -35,7 +35,7 @@ interface Around {
   desks: Kept<Desk[]>;
   checkpoints: Kept<Checkpoint[]>;
   zones: Kept<ZoneList>;
-  devices: Kept<{ devices: Device[] }>;
+  devices: Kept<DeviceList>;
 }
 
 /** Metres the device has to move before the server is asked again. */
@@ -132,7 +132,7 @@ export function createPlace(
     }
     if (watch !== undefined) navigator.geolocation.clearWatch(watch);
     setFollowing(true);
-    view.go({ at: null }, "replace");
+    view.go({ at: "" }, "replace");
     watch = navigator.geolocation.watchPosition(
       ({ coords }) => {
         setFault(null);
@@ -152,7 +152,7 @@ export function createPlace(
     on(
       () => view.state.at,
       (at) => {
-        if (at !== null) stop();
+        if (at !== "") stop();
       },
     ),
   );
@@ -160,7 +160,7 @@ export function createPlace(
   const asked = (): { query: string; at: Position | null } | null => {
     const by = position();
     if (by) return { query: `lon=${by[0]}&lat=${by[1]}`, at: by };
-    const at = view.state.at;
+    const at = askedOf(view.state.at);
     if (!at) return null;
     return "code" in at
       ? { query: `code=${encodeURIComponent(at.code)}`, at: null }

@@ -19,9 +19,10 @@ export type Asked = { lon: number; lat: number } | { code: string };
 
 export interface BorderState extends ViewState {
   tab: Tab;
-  open: Open;
-  /** Place asked about by hand; null: none. */
-  at: Asked | null;
+  /** What the panel is about, as `openText`; empty: nothing. Text, not objects: parts of a state are replaced whole. */
+  open: string;
+  /** Place asked about by hand, as `askedText`; empty: none. */
+  at: string;
   /** Number of the joint evaluation; 0: the newest of the period. */
   pooled: number;
 }
@@ -29,7 +30,7 @@ export interface BorderState extends ViewState {
 const NUMBERED = ["cluster", "zone", "check", "zone-change", "check-new"] as const;
 const PLAIN = ["zone-new", "results"] as const;
 
-function openOf(text: string | null): Open {
+export function openOf(text: string | null): Open {
   const [what, number] = (text ?? "").split(".");
   const plain = PLAIN.find((one) => one === what);
   if (plain && number === undefined) return { what: plain };
@@ -40,8 +41,8 @@ function openOf(text: string | null): Open {
     : { what: "" };
 }
 
-function askedOf(text: string | null): Asked | null {
-  if (text === null) return null;
+export function askedOf(text: string | null): Asked | null {
+  if (!text) return null;
   const parts = text.split(",");
   if (parts.length === 2 && parts.every((one) => /^-?\d{1,3}(\.\d+)?$/.test(one))) {
     const [lon, lat] = parts.map(Number) as [number, number];
@@ -56,8 +57,8 @@ export function parse(hash: string): BorderState {
   return {
     ...parseShared(hash),
     tab: TABS.find((one) => one === parts.get("tab")) ?? "here",
-    open: openOf(parts.get("open")),
-    at: askedOf(parts.get("at")),
+    open: openText(openOf(parts.get("open"))),
+    at: askedText(askedOf(parts.get("at"))),
     pooled: Number.isSafeInteger(pooled) && pooled > 0 && pooled < 2 ** 31 ? pooled : 0,
   };
 }
@@ -68,15 +69,16 @@ export function openText(open: Open): string {
 }
 
 /** A place as the link and the question have it: to about a metre. */
-export function askedText(at: Asked): string {
+export function askedText(at: Asked | null): string {
+  if (at === null) return "";
   return "code" in at ? at.code : `${Number(at.lon.toFixed(5))},${Number(at.lat.toFixed(5))}`;
 }
 
 export function serialise(state: BorderState): string {
   const parts = new URLSearchParams();
   if (state.tab !== "here") parts.set("tab", state.tab);
-  if (state.open.what !== "") parts.set("open", openText(state.open));
-  if (state.at) parts.set("at", askedText(state.at));
+  if (state.open) parts.set("open", state.open);
+  if (state.at) parts.set("at", state.at);
   if (state.pooled > 0) parts.set("pooled", String(state.pooled));
   const own = parts.toString().replaceAll("%2C", ",");
   const shared = serialiseShared(state).replace(/^#/, "");

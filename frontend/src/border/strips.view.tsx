@@ -5,6 +5,7 @@ import { Icon } from "../command/icon";
 import { away, since } from "../offline/offline";
 import { useBorder } from "./model";
 import { useTimes } from "./parts.view";
+import { askedText } from "./state";
 
 /** Seconds a stream may be away before it is said: coming back takes one. */
 const PATIENCE_S = 3;
@@ -13,11 +14,16 @@ export function Strips() {
   const border = useBorder();
   const { say, now } = border;
   const time = useTimes();
-  const minutes = () => Math.floor((now().getTime() - (since()?.getTime() ?? 0)) / 60_000);
+  /** By this device's own clock, as the time of the last answer is. */
+  const minutes = () => {
+    now();
+    return Math.floor((Date.now() - (since()?.getTime() ?? 0)) / 60_000);
+  };
   const lost = createMemo(() => {
     const at = border.live.lostAt();
     if (!at || away()) return undefined;
-    return now().getTime() - at.getTime() > PATIENCE_S * 1000 ? at : undefined;
+    now();
+    return Date.now() - at.getTime() > PATIENCE_S * 1000 ? at : undefined;
   });
   return (
     <div class="strips">
@@ -136,8 +142,8 @@ function Incoming() {
       sub: device.name,
       go: () =>
         border.view.go({
-          at: { lon: device.lon, lat: device.lat },
-          open: { what: "" },
+          at: askedText(device),
+          open: "",
           tab: "here",
         }),
     };

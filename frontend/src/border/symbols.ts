@@ -25,15 +25,15 @@ const SHIELD = ShieldCheck.map(([, attributes]) => String(attributes.d));
 const PICTURES: Record<string, Picture> = {
   // diagonal hairlines that meet themselves at the tile's edges
   zone: {
-    size: [8, 8],
+    size: [10, 10],
     draw: (pen, ink) => {
       pen.globalAlpha = 0.55;
       pen.strokeStyle = ink;
-      pen.lineWidth = 0.8;
-      for (const k of [-8, 0, 8]) {
+      pen.lineWidth = 0.5;
+      for (const k of [-10, 0, 10]) {
         pen.beginPath();
-        pen.moveTo(k - 1, 9);
-        pen.lineTo(k + 9, -1);
+        pen.moveTo(k - 1, 11);
+        pen.lineTo(k + 11, -1);
         pen.stroke();
       }
     },

@@ -9,11 +9,11 @@ import { FailureNote, useTimes } from "./parts.view";
 
 export function ZoneListView() {
   const border = useBorder();
-  const { say, zones, view } = border;
+  const { say, zones } = border;
   const time = useTimes();
   const all = () => zones.value()?.zones ?? [];
   const selected = (id: number) => {
-    const open = view.state.open;
+    const open = border.opened();
     return open.what === "zone" && open.id === id;
   };
   const state = (one: ReturnType<typeof all>[number]) => {
