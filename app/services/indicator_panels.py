@@ -347,6 +347,7 @@ class Panels:
         self.stop = stop
         self._made: dict[tuple[str, str, str], Floats] = {}
         self._calendars: dict[Calendar, list[Span]] = {}
+        self._quiet: dict[str, set[str]] = {}
         self._split: dict[str, dict[tuple[str, str], pd.DataFrame]] = {}
 
     def spans(self, period: Calendar) -> list[Span]:
@@ -357,7 +358,9 @@ class Panels:
 
     def total(self, measures: Sequence[str], level: str, period: Calendar, how: str) -> Floats:
         """Sum of several measures, (T, n)."""
-        return np.sum([self.panel(one, level, period, how) for one in measures], axis=0)
+        parts = [self.panel(one, level, period, how) for one in measures]
+        found: Floats = np.sum(parts, axis=0)
+        return found
 
     def panel(self, measure: str, level: str, period: Calendar, how: str = "sum") -> Floats:
         """Panel (T, n) of one measure; `how` says how finer periods of a flow come together."""
@@ -400,12 +403,28 @@ class Panels:
             }
         return self._split[measure]
 
+    def _silent(self, measure: str, source: Source) -> set[str]:
+        """Units whose silence about a measure means 0.
+
+        Of what reports at all: those without parts that report, and those that sent it themselves;
+        what only its parts send is added up from them.
+        """
+        if measure not in self._quiet:
+            units = self.ground.units
+            parents = {units[code].parent for code in source.reporting}
+            sent = set(source.rows.code.unique())
+            self._quiet[measure] = {
+                code for code in source.reporting if code not in parents or code in sent
+            }
+        return self._quiet[measure]
+
     def _given(self, measure: str, source: Source, level: str, period: Calendar) -> Floats | None:
         """Find what was given for units of a level and a period type; None: nothing."""
         rows = self._rows(measure, source).get((level, period))
         fill = source.absent == "zero" and period == source.every and not source.stock
         spots = self.ground.index(level)
-        reporting = [spots[code] for code in source.reporting if code in spots] if fill else []
+        silent = self._silent(measure, source) if fill else set()
+        reporting = [spots[code] for code in silent if code in spots]
         if rows is None and not reporting:
             return None
         calendar = self.spans(period)

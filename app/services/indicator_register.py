@@ -202,7 +202,9 @@ def import_items(
             )  # fmt: skip
         if good:
             connection.execute(_ITEM, good)
+            # the list is a register: it is whole from the year of its first warning on
             first = min(one["due"] for one in good) - timedelta(days=rule.warn_days)
+            first = first.replace(month=1, day=1)
             connection.execute(
                 NOTE_FEED,
                 {

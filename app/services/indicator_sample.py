@@ -275,7 +275,7 @@ def _flow(  # noqa: PLR0917
         whole = made[one.times]
         mean = one.mean * whole
         total = np.maximum(rng.normal(mean, one.spread * np.sqrt(whole)), 0.3 * mean)
-        return np.round(total, 1)
+        return np.asarray(np.round(total, 1), dtype=np.float64)
     assert one.per_month is not None
     assert one.of is not None
     year = np.array([math.cos(2 * math.pi * (d.timetuple().tm_yday - 200) / 365) for d in days])

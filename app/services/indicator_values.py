@@ -8,6 +8,8 @@ durations are taken as they are; a score is drawn through the whole tree.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -148,25 +150,48 @@ def values(
         level=asked.level, period=asked.at.period, ord=asked.at.ord, start=asked.at.start,
         end=asked.at.stop, complete=asked.at.complete, simulated=run.simulated, as_of=run.as_of,
         feeds=feeds_of(run),
-        rows=[_value(body, row, change) for row, change in zip(rows, changes, strict=True)],
+        rows=[
+            _value(body, row, change, text)
+            for row, change, text in zip(rows, changes, _texts(body, rows), strict=True)
+        ],
     )  # fmt: skip
 
 
 def _number(value: float | None) -> float | None:
-    return None if value is None or not np.isfinite(value) else float(value)
+    return None if value is None or not math.isfinite(value) else float(value)
 
 
 def text_of(one: object, value: float | None) -> str:
     """Value as it is printed."""
     if value is None or not np.isfinite(value):
         return "—"
-    decimals, cut = (one.decimals, one.cut) if isinstance(one, Indicator) else (1, False)
+    decimals, cut = _digits(one)
     return f"{float(kernel.printed(value, decimals, cut=cut)):.{decimals}f}"
 
 
-def _value(scene: Scene, row: sa.Row[Any], change: shown.Changes) -> shown.IndicatorValue:
+def _texts(scene: Scene, rows: Sequence[sa.Row[Any]]) -> list[str]:
+    """Values as they are printed; rows of one indicator follow each other."""
     assert scene.indicators is not None
-    one = scene.indicators.find(row.indicator)
+    found: list[str] = []
+    for name, part in itertools.groupby(rows, key=lambda row: row.indicator):
+        one = scene.indicators.find(name)
+        own = np.array([row.value for row in part], dtype=np.float64)
+        decimals, cut = _digits(one)
+        found += [
+            f"{number:.{decimals}f}" if number == number else "—"  # noqa: PLR0124
+            for number in kernel.printed(own, decimals, cut=cut).tolist()
+        ]
+    return found
+
+
+def _digits(one: object) -> tuple[int, bool]:
+    """Decimals of what is printed, and whether they are cut off; scores have one."""
+    return (one.decimals, one.cut) if isinstance(one, Indicator) else (1, False)
+
+
+def _value(
+    scene: Scene, row: sa.Row[Any], change: shown.Changes, text: str
+) -> shown.IndicatorValue:
     cls = scene.palette[row.cls - 1] if row.cls else None
     return shown.IndicatorValue(
         code=row.code,
@@ -175,7 +200,7 @@ def _value(scene: Scene, row: sa.Row[Any], change: shown.Changes) -> shown.Indic
         parent=row.path[-2] if len(row.path) > 1 else None,
         indicator=row.indicator,
         value=_number(row.value),
-        printed=text_of(one, row.value),
+        printed=text,
         numerator=_number(row.numerator),
         denominator=_number(row.denominator),
         score=_number(row.score),
@@ -213,7 +238,8 @@ def _against(
     tree = scene.indicators
     assert tree is not None
     nodes = [tree.find(row.indicator) for row in rows]
-    counted = np.array([is_counted(scene, one) for one in nodes])
+    kinds = {name: is_counted(scene, tree.find(name)) for name in {row.indicator for row in rows}}
+    counted = np.array([kinds[row.indicator] for row in rows])
     days1 = days0 = 1.0
     if not (asked.at.complete and other.complete):
         days1, days0 = asked.at.days(asked.run.as_of), other.days(asked.run.as_of)
@@ -329,7 +355,7 @@ def _direction(one: object) -> kernel.Direction:
 def _key(scene: Scene, one: object, own: Floats) -> Floats:
     if not scene.ranking.printed:
         return own
-    decimals, cut = (one.decimals, one.cut) if isinstance(one, Indicator) else (1, False)
+    decimals, cut = _digits(one)
     return kernel.printed(own, decimals, cut=cut)
 
 

@@ -213,6 +213,7 @@ class Loader:
             ("exposures", self._exposures),
             ("events", self._events),
             ("assessment", self._assess),
+            ("indicators", self._indicators),
             ("tiles", self._tiles),
             ("snapshot", self._snapshot),
         ):
@@ -374,6 +375,32 @@ class Loader:
         )
         return f"run {run} published"
 
+    def _indicators(self) -> str | None:
+        made_of = ("boundaries", "exposures", "events")
+        fresh = any(one.done for one in self.steps if one.name in made_of)
+        told = []
+        for name in self.pack.scenes:
+            found = self._one(
+                "select max(id) from indicator_run where pack = :p and scene = :s "
+                "and status = 'published'",
+                p=self.pack.pack,
+                s=name,
+            )
+            if found is not None and not fresh:
+                continue
+            from app.services import indicator_sample
+
+            last = self.pack.simulation.last
+            made = indicator_sample.load(
+                self.engine,
+                name,
+                zone="Asia/Shanghai",
+                today=max(last, datetime.now(UTC).date()),
+                pack=self.pack.pack,
+            )
+            told.append(f"{name}: {made.results:,} series")
+        return ", ".join(told) or None
+
     def _tiles(self) -> str | None:
         if self._tiles_there():
             return None
@@ -427,6 +454,8 @@ def remove(engine: sa.Engine, pack: Pack) -> None:
         "events of other feeds than": "select 1 from event_source where pack = :p and name <> :s",
         "other boundaries than": "select 1 from boundary_version where pack = :p and label <> :l",
         "other exposures than": "select 1 from exposure where pack = :p and source <> :e",
+        "values of other feeds than": "select 1 from indicator_feed "
+        "where pack = :p and not simulated",
     }
     with transaction(engine) as connection:
         for what, query in foreign.items():
@@ -436,6 +465,9 @@ def remove(engine: sa.Engine, pack: Pack) -> None:
                 )
         for statement in (
             "delete from run where pack = :p",
+            "delete from indicator_run where pack = :p",
+            "delete from indicator_value where pack = :p",
+            "delete from indicator_feed where pack = :p",
             "delete from event where source_id in (select id from event_source where pack = :p)",
             "delete from event_source where pack = :p",
             "delete from exposure where pack = :p",

@@ -97,6 +97,7 @@ class Pack(_Part):
     title: Words
     layout: str
     scene: str
+    scenes: list[str] = Field(default=[], description="Scenes whose sample feeds are loaded too")
     valid_from: date
     source: str
     licence: str

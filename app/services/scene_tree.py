@@ -8,6 +8,7 @@ each other is checked in `scene_checks`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -277,10 +278,15 @@ class Tree(Title):
         """Look up a node by its id; `total` is the tree itself."""
         if wanted == TOTAL:
             return self
-        nodes: list[Branch | Group | Indicator] = []
+        return self.nodes.get(wanted)
+
+    @cached_property
+    def nodes(self) -> dict[str, Branch | Group | Indicator]:
+        """Every node below by its id."""
+        found: list[Branch | Group | Indicator] = []
         for field in self.fields:
-            nodes += [field, *field.groups, *field.indicators()]
-        return next((node for node in nodes if node.id == wanted), None)
+            found += [field, *field.groups, *field.indicators()]
+        return {one.id: one for one in reversed(found)}
 
     def ids(self) -> list[str]:
         """Ids of every node: total, then field, its groups, their indicators."""

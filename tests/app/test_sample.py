@@ -17,6 +17,7 @@ from app.services import cells_assess, sample, sample_packs
 from app.services.caches import Caches
 from app.services.events import import_file
 from app.services.exposures import exposure_table, import_frame
+from app.services.indicator_values import Question, values
 from app.services.periods import month_bounds
 from app.services.runs import run_facts
 from app.services.scenes import load_scene
@@ -326,6 +327,7 @@ def test_load_is_complete_resumable_and_removable(small, small_packs, engine, tm
         assert set(np.unique(list(colour.values()))) >= {0, 2, 5}
         _adds_up(connection)
         _cells_add_up(connection)
+    _report_is_there(engine)
     second = load(engine, tmp_path, small)
     assert not any(step.done for step in second.values())
     # interrupted before the run was published: events are kept, the run is made
@@ -337,7 +339,7 @@ def test_load_is_complete_resumable_and_removable(small, small_packs, engine, tm
     with engine.begin() as connection:
         connection.execute(sa.text("delete from event where reference like 'HZ00001%'"))
     fourth = load(engine, tmp_path, small)
-    assert [name for name, step in fourth.items() if step.done] == ["events", "assessment"]
+    assert [name for name, step in fourth.items() if step.done] == ["events", "assessment", "indicators"]
     with engine.connect() as connection:
         assert connection.scalar(sa.text("select count(*) from event")) == counts["good"]
     # an archive was lost
@@ -348,8 +350,22 @@ def test_load_is_complete_resumable_and_removable(small, small_packs, engine, tm
     sample.remove(engine, small)
     with engine.connect() as connection:
         for table in ("event", "event_source", "run", "unit", "boundary_version", "exposure",
-                      "succession", "assessment", "tile_geometry"):  # fmt: skip
+                      "succession", "assessment", "tile_geometry", "indicator_run", "indicator_value"):  # fmt: skip
             assert connection.scalar(sa.text(f"select count(*) from {table}")) == 0, table
+
+
+def _report_is_there(engine):
+    """The safety report of the two counties: every indicator has values, feeds and events are told."""
+    with engine.connect() as connection:
+        found = values(connection, "safety-report", "hangzhou", Question("county", "month"))
+        assert {row.code for row in found.rows} == set(COUNTIES)
+        assert len({row.indicator for row in found.rows}) == 1 + 7 + 12 + 33
+        assert found.simulated
+        known = {row.indicator for row in found.rows if row.value is not None}
+        assert len(known) == 53
+        assert {one.id: str(one.through) for one in found.feeds} == dict.fromkeys(
+            ("daily", "registers", "events"), "2026-01-01"
+        )
 
 
 def _adds_up(connection):
