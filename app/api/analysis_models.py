@@ -190,6 +190,15 @@ class Risk(Model):
         description="P, the probability that the relative risk is above 1"
     )
     colour: Colour
+    alpha: float | None = Field(
+        default=None, description="Strength of the prior; null: no data or suppressed"
+    )
+    effective_observed: float | None = Field(
+        default=None,
+        description="o: relative risk is Gamma(alpha + o, alpha + e); of one kind the count itself, of "
+        "several weighed by harm (METHODS 5)",
+    )
+    effective_expected: float | None = Field(default=None, description="e of the same")
 
 
 class KindRisk(Risk):

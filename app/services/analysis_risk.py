@@ -7,6 +7,7 @@ are made as the run makes them, without history.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -91,8 +92,10 @@ class Risks:
         assert self.rates is not None
         found = risk.single(np.array(self.alpha), observed, expected)
         colour = risk.colours(found.p, found.theta, self.rates.rule)
+        prior = _Prior(np.array(self.alpha), observed, expected)
         return [
-            _risk(observed[k], expected[k], found, k, int(colour[k])) for k in range(len(observed))
+            _risk(observed[k], expected[k], found, prior, at=k, colour=int(colour[k]))
+            for k in range(len(observed))
         ]
 
     def overall(
@@ -114,10 +117,13 @@ class Risks:
         if self.given.sum() == 1:
             k = int(np.flatnonzero(self.given)[0])
             found = risk.single(alpha[k], observed[:, k], expected[:, k])
+            prior = _Prior(np.full(len(counted), alpha[k]), observed[:, k], expected[:, k])
             colour, sums = colours[:, k], expected[:, k]
         else:
             whole = score.effective(observed.T[:, None], expected.T[:, None], self.harm)
             found = risk.single(self.overall_alpha, whole.observed[0], whole.expected[0])
+            same = np.full(len(counted), self.overall_alpha)
+            prior = _Prior(same, whole.observed[0], whole.expected[0])
             colour = risk.colours(found.p, found.theta, self.rates.rule)
             veto = (colours == risk.RED).any(axis=1) & (colour != 0)
             if not self.alike:
@@ -131,7 +137,7 @@ class Risks:
                 )
                 colour = np.where(told, 0, colour)
         return [
-            _risk(float(counted[i]), float(sums[i]), found, i, int(colour[i]))
+            _risk(float(counted[i]), float(sums[i]), found, prior, at=i, colour=int(colour[i]))
             for i in range(len(counted))
         ]
 
@@ -153,10 +159,21 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _risk(observed: float, expected: float, found: risk.Posterior, at: int, colour: int) -> Risk:
+class _Prior(NamedTuple):
+    """What posteriors were made from: strength of the prior and effective counts, (n,)."""
+
+    alpha: Floats
+    observed: Floats
+    expected: Floats
+
+
+def _risk(
+    observed: float, expected: float, found: risk.Posterior, prior: _Prior, *, at: int, colour: int
+) -> Risk:
     count = round(float(observed))
     if not np.isfinite(expected):
         return plain(count)
+    told = bool(np.isfinite(found.theta[at]))
     return Risk(
         observed=count,
         observed_text=str(count),
@@ -167,4 +184,7 @@ def _risk(observed: float, expected: float, found: risk.Posterior, at: int, colo
         high=_finite(found.high[at]),
         exceedance=_finite(found.p[at]),
         colour=COLOURS[colour],
+        alpha=_finite(prior.alpha[at]) if told else None,
+        effective_observed=_finite(prior.observed[at]) if told else None,
+        effective_expected=_finite(prior.expected[at]) if told else None,
     )

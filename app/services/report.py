@@ -17,7 +17,14 @@ from zoneinfo import ZoneInfo
 import shapely
 import sqlalchemy as sa
 
-from app.api.analysis_models import AnalysisAnswer, AnalysisArea, AnalysisQuestion, Risk
+from app.api.analysis_models import (
+    AnalysisAnswer,
+    AnalysisArea,
+    AnalysisQuestion,
+    KindChange,
+    Risk,
+    SpanChange,
+)
 from app.api.dependencies import Store
 from app.errors import Invalid
 from app.services import analysis_shapes
@@ -31,11 +38,14 @@ Lang = Literal["zh", "en"]
 COLUMNS = (
     "part", "code", "name", "level", "observed", "observed_text", "expected", "relative_risk",
     "low", "high", "p", "colour", "suppressed", "share_inside", "similarity", "start", "end",
+    "alpha", "effective_observed", "effective_expected",
 )  # fmt: skip
 RECOMPUTE = (
-    "colour = first row of the rule whose p_min and theta_min (green: p_max and theta_max) hold for "
-    "p and relative_risk, else blue, none without a relative risk; of all kinds together (part area, "
-    "unit, comparison) at least orange when one kind is red (veto)"
+    "relative_risk, low, high, p: mean, 2.5 % and 97.5 % point and probability above 1 of the gamma "
+    "distribution with shape alpha + effective_observed and rate alpha + effective_expected; colour = "
+    "first row of the rule whose p_min and theta_min (green: p_max and theta_max) hold for p and "
+    "relative_risk, else blue, none without a relative risk; of all kinds together (part area, unit, "
+    "comparison) at least orange when one kind is red (veto)"
 )
 
 
@@ -60,6 +70,9 @@ class Row:
     similarity: float | None = None
     start: str | None = None
     end: str | None = None
+    alpha: float | None = None
+    effective_observed: float | None = None
+    effective_expected: float | None = None
     geometry: shapely.Geometry | None = field(default=None, compare=False)
 
 
@@ -191,6 +204,32 @@ def _risk(found: Risk) -> dict[str, Any]:
         "p": found.exceedance,
         "colour": found.colour,
         "suppressed": found.suppressed,
+        "alpha": found.alpha,
+        "effective_observed": found.effective_observed,
+        "effective_expected": found.effective_expected,
+    }
+
+
+def _changes(answer: AnalysisAnswer, titles: dict[str, str]) -> Iterator[Row]:
+    for name in ("previous", "last_year") if answer.change is not None else ():
+        span = getattr(answer.change, name)
+        if span is None:
+            continue
+        dates = {"start": span.start.isoformat(), "end": span.end.isoformat()}
+        yield Row(name, **_change(span), **dates)
+        for one in span.kinds:
+            title = titles.get(one.kind, one.kind)
+            yield Row(f"{name}_kind", code=one.kind, name=title, **_change(one), **dates)
+
+
+def _change(found: SpanChange | KindChange) -> dict[str, Any]:
+    return {
+        "observed": found.observed,
+        "observed_text": found.observed_text,
+        "relative_risk": found.ratio,
+        "low": found.low,
+        "high": found.high,
+        "suppressed": found.suppressed,
     }
 
 
@@ -203,21 +242,7 @@ def _rows(
     yield Row("area", geometry=outline, **_risk(answer.overall))
     for kind in answer.kinds:
         yield Row("kind", code=kind.kind, name=titles.get(kind.kind, kind.kind), **_risk(kind))
-    if answer.change is not None:
-        for name in ("previous", "last_year"):
-            span = getattr(answer.change, name)
-            if span is not None:
-                yield Row(
-                    name,
-                    observed=span.observed,
-                    observed_text=span.observed_text,
-                    relative_risk=span.ratio,
-                    low=span.low,
-                    high=span.high,
-                    suppressed=span.suppressed,
-                    start=span.start.isoformat(),
-                    end=span.end.isoformat(),
-                )
+    yield from _changes(answer, titles)
     for part, units in (("unit", answer.children), ("comparison", answer.comparisons)):
         for unit in units:
             yield Row(

@@ -16,7 +16,10 @@ import shapely
 from app.services.export import ExportTable, csv_chunks
 from app.services.report import COLUMNS, Report, Row
 
-NUMBERS = ("expected", "relative_risk", "low", "high", "p", "share_inside", "similarity")
+NUMBERS = (
+    "expected", "relative_risk", "low", "high", "p", "share_inside", "similarity",
+    "alpha", "effective_observed", "effective_expected",
+)  # fmt: skip
 #: Layers of a GeoPackage by the parts they hold.
 LAYERS = {"area": ("area",), "units": ("unit",), "comparisons": ("comparison",), "cells": ("cell",)}
 

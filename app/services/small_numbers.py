@@ -62,6 +62,7 @@ def _risk(one: Some, state: int) -> Some:
         update={
             "observed": None, "observed_text": _text(one.observed, state), "suppressed": True,
             "relative_risk": None, "low": None, "high": None, "exceedance": None, "colour": "none",
+            "alpha": None, "effective_observed": None, "effective_expected": None,
         }
     )  # fmt: skip
 

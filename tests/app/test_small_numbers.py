@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.database import make_engine, transaction
+from app.database import claim, make_engine, transaction
 from app.main import create_app
 from app.security.identity import MAY, Role
 from app.services import accounts, accounts_tokens, snapshots
@@ -486,6 +487,43 @@ def test_what_may_not_be_kept_is_refused(
             sa.text("select count(*) from saved_area where expires_on = :day"),
             {"day": change["expires_on"]},
         ).scalar_one()
+
+
+def test_the_database_itself_keeps_notes_and_areas_to_whom_they_are_for(office: Office) -> None:
+    """What the web's role sees and writes by any statement, whatever the program asks before."""
+    private = office.post("mine", "/api/areas", saved(), 201)["id"]
+    shared = office.post("mine", "/api/areas", saved(scope="jurisdiction"), 201)["id"]
+    for area in (private, shared):
+        office.post("mine", f"/api/areas/{area}/notes", {"text": "看过"}, 201)
+    with office.engine.connect() as connection:
+        number: dict[str, int] = dict(
+            connection.exec_driver_sql("select name, id from account").all()
+        )  # type: ignore[arg-type]
+    told = {"mine": {private, shared}, "mine-too": {shared}, "theirs": set(), "deep": set()}
+    jurisdiction = {"mine": "330101", "mine-too": "330101", "theirs": "330102", "deep": "330101001"}
+    note = sa.text(
+        "insert into saved_area_note (area_id, account_id, text) values (:area, :by, 'x')"
+    )
+    for who, areas in told.items():
+        with office.engine.connect() as connection:
+            connection.exec_driver_sql("set local role wusetu_web")
+            claim(connection, (jurisdiction[who],), role="analyst", account=number[who])
+            ids = sa.text("select area_id from saved_area_note where area_id = any(:areas)")
+            asked = {"areas": [private, shared]}
+            assert set(connection.scalars(ids, asked)) == areas, who
+            changed = connection.execute(
+                sa.text("update saved_area set name = 'x' where id = any(:areas)"), asked
+            )
+            assert changed.rowcount == (2 if who == "mine" else 0), who
+            for area, by in (
+                (private, number[who]),
+                (shared, number["mine"]),
+                (shared, number[who]),
+            ):
+                allowed = area in areas and by == number[who]
+                refused = pytest.raises(sa.exc.DBAPIError, match="row-level security")
+                with nullcontext() if allowed else refused, connection.begin_nested():
+                    connection.execute(note, {"area": area, "by": by})
 
 
 def test_notes_never_hold_what_is_a_persons(office: Office) -> None:

@@ -572,6 +572,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/addresses/resolve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What addresses in words mean
+         * @description Codes of one's own jurisdiction, with confidence and reasons; the texts are kept nowhere.
+         */
+        post: operations["resolveAddresses"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/addresses/review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Addresses of feeds that were not certain
+         * @description List them, what came most often first.
+         */
+        get: operations["addressReview"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/addresses/review/{item}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say what an address means, or dismiss it
+         * @description Known from then on; a name given with it is learnt.
+         */
+        post: operations["settleAddress"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/packs/{pack}/border/lines": {
         parameters: {
             query?: never;
@@ -2363,6 +2423,90 @@ export interface components {
             created_at: string;
         };
         /**
+         * AddressAnswer
+         * @description What one address means.
+         */
+        AddressAnswer: {
+            /** Text */
+            text: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "found" | "unsure" | "ambiguous" | "none";
+            /**
+             * Code
+             * @description Unified code; of an ambiguous address what its candidates share
+             */
+            code: string | null;
+            /** Name */
+            name: string | null;
+            /**
+             * Level
+             * @description Level of the code, `building` or `room` below the map's
+             */
+            level: string | null;
+            /** Confidence */
+            confidence: number;
+            /**
+             * Certain
+             * @description May be used without looking
+             */
+            certain: boolean;
+            /**
+             * Reasons
+             * @description Machine words, see the documentation of addresses
+             */
+            reasons: string[];
+            /**
+             * Candidates
+             * @description Likeliest first, at most five
+             */
+            candidates: components["schemas"]["AddressCandidate"][];
+        };
+        /**
+         * AddressAnswers
+         * @description One answer per address, in order.
+         */
+        AddressAnswers: {
+            /** Pack */
+            pack: string;
+            /**
+             * Base
+             * @description Where the address base comes from
+             */
+            base: string;
+            /** Simulated */
+            simulated: boolean;
+            /** Answers */
+            answers: components["schemas"]["AddressAnswer"][];
+        };
+        /**
+         * AddressCandidate
+         * @description A code an address may mean.
+         */
+        AddressCandidate: {
+            /** Code */
+            code: string;
+            /**
+             * Name
+             * @description Names of its units, from the coarsest
+             */
+            name: string | null;
+            /** Reasons */
+            reasons: string[];
+        };
+        /**
+         * AddressQuestion
+         * @description Addresses to resolve.
+         */
+        AddressQuestion: {
+            /** Pack */
+            pack: string;
+            /** Addresses */
+            addresses: string[];
+        };
+        /**
          * Alarm
          * @description An alarm of a device.
          */
@@ -4050,6 +4194,21 @@ export interface components {
              */
             colour: "none" | "green" | "blue" | "yellow" | "orange" | "red";
             /**
+             * Alpha
+             * @description Strength of the prior; null: no data or suppressed
+             */
+            alpha?: number | null;
+            /**
+             * Effective Observed
+             * @description o: relative risk is Gamma(alpha + o, alpha + e); of one kind the count itself, of several weighed by harm (METHODS 5)
+             */
+            effective_observed?: number | null;
+            /**
+             * Effective Expected
+             * @description e of the same
+             */
+            effective_expected?: number | null;
+            /**
              * Code
              * @description null: events of no known unit
              */
@@ -4200,6 +4359,21 @@ export interface components {
              * @enum {string}
              */
             colour: "none" | "green" | "blue" | "yellow" | "orange" | "red";
+            /**
+             * Alpha
+             * @description Strength of the prior; null: no data or suppressed
+             */
+            alpha?: number | null;
+            /**
+             * Effective Observed
+             * @description o: relative risk is Gamma(alpha + o, alpha + e); of one kind the count itself, of several weighed by harm (METHODS 5)
+             */
+            effective_observed?: number | null;
+            /**
+             * Effective Expected
+             * @description e of the same
+             */
+            effective_expected?: number | null;
             /** Code */
             code: string;
             /** Name */
@@ -6266,6 +6440,21 @@ export interface components {
              * @enum {string}
              */
             colour: "none" | "green" | "blue" | "yellow" | "orange" | "red";
+            /**
+             * Alpha
+             * @description Strength of the prior; null: no data or suppressed
+             */
+            alpha?: number | null;
+            /**
+             * Effective Observed
+             * @description o: relative risk is Gamma(alpha + o, alpha + e); of one kind the count itself, of several weighed by harm (METHODS 5)
+             */
+            effective_observed?: number | null;
+            /**
+             * Effective Expected
+             * @description e of the same
+             */
+            effective_expected?: number | null;
             /** Kind */
             kind: string;
         };
@@ -6678,6 +6867,19 @@ export interface components {
              * @description Periods running among the last places the scene watches
              */
             last_places: number;
+        };
+        /**
+         * LearntName
+         * @description A name to learn.
+         */
+        LearntName: {
+            /** Name */
+            name: string;
+            /**
+             * Place
+             * @description Place of the base it means; none: the unit itself
+             */
+            place?: string | null;
         };
         /**
          * LevelInfo
@@ -7120,7 +7322,7 @@ export interface components {
             /** Title */
             title: string;
             /** Scopes */
-            scopes: ("see_map" | "ask_area" | "see_records" | "export" | "manage_zones" | "work_tasks" | "dispatch" | "read_audit" | "administer" | "border:read" | "zone:write" | "zone:approve" | "check:write" | "device:write" | "device:manage" | "alarm:write" | "treaty:decide" | "treaty:pull")[];
+            scopes: ("see_map" | "ask_area" | "see_records" | "export" | "manage_zones" | "work_tasks" | "dispatch" | "read_audit" | "administer" | "border:read" | "zone:write" | "zone:approve" | "check:write" | "device:write" | "device:manage" | "alarm:write" | "treaty:decide" | "treaty:pull" | "address:review")[];
             /**
              * Days
              * @description Life in days
@@ -7901,6 +8103,66 @@ export interface components {
             key: string;
         };
         /**
+         * ReviewDecision
+         * @description What an address means; without a code it is dismissed.
+         */
+        ReviewDecision: {
+            /** Code */
+            code?: string | null;
+            alias?: components["schemas"]["LearntName"] | null;
+        };
+        /**
+         * ReviewItem
+         * @description An address that was not certain.
+         */
+        ReviewItem: {
+            /** Id */
+            id: number;
+            /** Pack */
+            pack: string;
+            /** Text */
+            text: string;
+            /** Code */
+            code: string | null;
+            /** Confidence */
+            confidence: number;
+            /** Reasons */
+            reasons: string[];
+            /** Candidates */
+            candidates: string[];
+            /** Seen */
+            seen: number;
+            /**
+             * First Seen
+             * Format: date-time
+             */
+            first_seen: string;
+            /**
+             * Last Seen
+             * Format: date-time
+             */
+            last_seen: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "open" | "settled" | "dismissed";
+            /** Settled Code */
+            settled_code: string | null;
+            /** Settled At */
+            settled_at: string | null;
+        };
+        /**
+         * ReviewQueue
+         * @description The queue of a map.
+         */
+        ReviewQueue: {
+            /** Pack */
+            pack: string;
+            /** Items */
+            items: components["schemas"]["ReviewItem"][];
+        };
+        /**
          * Risk
          * @description A count beside what was to be expected. Relative risk: gamma posterior of this span alone.
          */
@@ -7947,6 +8209,21 @@ export interface components {
              * @enum {string}
              */
             colour: "none" | "green" | "blue" | "yellow" | "orange" | "red";
+            /**
+             * Alpha
+             * @description Strength of the prior; null: no data or suppressed
+             */
+            alpha?: number | null;
+            /**
+             * Effective Observed
+             * @description o: relative risk is Gamma(alpha + o, alpha + e); of one kind the count itself, of several weighed by harm (METHODS 5)
+             */
+            effective_observed?: number | null;
+            /**
+             * Effective Expected
+             * @description e of the same
+             */
+            effective_expected?: number | null;
         };
         /**
          * Role
@@ -8662,7 +8939,7 @@ export interface components {
              * Actions
              * @description What it may do
              */
-            actions: ("see_map" | "ask_area" | "see_records" | "export" | "manage_zones" | "work_tasks" | "dispatch" | "read_audit" | "administer" | "border:read" | "zone:write" | "zone:approve" | "check:write" | "device:write" | "device:manage" | "alarm:write" | "treaty:decide" | "treaty:pull")[];
+            actions: ("see_map" | "ask_area" | "see_records" | "export" | "manage_zones" | "work_tasks" | "dispatch" | "read_audit" | "administer" | "border:read" | "zone:write" | "zone:approve" | "check:write" | "device:write" | "device:manage" | "alarm:write" | "treaty:decide" | "treaty:pull" | "address:review")[];
             /**
              * Prefixes
              * @description Code prefixes it sees; `all`: everything; an empty list: nothing
@@ -9102,7 +9379,7 @@ export interface components {
             /** Title */
             title: string;
             /** Scopes */
-            scopes: ("see_map" | "ask_area" | "see_records" | "export" | "manage_zones" | "work_tasks" | "dispatch" | "read_audit" | "administer" | "border:read" | "zone:write" | "zone:approve" | "check:write" | "device:write" | "device:manage" | "alarm:write" | "treaty:decide" | "treaty:pull")[];
+            scopes: ("see_map" | "ask_area" | "see_records" | "export" | "manage_zones" | "work_tasks" | "dispatch" | "read_audit" | "administer" | "border:read" | "zone:write" | "zone:approve" | "check:write" | "device:write" | "device:manage" | "alarm:write" | "treaty:decide" | "treaty:pull" | "address:review")[];
             /**
              * Created At
              * Format: date-time
@@ -13657,6 +13934,402 @@ export interface operations {
             };
             /** @description The body of the request took too long to come */
             408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    resolveAddresses: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AddressQuestion"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AddressAnswers"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    addressReview: {
+        parameters: {
+            query: {
+                /** @description Series of boundaries */
+                pack: string;
+                /** @description Which of them */
+                state?: "open" | "settled" | "dismissed";
+                /** @description At most so many */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReviewQueue"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    settleAddress: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the address in the queue */
+                item: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReviewDecision"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReviewItem"];
+                };
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It does not fit the present state */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -19995,11 +20668,11 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description Id of the shared secret */
-                "x-wusetu-key"?: string | null;
+                "x-wusetu-key"?: string;
                 /** @description Unix seconds, five minutes off at most */
-                "x-wusetu-time"?: string | null;
+                "x-wusetu-time"?: string;
                 /** @description HMAC-SHA256, see docs/alerts.md */
-                "x-wusetu-signature"?: string | null;
+                "x-wusetu-signature"?: string;
             };
             path?: never;
             cookie?: never;

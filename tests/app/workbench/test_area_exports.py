@@ -19,6 +19,7 @@ import pypdf
 import pytest
 import rasterio
 from fastapi.testclient import TestClient
+from scipy.stats import gamma
 
 from app.database import transaction
 from app.main import create_app
@@ -113,6 +114,23 @@ def test_csv_recomputes_the_colours(desk: TestClient, answer: dict[str, Any]) ->
     made = risk.colours(kinds["p"].to_numpy(), kinds["relative_risk"].to_numpy(), rule)
     names = np.array(["none", "green", "blue", "yellow", "orange", "red"])
     assert names[made].tolist() == kinds["colour"].tolist()
+    # from the counts and priors alone: nothing of the server's posteriors
+    known = frame[frame["alpha"].notna()]
+    assert set(known["part"]) >= {"area", "kind", "unit", "comparison"}
+    assert known["relative_risk"].notna().all()
+    shape, rate = (
+        (known["alpha"] + known[f"effective_{name}"]).to_numpy()
+        for name in ("observed", "expected")
+    )
+    posterior = gamma(shape, scale=1 / rate)
+    for name, mine in (
+        ("relative_risk", posterior.mean()), ("p", posterior.sf(1)),
+        ("low", posterior.ppf(0.025)), ("high", posterior.ppf(0.975)),
+    ):  # fmt: skip
+        assert known[name].to_numpy() == pytest.approx(mine, rel=1e-6, abs=1e-9)
+    alike = kinds[kinds["alpha"].notna()]
+    assert (alike["effective_observed"] == alike["observed"]).all()
+    assert alike["effective_expected"].to_numpy() == pytest.approx(alike["expected"].to_numpy())
     area = frame[frame["part"] == "area"]
     alone = int(risk.colours(area["p"].to_numpy(), area["relative_risk"].to_numpy(), rule)[0])
     veto = "red" in set(kinds["colour"])
@@ -319,8 +337,17 @@ def test_what_is_suppressed_is_suppressed_in_files(
             hidden = frame["suppressed"]
         assert hidden.sum() > 20
         assert frame[hidden]["observed"].isna().all()
-        assert (frame[hidden]["observed_text"] == "<5").all()
-        assert frame[hidden][["relative_risk", "low", "high", "p"]].isna().all(axis=None)
+        assert frame[hidden]["observed_text"].isin(["<5", "…"]).all()
+        untold = [
+            "relative_risk",
+            "low",
+            "high",
+            "p",
+            "alpha",
+            "effective_observed",
+            "effective_expected",
+        ]
+        assert frame[hidden][untold].isna().all(axis=None)
         counts = frame[~hidden]["observed"].dropna().astype(int)
         assert not counts.isin([1, 2, 3, 4]).any()
     elif form == "pdf":

@@ -252,6 +252,10 @@ def test_jobs_belong_to_who_asked(bench: Bench) -> None:
         for key, number in made.items()
     }
     stored = {key: store(bench, question("gi"), one) for key, one in people.items()}
+    for job in stored.values():
+        bench.run(
+            "insert into analysis_result (job_id, name, body) values (:job, 'json', '{}')", job=job
+        )
     sees = {
         ("analyst", MINE): {("analyst", MINE)},
         ("analyst", THEIRS): {("analyst", THEIRS)},
@@ -265,6 +269,9 @@ def test_jobs_belong_to_who_asked(bench: Bench) -> None:
             seen = {job.id for job in jobs.listed(connection, one)}
             assert seen >= {stored[other] for other in sees[key]}, key
             assert not seen & {stored[other] for other in set(people) - sees[key]}, key
+            results = sa.text("select job_id from analysis_result where job_id = any(:jobs)")
+            given = {"jobs": list(stored.values())}
+            assert set(connection.scalars(results, given)) == {stored[other] for other in sees[key]}
             for other in set(people) - sees[key]:
                 with pytest.raises(NotFound, match="no job"):
                     jobs.read(connection, one, stored[other])
