@@ -191,8 +191,8 @@ def test_inspection_index_is_an_index_of_indices(sampled: Any) -> None:
     city = found.values("city", "month", "2023-06-01", "discovery_rate")["discovery_rate", "3301"]
     assert city.value == pytest.approx(100 * (20 + 38 + 15 + 32) / (200 + 190 + 150 + 80))
     table = found.league("county", "month", "2023-06-01")
-    assert [row.code for row in table.rows][0] == xihu
-    assert [row.code for row in table.rows][-1] == binjiang
+    assert table.rows[0].code == xihu
+    assert table.rows[-1].code == binjiang
 
 
 def test_finance_health_is_96_02_of_8881_firms(sampled: Any) -> None:
