@@ -20,6 +20,7 @@ import type {
 import { levelIndex, rootCode, scopeIndex, shownLevel } from "../state/levels";
 import { clampOrd } from "../state/periods";
 import type { View } from "../state/view";
+import { type AlertModel, createAlerts } from "./alerts.model";
 import { type CellModel, createCells } from "./cells.model";
 import { createFrame, type Frame } from "./frame";
 
@@ -46,6 +47,8 @@ export interface Model extends Frame {
   rankingLevel: Accessor<LevelInfo>;
   /** Hexagonal cells in place of units. */
   cells: CellModel;
+  /** Alerts, patrol tasks and their loop. */
+  alerts: AlertModel;
 }
 
 const Context = createContext<Model>();
@@ -125,6 +128,11 @@ export function createModel(view: View, manifest: Accessor<Manifest>, wall: bool
     api.series,
   );
   const cells = createCells(state, map, question, ready, wall);
+  const alerts = createAlerts(
+    map,
+    { unit: () => state.unit, kind: () => kind().id, within: () => scope()?.code ?? "" },
+    wall,
+  );
   const scopeUnit = () => scope() ?? (rootCode(map()) !== "" ? rootAnswer.data() : undefined);
   const scopeName = () => {
     const unit = scopeUnit();
@@ -150,6 +158,7 @@ export function createModel(view: View, manifest: Accessor<Manifest>, wall: bool
     ranking,
     rankingLevel,
     cells,
+    alerts,
   };
 }
 

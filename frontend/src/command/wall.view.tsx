@@ -13,6 +13,7 @@ import { Swatch } from "./chip.view";
 import { ClassTrend } from "./class-trend.view";
 import { kindName } from "./kind-names";
 import { Badges } from "./kinds.view";
+import { hasLoop, LiveFeed, LoopHealth } from "./loop.view";
 import { Mark } from "./mark";
 import { useModel } from "./model";
 import { RankList } from "./ranking.view";
@@ -98,8 +99,18 @@ export function WallView(props: { lost: boolean }) {
           {(summary) => (
             <>
               <Trend summary={summary()} width={470} height={150} />
-              <ClassTrend summary={summary()} />
-              <DataQuality />
+              <Show
+                when={hasLoop(model)}
+                fallback={
+                  <>
+                    <ClassTrend summary={summary()} />
+                    <DataQuality />
+                  </>
+                }
+              >
+                <LiveFeed />
+                <LoopHealth />
+              </Show>
             </>
           )}
         </Show>

@@ -2,14 +2,17 @@
  * The panel of one unit, read downward as an argument: who, how much, why, exposures, since when, compared
  * with whom, act.
  */
-import { Download, Link, X } from "lucide";
-import { createMemo, createSignal, For, Show } from "solid-js";
-import { addresses } from "../api/client";
+import { ClipboardCheck, Download, Link, X } from "lucide";
+import { createMemo, createSignal, For, Match, Show, Switch } from "solid-js";
+import { addresses, Failure } from "../api/client";
 import type { RateChange, Why } from "../api/models";
+import type { Alert } from "../api/tasks";
 import { RatioInterval, WaterfallChart } from "../charts/charts";
 import { count, expectedCount, measured, percent, probability, ratio } from "../charts/numbers";
 import { waterfall } from "../charts/waterfall";
 import { drillTarget, levelIndex } from "../state/levels";
+import { AlertNote } from "./alert.view";
+import { canMake, taskOf } from "./alert-rules";
 import { Chip, Was } from "./chip.view";
 import { Icon } from "./icon";
 import { kindName } from "./kind-names";
@@ -36,6 +39,7 @@ export function WhyPanel(props: {
         {(why) => (
           <>
             <KeyFigures why={why()} />
+            <AlertNote />
             <Reasons why={why()} />
             <Exposures why={why()} />
           </>
@@ -316,9 +320,17 @@ export function Actions() {
     const { within: _within, ...question } = model.question();
     return addresses.export({ ...question, level: model.rankingLevel().id }, "csv");
   };
+  const act = taskAct(model);
   return (
     <footer class="actions">
-      <a class="button button-primary" href={address()} download="" title={words().csvTitle}>
+      <TaskButton act={act()} />
+      <a
+        class="button"
+        classList={{ "button-primary": act() === null }}
+        href={address()}
+        download=""
+        title={words().csvTitle}
+      >
         <Icon node={Download} />
         {words().csv}
       </a>
@@ -330,5 +342,76 @@ export function Actions() {
         {copied() ? words().linkDone : ""}
       </span>
     </footer>
+  );
+}
+
+/** What the one black button does: make a patrol task of the alert, or open the one there is. */
+type TaskAct = { kind: "make"; alert: Alert } | { kind: "open"; task: number } | null;
+
+function taskAct(model: Model): () => TaskAct {
+  return createMemo((): TaskAct => {
+    const alert = model.alerts.alert();
+    if (!alert || model.view.state.unit === "") return null;
+    if (canMake(alert)) return model.alerts.dispatch() ? { kind: "make", alert } : null;
+    const task = taskOf(alert);
+    return task && model.alerts.work() ? { kind: "open", task: task.id } : null;
+  });
+}
+
+function TaskButton(props: { act: TaskAct }) {
+  const model = useModel();
+  const { words, view } = model;
+  const [busy, setBusy] = createSignal(false);
+  const [failed, setFailed] = createSignal("");
+  const make = async (alert: Alert) => {
+    setBusy(true);
+    setFailed("");
+    const made = await model.alerts.make(alert);
+    // somebody else may have been first: then there is a task, and the button leads to it
+    if (made instanceof Failure && made.status !== 409) setFailed(made.message);
+    setBusy(false);
+  };
+  const page = (task: number) => {
+    const parts = new URLSearchParams();
+    const { map, lang, theme, palette, pattern } = view.state;
+    if (map) parts.set("map", map);
+    if (theme !== "light") parts.set("theme", theme);
+    if (lang !== "zh") parts.set("lang", lang);
+    if (palette !== "standard") parts.set("palette", palette);
+    if (pattern) parts.set("pattern", "1");
+    parts.set("task", String(task));
+    return `/tasks#${parts}`;
+  };
+  return (
+    <>
+      <Show when={failed()}>
+        <span class="note" role="alert">
+          {words().failedAnswer(failed())}
+        </span>
+      </Show>
+      <Switch>
+        <Match when={props.act?.kind === "make" && props.act}>
+          {(act) => (
+            <button
+              type="button"
+              class="button button-primary"
+              disabled={busy()}
+              onClick={() => make(act().alert)}
+            >
+              <Icon node={ClipboardCheck} />
+              {words().makeTask}
+            </button>
+          )}
+        </Match>
+        <Match when={props.act?.kind === "open" && props.act}>
+          {(act) => (
+            <a class="button button-primary" href={page(act().task)}>
+              <Icon node={ClipboardCheck} />
+              {words().openTask}
+            </a>
+          )}
+        </Match>
+      </Switch>
+    </>
   );
 }

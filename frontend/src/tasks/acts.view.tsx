@@ -72,12 +72,13 @@ export function ActBar(props: { task: Shown; desks: readonly TaskDesk[] }) {
             <Show when={telephone()}>
               {(number) => (
                 <a
-                  class="act-square"
+                  class={offered().length > 0 ? "act-square" : "act act-call"}
                   href={`tel:${number()}`}
                   title={say().desk}
                   aria-label={`${say().desk} ${number()}`}
                 >
                   <Icon node={Phone} size={20} />
+                  <Show when={offered().length === 0}>{props.task.desk}</Show>
                 </a>
               )}
             </Show>

@@ -29,6 +29,7 @@ import {
 import { createOutbox, type Outbox } from "../offline/outbox";
 import type { Action } from "../offline/queue";
 import type { View } from "../state/view";
+import { prefetch } from "./prefetch";
 import type { TasksState } from "./state";
 import {
   freshest,
@@ -180,6 +181,21 @@ export function createBoard(frame: Frame, view: View<TasksState>): Board {
     }));
     return sorted(withWaiting(late, waitingOf(outbox.actions())));
   });
+  // the small maps of the tasks under way, before the signal is lost
+  const [working, setWorking] = createSignal(0);
+  const worker = navigator.serviceWorker;
+  const begun = () => setWorking((n) => n + 1);
+  worker?.addEventListener("controllerchange", begun);
+  onCleanup(() => worker?.removeEventListener("controllerchange", begun));
+  createEffect(
+    on([told, working, frame.map], ([known, , map]) => {
+      if (known && !away())
+        void prefetch(
+          map,
+          known.filter((one) => isOpen(one.state)),
+        );
+    }),
+  );
   const open = createMemo(() => tasks()?.find((one) => one.id === view.state.task));
   const hands = createMemo((): Hands => {
     const actions: readonly string[] = me()?.actions ?? [];

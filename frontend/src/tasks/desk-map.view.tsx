@@ -1,9 +1,12 @@
 /** The desk's map: every task of the list as a pin, the open one in its colours among its neighbours. */
 import type { GeoJSONSource } from "maplibre-gl";
-import { createEffect, createMemo, createSignal } from "solid-js";
+import { createEffect, createMemo, createSignal, For } from "solid-js";
 import { createAnswer } from "../api/answer";
 import { addresses } from "../api/client";
-import type { LevelInfo, UnitDetail } from "../api/models";
+import { CLASSES, COLOURS, type Colour, type LevelInfo, type UnitDetail } from "../api/models";
+import { fetchValues } from "../api/values";
+import { count } from "../charts/numbers";
+import { Swatch } from "../command/chip.view";
 import { type MapHandle, MapView } from "../command/map.view";
 import { OVER } from "../command/overlays";
 import { heard } from "../offline/offline";
@@ -103,26 +106,59 @@ export default function DeskMap() {
     });
     setHandle(one);
   };
+  const counts = createAnswer(
+    () => ({ question: question(), n: level().count }),
+    async (asked, signal) => {
+      const out = new Map<Colour, number>();
+      for (const one of (await fetchValues(asked.question, asked.n, signal)).colour) {
+        const colour = COLOURS[one] as Colour;
+        out.set(colour, (out.get(colour) ?? 0) + 1);
+      }
+      return out;
+    },
+  );
   return (
-    <MapView
-      info={frame.map()}
-      theme={frame.theme()}
-      level={level()}
-      scope=""
-      scopeIndex={-1}
-      pattern={view.state.pattern}
-      scale={1}
-      labels
-      lang={view.state.lang}
-      interactive
-      question={question()}
-      selected={selected()}
-      frame={box()}
-      camera={null}
-      padding={{ top: 60, right: 60, bottom: 60, left: 60 }}
-      label={say().map}
-      onReady={ready}
-    />
+    <>
+      <MapView
+        info={frame.map()}
+        theme={frame.theme()}
+        level={level()}
+        scope=""
+        scopeIndex={-1}
+        pattern={view.state.pattern}
+        scale={1}
+        labels
+        lang={view.state.lang}
+        interactive
+        question={question()}
+        selected={selected()}
+        frame={box()}
+        camera={null}
+        padding={{ top: 60, right: 60, bottom: 60, left: 60 }}
+        label={say().map}
+        onReady={ready}
+      />
+      <div class="legend floating">
+        <h2>
+          <span>{frame.title(level().title)}</span>
+          <span>{board.kindName(question().kind)}</span>
+        </h2>
+        <ul>
+          <For each={CLASSES}>
+            {(colour) => (
+              <li>
+                <Swatch colour={colour} wide />
+                <b>{frame.words().colours[colour]}</b>
+                <span />
+                <span class="n">
+                  {count(counts.data() ? (counts.data()?.get(colour) ?? 0) : null)}
+                </span>
+              </li>
+            )}
+          </For>
+        </ul>
+      </div>
+    </>
   );
 }
 

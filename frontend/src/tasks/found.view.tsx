@@ -8,6 +8,7 @@ export function Found(props: { task: Shown }) {
   const board = useBoard();
   const { say } = board;
   // what was done is told in the words of the task sheet
+  const words = () => props.task.steps.findLast((one) => one.step === "feedback")?.note;
   const measureName = (one: string) => {
     const found = props.task.offers.find((offer) => offer.zh === one || offer.en === one);
     return found ? board.both(found) : one;
@@ -25,6 +26,7 @@ export function Found(props: { task: Shown }) {
             </Show>
             <Show when={props.task.count}>{(n) => <> · {say().resultCount(n())}</>}</Show>
           </p>
+          <Show when={words()}>{(text) => <p class="said">{text()}</p>}</Show>
           <Show when={props.task.photos.length > 0}>
             <ul class="photos" aria-label={say().photosOf}>
               <For each={props.task.photos}>

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Task } from "../api/tasks";
 import { due, span, when } from "./due";
 import { around, boldNumbers, boxOf, oneLine } from "./place";
+import { tilesUnder } from "./prefetch";
 import { parse, serialise } from "./state";
 import { acts, freshest, metres, reached, sorted, within, withOne, withWaiting } from "./steps";
 
@@ -176,6 +177,24 @@ describe("frames", () => {
     expect(boxOf([])).toBeNull();
     const [west, , east] = boxOf([[120, 30]]) as number[];
     expect((east as number) - (west as number)).toBeGreaterThan(0.003);
+  });
+});
+
+describe("tiles fetched ahead", () => {
+  const view = { width: 440, height: 136, padding: 18 };
+  test("are those under the view, at the zoom of the map", () => {
+    const box = around([120.0, 30.3, 120.02, 30.32], 1.6);
+    const tiles = tilesUnder(box, view, { min: 6, max: 14 });
+    const n = 2 ** 10;
+    // 0.032° of latitude on 100 px: zoom 10 and a bit
+    expect(new Set(tiles.map(([z]) => z))).toEqual(new Set([10]));
+    expect(tiles.map(([, x]) => x)).toContain(Math.floor((120.01 / 360 + 0.5) * n));
+    expect(tiles.length).toBeLessThanOrEqual(6);
+  });
+  test("stay inside the zooms of the level", () => {
+    const box = around([120.0, 30.3, 120.002, 30.302], 1.6);
+    expect(tilesUnder(box, view, { min: 6, max: 13 }).every(([z]) => z === 13)).toBe(true);
+    expect(tilesUnder([118, 29, 121, 31], view, { min: 12, max: 14 })).toEqual([]);
   });
 });
 

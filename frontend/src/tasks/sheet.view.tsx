@@ -56,7 +56,7 @@ export function Sheet(props: {
         <Show when={props.strip}>
           <Suspense fallback={<div class="strip" aria-busy="true" />}>
             <Show when={props.task.id} keyed>
-              {(_) => <Strip task={props.task} padding={18} reach={1.6} />}
+              {(_) => <Strip task={props.task} />}
             </Show>
           </Suspense>
         </Show>

@@ -9,9 +9,10 @@ import { levelIndex } from "../state/levels";
 import { newest } from "../state/periods";
 import { useBoard } from "./board";
 import { around } from "./place";
+import { STRIP } from "./prefetch";
 import type { Shown } from "./steps";
 
-export default function Strip(props: { task: Shown; padding: number; reach: number }) {
+export default function Strip(props: { task: Shown }) {
   const board = useBoard();
   const { frame, view, say } = board;
   const unit = createAnswer(
@@ -55,13 +56,13 @@ export default function Strip(props: { task: Shown; padding: number; reach: numb
                   interactive={false}
                   question={question()}
                   selected={{ id: found.id, level: found.level }}
-                  frame={around(found.bounds, props.reach)}
+                  frame={around(found.bounds, STRIP.reach)}
                   camera={null}
                   padding={{
-                    top: props.padding,
-                    right: props.padding,
-                    bottom: props.padding,
-                    left: props.padding,
+                    top: STRIP.padding,
+                    right: STRIP.padding,
+                    bottom: STRIP.padding,
+                    left: STRIP.padding,
                   }}
                   label={say().mapOf(props.task.name)}
                   onFailure={(failed) => setLost(failed !== undefined)}
