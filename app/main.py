@@ -19,6 +19,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from app.api import (
     account_store,
+    addresses,
     analysis,
     assessments,
     border,
@@ -62,6 +63,7 @@ from app.security.leaving import Leaving
 from app.security.limits import Budgets, Limits
 from app.security.oidc import Talk, load_providers
 from app.services.accounts_doors import Doors
+from app.services.address_resolve import Addresses
 from app.services.areas import Areas, warm
 from app.services.audit import Audit, Sealer
 from app.services.border import Borders
@@ -114,6 +116,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.doors.open(app.state.engine)
     app.state.hashing = CapacityLimiter(account_store.HASHING)
     app.state.live = Hub()
+    app.state.addresses = Addresses()
     app.state.borders = Borders(
         app.state.engine,
         settings.data_dir,
@@ -186,6 +189,7 @@ def create_app(settings: Settings) -> FastAPI:
     for part in (meta, operation, runs, assessments, cells, exports, units, tiles):
         app.include_router(part.router)
     app.include_router(areas_api.router)
+    app.include_router(addresses.router)
     app.include_router(border.router)
     app.include_router(indicators.router)
     app.include_router(zones.router)

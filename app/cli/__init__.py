@@ -11,6 +11,7 @@ from app.errors import WusetuError
 
 COMMANDS = {
     "accounts": "app.cli.accounts",
+    "addresses": "app.cli.addresses",
     "alerts": "app.cli.alerts",
     "assess": "app.cli.assess",
     "audit": "app.cli.audit",

@@ -226,6 +226,8 @@ def report_lines(report: ImportReport, rejects: Path | None) -> Iterator[str]:
             f"mismatch  {report.mismatch:,} of {report.compared:,} events with a code and a point "
             f"disagree ({report.mismatch_share:.2%})"
         )
+    if report.review:
+        yield f"review    {report.review:,} addresses are not certain; see docs/addresses.md"
     if report.hint:
         yield f"note      {report.hint}"
     for reason, count in report.reasons.most_common():

@@ -31,6 +31,7 @@ Action = Literal[
     "alarm:write",
     "treaty:decide",
     "treaty:pull",
+    "address:review",
 ]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 How = Literal["single", "session", "token"]
@@ -53,7 +54,7 @@ class Role(StrEnum):
 #: numbers (`services/small_numbers.py`).
 MAY: dict[Role, frozenset[Action]] = {
     Role.viewer: frozenset({"see_map", "ask_area"}),
-    Role.analyst: frozenset({"see_map", "ask_area", "see_records", "export"}),
+    Role.analyst: frozenset({"see_map", "ask_area", "see_records", "export", "address:review"}),
     Role.border_officer: frozenset(
         {
             "see_map",

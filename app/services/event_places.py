@@ -11,7 +11,7 @@ kept and known nowhere.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import shapely
 import sqlalchemy as sa
 
+from app.services.address_resolve import Ground
 from app.services.addresses import AddressResolver
 from app.services.boundaries import (
     BoundaryVersion,
@@ -33,6 +34,7 @@ from app.services.event_files import Broken
 from app.services.event_mapping import EventMapping
 from app.services.event_rows import Rows
 from geo import crs
+from geo.addresses.resolve import Resolved
 from geo.binning import ADDED, ADDRESS, INPUT, Locator, bin_batch
 from geo.codes import CodeLayout
 
@@ -43,6 +45,8 @@ Floats = npt.NDArray[np.float64]
 #: ids int32 (n,) and shapes (n,) of units that their children do not fill
 OpenParents = tuple[Ids, npt.NDArray[np.object_]]
 
+#: addresses of one feed that wait for a person
+MOST_UNCERTAIN = 2_000
 _HINT_ROWS = 20_000
 _HINT_LEAST = 20
 
@@ -55,6 +59,8 @@ class Place:
 
     successors : code of a unit that ended → id of the one unit that took all of it over
     locator : tables of the kernel
+    base : resolver over the address base, where the map has one and the feed has addresses
+    uncertain : addresses the base knows, but not for certain; filled while locating
     """
 
     version: BoundaryVersion
@@ -64,6 +70,8 @@ class Place:
     successors: dict[str, int]
     locator: Locator
     bounds: crs.Bounds
+    base: Ground | None = None
+    uncertain: dict[str, Resolved] = field(default_factory=dict)
 
     @property
     def rank(self) -> npt.NDArray[np.int64]:
@@ -156,8 +164,7 @@ def apply_rule(
     left = (units == 0) & pc.is_valid(address).to_numpy(zero_copy_only=False)
     if left.any():
         rows = np.flatnonzero(left)
-        found = place.addresses.resolve_many(address.take(pa.array(rows)).to_pylist())
-        units[rows] = found
+        units[rows] = _by_address(place, address.take(pa.array(rows)).to_pylist())
         deciders[rows[units[rows] > 0]] = ADDRESS
     return Located(
         units,
@@ -165,6 +172,24 @@ def apply_rule(
         mismatch.to_numpy(zero_copy_only=False),
         both.to_numpy(zero_copy_only=False),
     )
+
+
+def _by_address(place: Place, texts: list[str]) -> Ids:
+    """Units (n,) of addresses: what the base is certain of, else exact names of units."""
+    units = np.array(place.addresses.resolve_many(texts), dtype=np.int32)
+    if place.base is None:
+        return units
+    codes: list[str | None] = []
+    for text in texts:
+        found = place.base.resolve(text)
+        codes.append(found.code if found.certain else None)
+        if not found.certain and len(place.uncertain) < MOST_UNCERTAIN:
+            place.uncertain.setdefault(text, found)
+    known = place.units_of_codes(pa.array(codes, pa.string()))
+    # the finer of the two; names alone are never finer than a place of the base
+    finer = (known > 0) & (place.rank[known] >= place.rank[units])
+    result: Ids = np.where(finer, known, units)
+    return result
 
 
 def locate_rows(

@@ -15,7 +15,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
@@ -24,7 +24,9 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
+from app.database import transaction
 from app.errors import Conflict, Invalid
+from app.services import address_base, address_resolve
 from app.services.event_files import Broken, Feed, Wanted, open_feed
 from app.services.event_fresh import FreshRows
 from app.services.event_mapping import EventMapping, load_mapping, parse_mapping
@@ -73,6 +75,7 @@ class ImportReport:
     compared: int = 0
     mismatch: int = 0
     hint: str | None = None
+    review: int = 0
     examples: list[Broken] = field(default_factory=list)
     dry_run: bool = False
 
@@ -140,6 +143,8 @@ def import_file(
     with engine.connect() as connection:
         place = open_place(connection, pack, cache_folder)
         check_source(connection, pack, chosen)
+        if chosen.columns.address and address_base.state(connection, pack):
+            place = replace(place, base=address_resolve.Addresses().ground(connection, pack))
     feed = open_feed(
         path,
         Wanted(
@@ -170,6 +175,9 @@ def import_file(
                 progress(Progress(report.rows, feed.rows, report.rejected))
         writers.finish()
     report.hint = watch.hint()
+    if place.uncertain and not dry_run:
+        with transaction(engine) as connection:
+            report.review = address_resolve.queue(connection, pack, place.uncertain.items())
     return report
 
 

@@ -63,7 +63,8 @@ class Resolved:
 
 REASONS = {
     "place": "a place of the base is named",
-    "alias": "by an alias or a short name",
+    "alias": "by an alias",
+    "short": "by a short form of its name",
     "alike": "the name differs by a letter or two from one of the base",
     "number": "its number is in the base",
     "between": "its number lies between two that are in the base",
@@ -179,9 +180,11 @@ class Resolver:
     ) -> list[tuple[str, float, list[str], int]]:
         base, place = self.base, meaning.place
         kind = base.kind[place]
-        reasons = ["place"] + (["alias"] if 0.6 <= meaning.sure < 1 else [])
-        if meaning.sure < 0.6:
-            reasons.append("alike")
+        reasons = ["place"]
+        if meaning.sure < 1:
+            reasons.append(
+                "alike" if meaning.sure < 0.6 else "short" if meaning.sure < 0.9 else "alias"
+            )
         number = (said.building or said.door) if kind == Kind.ESTATE else said.door
         if kind == Kind.LANDMARK or (kind != Kind.ESTATE and not number):
             number = 0 if kind == Kind.LANDMARK else (said.building if not said.door else 0)
@@ -340,7 +343,7 @@ class Resolver:
         confidence = 0.98
         confidence -= 0.35 * min(best.against, 2)
         confidence -= 0.3 if "alike" in told else 0.0
-        confidence -= 0.05 if "alias" in told else 0.0
+        confidence -= 0.05 if {"alias", "short"} & set(told) else 0.0
         confidence -= 0.1 if "number-unknown" in told else 0.0
         confidence -= 0.05 if "between" in told else 0.0
         confidence -= 0.25 if lead < 0.35 else 0.0
@@ -349,6 +352,8 @@ class Resolver:
         if "unit-only" in told and len(code) < self._village:
             confidence -= 0.05
         unread = _unread(text, spans)
+        if "short" in told and (unread or not {"agrees", "crossing"} & set(told)):
+            confidence -= 0.15
         if unread >= 2:
             confidence -= 0.3 if "unit-only" in told else 0.2
         confidence = max(0.05, round(confidence, 2))

@@ -245,7 +245,7 @@ def questions(walked: Walked, path: str) -> Iterator[str]:
         "cell": PLACES,
         "chunk": sorted({h3.cell_to_parent(cell, CELLS - 4) for cell in PLACES}),
         "digest": ["0" * 64, walked.digest],
-        "area": [1, 2], "job": [1, 2], "zone": [1, 2], "check": [1],
+        "area": [1, 2], "job": [1, 2], "item": [1], "zone": [1, 2], "check": [1],
         "device": [1, 2], "rule": [1, 2], "alarm": [1, 2], "token": ["0" * 16],
         "treaty": ["counties"], "pooled": [1],
         "z": [TILE[0]], "x": [TILE[1]], "y": [TILE[2]],

@@ -136,7 +136,7 @@ def real_values(engine: sa.Engine, run: int) -> dict[str, list[Any]]:
         "digest": [*digests, "0" * 64], "z": [0, 6, 9], "x": [0, 53, 425], "y": [0, 26, 210],
         "account": [1, 2, 3], "token": [1, 2], "session": [1], "provider": ["none"],
         "limit": [1, 50], "q": ["3301", "村", "网格 1"], "set": ["wall"], "next": ["/"], "area": [1, 2], "job": [1, 2],
-        "zone": [1, 2], "version": [1], "check": [1, 2], "treaty": ["counties"], "pooled": [1], "device": [1, 2], "rule": [1, 2], "alarm": [1, 2],
+        "zone": [1, 2], "item": [1], "version": [1], "check": [1, 2], "treaty": ["counties"], "pooled": [1], "device": [1, 2], "rule": [1, 2], "alarm": [1, 2],
         "state": ["online", "raised"],
     }  # fmt: skip
 
