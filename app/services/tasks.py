@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg2.errors
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
@@ -241,6 +242,8 @@ def take(
     except DBAPIError as error:
         place.rollback()
         said = refusal(error)
+        if isinstance(error.orig, psycopg2.errors.UniqueViolation):
+            said = Conflict("another task about the same alert is under way")
         if not isinstance(said, Conflict):
             raise said from error
         there = one_task(connection, number)

@@ -361,8 +361,7 @@ begin
   values (one.id, one.version + 1, step, case when step <> 'sent' then one.state end, after, role, note, detail, key,
           greatest(at, last));
   update task t set state = after, version = one.version + 1, changed_at = clock_timestamp(),
-      overdue = case when step = 'overdue' then true when step = 'handed_over' then one.due_at < clock_timestamp()
-                     else t.overdue end,
+      overdue = t.overdue or step = 'overdue',
       escalation = case when step = 'escalated' then detail ->> 'escalation' else t.escalation end,
       answer = case when step = 'feedback' then detail ->> 'answer' else t.answer end,
       measures = case when step = 'feedback'
