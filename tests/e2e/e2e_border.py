@@ -7,8 +7,6 @@ one shared line have a duty desk, a checkpoint and a zone in force.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,7 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 from e2e_map import load_layout_file
-from e2e_page import Watched, watched
-from playwright.sync_api import APIRequestContext, Browser
+from playwright.sync_api import APIRequestContext
 
 from app.database import make_engine, transaction
 from app.security.identity import Role
@@ -169,16 +166,6 @@ def enter(page_request: APIRequestContext, base: str, secret: str) -> None:
     assert answer.ok, answer.text()
 
 
-def again(page_request: APIRequestContext, base: str, side: str) -> None:
-    """Begin a further session of a side."""
-    answer = page_request.post(
-        f"{base}/api/session",
-        data={"name": f"desk-{side}", "password": PASSWORD},
-        headers={"Origin": base},
-    )
-    assert answer.ok, answer.text()
-
-
 class Side:
     """What a side's program says to the server."""
 
@@ -228,16 +215,6 @@ def furnish(mine: Side, theirs: Side) -> int:
     for one in (mine, theirs):
         one.post(f"/api/zones/{zone['id']}/versions/1/decisions", {"decision": "approve"})
     return int(zone["id"])
-
-
-@contextmanager
-def desk_of(
-    browser: Browser, base: str, side: str, width: int = 1440, height: int = 900, **options: Any
-) -> Iterator[Watched]:
-    """A page of a side's officer, who has been here before."""
-    with watched(browser, base, width, height, **options) as one:
-        again(one.page.context.request, base, side)
-        yield one
 
 
 def engine_of(url: str | None) -> sa.Engine:

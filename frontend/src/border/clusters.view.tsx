@@ -1,5 +1,5 @@
 /** Joint clusters of a period: what only the pooled view sees comes first. */
-import { For, Show } from "solid-js";
+import { createSignal, For, Show } from "solid-js";
 import { PERIODS } from "../api/models";
 import { count, expectedCount } from "../charts/numbers";
 import { SeenMark } from "./cluster-mark.view";
@@ -7,6 +7,8 @@ import { SEEN } from "./clusters";
 import { pText } from "./format";
 import { useBorder } from "./model";
 import { FailureNote } from "./parts.view";
+
+const FEW = 5;
 
 export function ClusterList() {
   const border = useBorder();
@@ -20,10 +22,14 @@ export function ClusterList() {
     const open = border.opened();
     return open.what === "cluster" && open.id === number;
   };
+  const [whole, setWhole] = createSignal(false);
   const sorted = () =>
     clusters().toSorted(
       (a, b) => SEEN.indexOf(a.seen) - SEEN.indexOf(b.seen) || a.number - b.number,
     );
+  /** The first few, and what is selected: checks below are not pushed out of sight. */
+  const shown = () =>
+    sorted().filter((one, index) => whole() || index < FEW || selected(one.number));
   const lengths = () =>
     PERIODS.filter((one) => (runs.value()?.runs ?? []).some((each) => each.period === one));
   return (
@@ -89,7 +95,7 @@ export function ClusterList() {
               </p>
             </Show>
             <ul class="rows" data-testid="clusters">
-              <For each={sorted()}>
+              <For each={shown()}>
                 {(each) => (
                   <li>
                     <button
@@ -118,6 +124,11 @@ export function ClusterList() {
                 )}
               </For>
             </ul>
+            <Show when={clusters().length > FEW}>
+              <button type="button" class="link more" onClick={() => setWhole(!whole())}>
+                {whole() ? frame.words().fewerKinds : say().all(clusters().length)}
+              </button>
+            </Show>
           </>
         )}
       </Show>

@@ -284,4 +284,5 @@ export const en: Say = {
   display: "Language and look",
   pages: "Other pages",
   legend: "Legend",
+  all: (n) => `All ${n}`,
 };

@@ -9,7 +9,6 @@ import { COLOURS } from "../api/models";
 import { contextLabelLayers, contextLayers } from "../command/context.layer";
 import { BOLD, nameIn, REGULAR } from "../command/labels.layer";
 import { sourceOf, UNITS } from "../command/map-style";
-import { sourceBounds } from "../state/bounds";
 import type { Lang } from "../state/hash";
 import type { Theme } from "../style/theme";
 import { clusterFeatures } from "./clusters";
@@ -74,6 +73,7 @@ function sourcesOf(input: MapInput): StyleSpecification["sources"] {
   const tiles = (template: string) => [
     new URL(template, origin).href.replaceAll("%7B", "{").replaceAll("%7D", "}"),
   ];
+  // the map is bounded by one's own side: tiles reach across the line, so they have no bounds
   const sources: StyleSpecification["sources"] = {};
   for (const level of map.levels) {
     if (level.tiles === "" || !LEVELS.includes(level.id)) continue;
@@ -82,7 +82,6 @@ function sourcesOf(input: MapInput): StyleSpecification["sources"] {
       tiles: tiles(level.tiles),
       minzoom: level.min_zoom,
       maxzoom: level.max_zoom,
-      bounds: sourceBounds(map.bounds),
     };
   }
   if (map.context_tiles) {
@@ -94,7 +93,6 @@ function sourcesOf(input: MapInput): StyleSpecification["sources"] {
       tiles: tiles(input.run.tiles),
       minzoom: 4,
       maxzoom: 12,
-      bounds: sourceBounds(map.bounds),
     };
   }
   const data = (all: GeoJSON.Feature[]) => ({ type: "geojson" as const, data: collection(all) });

@@ -17,16 +17,36 @@ export interface Member {
 const FARTHEST = 60_000;
 const LEVELS = ["county", "town"];
 
+/** The map of the page; undefined while there is none. */
+function mapOfPage(): MapLibreMap | undefined {
+  return document.querySelector<HTMLElement & { map?: MapLibreMap }>(".border-map-pane .map-box")
+    ?.map;
+}
+
+/** Names of units as far as the map has loaded them. */
+export function namesOf(codes: readonly string[], info: MapInfo, lang: Lang): string[] {
+  const map = mapOfPage();
+  return codes.map((code) => {
+    for (const level of info.levels) {
+      if (!map?.getSource(sourceOf(level.id))) continue;
+      const [found] = map.querySourceFeatures(sourceOf(level.id), {
+        sourceLayer: "labels",
+        filter: ["==", ["get", "code"], code],
+      });
+      const english = lang === "en" ? String(found?.properties.name_en ?? "") : "";
+      if (found) return english || String(found.properties.name);
+    }
+    return code;
+  });
+}
+
 /** Names and places of the units that are loaded; the levels below a side whose tiles are there. */
 export function membersOf(
   line: BorderLines["lines"][number] | undefined,
   info: MapInfo,
   lang: Lang,
 ): Member[] {
-  const box = document.querySelector<HTMLElement & { map?: MapLibreMap }>(
-    ".border-map-pane .map-box",
-  );
-  const map = box?.map;
+  const map = mapOfPage();
   if (!line || !map) return [];
   const sides = [line.side_a.code, line.side_b.code];
   const parts = (line.geometry as { coordinates?: Position[][] }).coordinates ?? [];

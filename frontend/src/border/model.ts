@@ -154,7 +154,8 @@ export function createBorder(frame: Frame, view: View<BorderState>): Border {
 
   const own = () => lines.value()?.own ?? [];
   const sideName = (code: string) => {
-    const found = lines.value()?.sides.find((one) => one.code === code);
+    const named = [...(lines.value()?.sides ?? []), ...(run()?.sides ?? [])];
+    const found = named.find((one) => one.code === code);
     return found ? shortName(found.name) : code;
   };
 

@@ -277,4 +277,5 @@ export const zh = {
   display: "语言与界面",
   pages: "其他页面",
   legend: "图例",
+  all: (n: number) => `全部 ${n} 处`,
 };

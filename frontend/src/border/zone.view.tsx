@@ -1,6 +1,6 @@
 /** A zone's page: how it stands, its index, what each side says, desks, checkpoints, versions. */
 import { Phone } from "lucide";
-import { createSignal, For, Show } from "solid-js";
+import { createMemo, createSignal, For, Show } from "solid-js";
 import type { Colour } from "../api/models";
 import { RatioInterval } from "../charts/charts";
 import { count, expectedCount, percent, probability, ratio } from "../charts/numbers";
@@ -8,6 +8,7 @@ import { Icon } from "../command/icon";
 import { away } from "../offline/offline";
 import { metresText } from "./format";
 import { createKept } from "./kept";
+import { namesOf } from "./members";
 import { useBorder } from "./model";
 import { FailureNote, Field, Head, useTimes } from "./parts.view";
 import type { ZoneDetail, ZoneVersion } from "./types";
@@ -196,6 +197,11 @@ function Facts(props: { version: ZoneVersion }) {
   const border = useBorder();
   const { say } = border;
   const time = useTimes();
+  // names come with the map's tiles
+  const names = createMemo(() => {
+    border.now();
+    return namesOf(props.version.units, border.frame.map(), border.view.state.lang).join("、");
+  });
   const given = (side: string) => props.version.approvals.find((one) => one.side === side);
   return (
     <>
@@ -205,7 +211,7 @@ function Facts(props: { version: ZoneVersion }) {
           {props.version.metres ? say().metresBoth(metresText(props.version.metres)) : say().drawn}
         </dd>
         <dt>{say().members}</dt>
-        <dd>{props.version.units.join("、")}</dd>
+        <dd>{names()}</dd>
         <dt>{say().validity}</dt>
         <dd>
           {say().sinceTime(time(props.version.valid_from))} ·{" "}
