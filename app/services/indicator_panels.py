@@ -202,7 +202,13 @@ def _read_events(
         )
         cursor.copy_expert(query.decode(), buffer)
     buffer.seek(0)
-    rows = pd.read_csv(buffer, header=None, names=["unit", "kind", "start", "value"])
+    rows = pd.read_csv(
+        buffer,
+        header=None,
+        names=["unit", "kind", "start", "value"],
+        dtype={"unit": "int64", "kind": "str", "start": "int64", "value": "float64"},
+        keep_default_na=False,
+    )
     # the month of the first event counts as covered, as in the assessment of the map
     cover = Cover(
         "events", "day", span.first.replace(day=1), span.last + timedelta(days=1),

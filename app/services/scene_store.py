@@ -163,7 +163,8 @@ def diff(old: Scene, new: Scene) -> list[str]:
 
 
 def _plain(scene: Scene) -> dict[str, Any]:
-    return scene.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    said = scene.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return {"name": scene.name, "version": scene.version, **said}
 
 
 def _by_id(value: list[Any]) -> dict[str, Any] | None:

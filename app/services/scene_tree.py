@@ -154,9 +154,10 @@ class Indicator(Title):
 
     id: Identifier
     type: Type
-    of: Annotated[list[Identifier], BeforeValidator(_listed)] = Field(
-        default=[], max_length=40, description="Measures that are added up"
-    )
+    of: Annotated[
+        list[Identifier],
+        BeforeValidator(_listed, json_schema_input_type=Identifier | list[Identifier]),
+    ] = Field(default=[], max_length=40, description="Measures that are added up")
     parts: list[IndexPart] = Field(
         default=[], max_length=60, description="What an index is made of"
     )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
 from app.errors import Invalid, NotFound
+from app.services.scene_schema import FILE, schema, schema_text
 from app.services.scenes import Scene, load_scene, parse_scene, scene_names
 from geo.risk import ColourRule, DebParameters
 
@@ -103,6 +106,128 @@ def test_everything_wrong_is_named_at_once() -> None:
     with pytest.raises(Invalid) as caught:
         parse_scene(text)
     assert len(caught.value.detail) == 2
+
+
+TREE = """name: tree
+title: {zh: 树, en: Tree}
+calendar: [month]
+palette:
+  - {id: good, zh: 好, en: Good, colour: "#00FF00", score_min: 50}
+  - {id: bad, zh: 差, en: Bad, colour: "#FF0000", score_min: 0}
+feeds:
+  - id: feed
+    zh: 源
+    en: Feed
+    every: month
+    measures:
+      - {id: cases, zh: 案, en: Cases, unit: {zh: 件, en: cases}}
+      - {id: people, zh: 人, en: People, unit: {zh: 人, en: people}, stock: true}
+indicators:
+  zh: 指数
+  en: Index
+  fields:
+    - id: one
+      zh: 一
+      en: One
+      groups:
+        - id: group
+          zh: 组
+          en: Group
+          indicators:
+            - {id: rate, zh: 率, en: Rate, type: rate, of: cases, per: {measure: people}, goalposts: {worst: 5, best: 0}, weight: 0.5}
+            - {id: mix, zh: 合, en: Mix, type: index, parts: [{id: rate}], weight: 0.5}
+escalation:
+  - {step: remind, when: {colour: bad}}
+tasks:
+  rate: {check: [{zh: 查, en: Check}], how: [{zh: 看, en: Look}]}
+brief:
+  title: {zh: 简报, en: Brief}
+  sentences:
+    - {about: rise, zh: "{unit}升", en: "{unit} rose"}
+"""
+
+
+def test_the_tree_is_good() -> None:
+    scene = parse_scene(TREE)
+    assert Scene.model_validate(scene.body()) == scene
+    assert scene.indicators is not None
+    assert scene.indicators.ids() == ["total", "one", "group", "rate", "mix"]
+    assert scene.alerts is None  # nothing is assessed
+    sheet = scene.task("rate")
+    assert sheet is not None
+    assert sheet.due_hours == 48
+    assert scene.task("other") is None
+    assert load_scene().alerts is not None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "field", "reason"),
+    [
+        # a circle, named from end to end
+        ("parts: [{id: rate}]", "parts: [{id: mix}]", 28, "indicators.fields.0.groups.0.indicators.1.parts", "circle: mix → mix"),
+        ("parts: [{id: rate}]", "parts: [{id: group}]", 28, "indicators.fields.0.groups.0.indicators.1.parts", "circle: group → mix → group"),
+        ("parts: [{id: rate}]", "parts: [{id: total}]", 28, "indicators.fields.0.groups.0.indicators.1.parts", "circle: total → one → group → mix → total"),
+        # weights
+        ("weight: 0.5}\n            - {id: mix", "weight: 0.4}\n            - {id: mix", 26, "indicators.fields.0.groups.0.indicators", "weights of the parts of 'group' add up to 0.9, not to 1"),
+        (", weight: 0.5}\n            - {id: mix", "}\n            - {id: mix", 26, "indicators.fields.0.groups.0.indicators", "'rate' has none; give all of them or none"),
+        ("goalposts: {worst: 5, best: 0}, ", "", 27, "indicators.fields.0.groups.0.indicators.0.weight", "nothing makes a score of 'rate'"),
+        ("parts: [{id: rate}]", "parts: [{id: rate, weight: 0.7}]", 28, "indicators.fields.0.groups.0.indicators.1.parts", "add up to 0.7"),
+        # names
+        ("measure: people", "measure: folk", 27, "indicators.fields.0.groups.0.indicators.0.per.measure", "unknown denominator 'folk'; there are cases, people"),
+        ("of: cases", "of: casus", 27, "indicators.fields.0.groups.0.indicators.0.of.0", "unknown measure 'casus'"),
+        ("parts: [{id: rate}]", "parts: [{id: none}]", 28, "indicators.fields.0.groups.0.indicators.1.parts.0.id", "unknown indicator 'none'"),
+        ("{id: people, zh", "{id: cases, zh", 14, "feeds.0.measures.1.id", "measure 'cases' is there already"),
+        ("{id: mix", "{id: rate", 28, "indicators.fields.0.groups.0.indicators.1.id", "'rate' is there already"),
+        ("- id: group", "- id: total", 23, "indicators.fields.0.groups.0.id", "'total' is there already"),
+        # division by 0
+        ("worst: 5, best: 0", "worst: 5, best: 5", 27, "indicators.fields.0.groups.0.indicators.0.goalposts", "worst and best are both 5: the score would divide by 0"),
+        ("per: {measure: people}", "per: {measure: people, factor: 0}", 27, "indicators.fields.0.groups.0.indicators.0.per.factor", "greater than 0"),
+        ("per: {measure: people}, ", "", 27, "indicators.fields.0.groups.0.indicators.0", "a rate names its denominator"),
+        # direction
+        ("worst: 5, best: 0", "worst: 0, best: 5", 27, "indicators.fields.0.groups.0.indicators.0", "direction is fall, but best 5 is above worst 0"),
+        ("goalposts: {worst: 5, best: 0}", "bands: [{class: bad, up_to: 3}, {class: good}]", 27, "indicators.fields.0.groups.0.indicators.0.bands", "classes go from best to worst"),
+        ("goalposts: {worst: 5, best: 0}", "bands: [{class: good, up_to: 3}, {class: bad, up_to: 5}]", 27, "indicators.fields.0.groups.0.indicators.0", "the last one is open"),
+        ("goalposts: {worst: 5, best: 0}", "bands: [{class: good, up_to: 3}, {class: good, up_to: 2}, {class: bad}]", 27, "indicators.fields.0.groups.0.indicators.0", "must rise from band to band"),
+        # classes
+        ("goalposts: {worst: 5, best: 0}", "bands: [{class: fine, up_to: 3}, {class: bad}]", 27, "indicators.fields.0.groups.0.indicators.0.bands.0.class", "the palette has no class 'fine'; it has good, bad"),
+        ("goalposts: {worst: 5, best: 0}", "risk: true", 4, "palette", "the palette has no class 'blue'"),
+        ("when: {colour: bad}", "when: {any_of: [{persistent: {colour: red}}]}", 30, "escalation.0.when.any_of.0.persistent.colour", "the palette has no class 'red'"),
+        ("score_min: 0}", "score_min: 10}", 4, "palette", "no class for scores from 0"),
+        (", score_min: 0}", "}", 6, "palette.1", "'bad' has no score_min, others have one"),
+        ("score_min: 50", "score_min: 0", 4, "palette", "score_min must fall"),
+        ('"#00FF00"', "green", 5, "palette.0.colour", "pattern"),
+        # what is done
+        ("step: remind", "step: shout", 30, "escalation.0.step", "'remind', 'supervise' or 'interview'"),
+        ("when: {colour: bad}", "when: {}", 30, "escalation.0.when", "says nothing"),
+        ("when: {colour: bad}", "when: {persistent: {colour: bad, of: 3, within: 2}}", 30, "escalation.0.when.persistent", "3 of 2 periods can never be reached"),
+        ("  rate: {check", "  rats: {check", 32, "tasks.rats", "'rats' is no kind, indicator or deadline"),
+        ('en: "{unit} rose"', 'en: "{name} rose"', 36, "brief.sentences.0.en", "unknown place {name}"),
+        ('en: "{unit} rose"', 'en: "it rose"', 36, "brief.sentences.0", "{unit} stands in one language only"),
+        ('en: "{unit} rose"', 'en: "{unit rose"', 36, "brief.sentences.0.en", "expected '}'"),
+        ("calendar: [month]", "calendar: [day]", 3, "calendar.0", "no feed knows a day"),
+        ("calendar: [month]", "calendar: [month]\nranking: {by: none}", 4, "ranking.by", "unknown indicator 'none'"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_together_is_named(
+    old: str, new: str, line: int, field: str, reason: str
+) -> None:
+    assert old in TREE
+    with pytest.raises(Invalid) as caught:
+        parse_scene(TREE.replace(old, new, 1), "tree.yaml")
+    found = caught.value.detail[0]
+    assert reason in found["reason"]
+    assert (found["field"], found["line"]) == (field, line)
+
+
+def test_the_schema_is_that_of_the_models() -> None:
+    assert FILE.read_text(encoding="utf-8") == schema_text(), "run `wusetu scene schema`"
+    validator = jsonschema.Draft202012Validator(schema())
+    for name in scene_names():
+        body = yaml.safe_load((FILE.parent / f"{name}.yaml").read_text(encoding="utf-8"))
+        assert not list(validator.iter_errors(body)), name
+    body = yaml.safe_load(TREE)
+    body["indicators"]["fields"][0]["groups"][0]["indicators"][0]["type"] = "sum"
+    assert list(validator.iter_errors(body))
 
 
 @pytest.mark.parametrize(
