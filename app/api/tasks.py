@@ -108,7 +108,7 @@ def report_task(
     key_id: Annotated[str, Depends(_signed)],  # noqa: ARG001 - checked, not used
     report: Report,
 ) -> Task:
-    """Beside the token of the platform's account a signature is needed; 403 without."""
+    """Beside the token of the platform's account a signature is needed; 401 without."""
     with store.write() as connection:
         return push.take_report(connection, store.identity, report)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from app.errors import Forbidden, Invalid
+from app.errors import Invalid, LoginNeeded
 
 #: Seconds a signature is good for, before and after.
 WINDOW = 300
@@ -58,7 +58,7 @@ class Keys:
 
         Raises
         ------
-        Forbidden
+        LoginNeeded
             A header is missing, the key unknown, the time too far off, or the signature wrong; which
             of them is not said.
         """
@@ -70,7 +70,7 @@ class Keys:
         wanted = signature(secret, key, int(at) if good else 0, f"{method} {path}", body)
         same = hmac.compare_digest(wanted.encode(), given.encode("utf-8", "replace"))
         if not (same and good and key in self._secrets and abs(time.time() - int(at)) <= WINDOW):
-            raise Forbidden("the request is not signed as it should be")
+            raise LoginNeeded("the request is not signed as it should be")
         return key
 
 

@@ -196,7 +196,7 @@ comment on column task_photo.digest is 'sha256 of body';
 
 create table task_sink (
   pack text primary key,
-  url text not null check (url ~ '^https?://[^ ]{1,400}$'),
+  url text not null check (url ~ '^https?://[^ ]+$' and length(url) <= 400),
   key_id text not null check (key_id ~ '^[A-Za-z0-9._-]{1,64}$'),
   active boolean not null default true
 );

@@ -35,6 +35,7 @@ from app.services.assess import assess
 from app.settings import AccountSettings, CubeSettings, DatabaseSettings, Settings
 
 from .conftest import KINDS, LEVELS, Small, install, until
+from .indicator_house import change_indicators, keep_indicators
 from .test_cells import scatter
 
 MINE, THEIRS = "330101", "330102"
@@ -115,6 +116,7 @@ def walked(
                 longest=1,
             )
     keep_jobs(engine)
+    keep_indicators(engine)
     data_dir = tmp_path_factory.mktemp("walked")
     snapshots.build(engine, data_dir, "small", "Asia/Shanghai")
     with engine.connect() as connection:
@@ -246,6 +248,7 @@ def questions(walked: Walked, path: str) -> Iterator[str]:
         "chunk": sorted({h3.cell_to_parent(cell, CELLS - 4) for cell in PLACES}),
         "digest": ["0" * 64, walked.digest],
         "area": [1, 2], "job": [1, 2], "item": [1], "zone": [1, 2], "check": [1],
+        "scene": ["nine-kinds", "ecology-watch"], "alert": [1, 2], "task": [1, 2], "photo": [1],
         "device": [1, 2], "rule": [1, 2], "alarm": [1, 2], "token": ["0" * 16],
         "treaty": ["counties"], "pooled": [1],
         "z": [TILE[0]], "x": [TILE[1]], "y": [TILE[2]],
@@ -270,6 +273,9 @@ def queries(path: str) -> list[str]:
         return ["?q=3301", f"?q={THEIRS}", "?q=乙", "?q=1"]
     if path.endswith("/why"):
         return ["", "?kind=theft&ord=21"]
+    if path.startswith("/api/indicators/"):
+        more = ("", f"&within={MINE}", f"&within={THEIRS}", "&within=3301", "&indicator=joint")
+        return [f"?level=town&period=year{one}" for one in more] + ["?level=county", "?level=city"]
     if path.endswith("/border/where"):
         return ["?lon=119.9&lat=29.5", "?lon=120.1&lat=29.5", f"?code={MINE}", f"?code={THEIRS}",
                 f"?code={DEEP}", "?code=330102001"]  # fmt: skip
@@ -277,6 +283,8 @@ def queries(path: str) -> list[str]:
         return ["?ord=1"]
     if path.endswith("/api/live"):
         return ["?last=0"]
+    if path.endswith(("/api/loop", "/api/desks")):
+        return ["?pack=small"]
     if path.endswith("/cells/{res}/counts"):
         return ["?kind=theft&ord=21", f"?ord=21&within={MINE}", f"?ord=21&within={THEIRS}"]
     return [""]
@@ -438,6 +446,7 @@ def change_their_numbers(engine: sa.Engine) -> None:
         ):
             connection.execute(sa.text(statement), their if ":their" in statement else {})
         change_their_cells(connection)
+        change_indicators(connection, THEIRS)
 
 
 def change_their_cells(connection: sa.Connection) -> None:

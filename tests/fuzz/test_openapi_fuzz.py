@@ -40,6 +40,7 @@ from app.services.assess import assess
 from app.settings import DatabaseSettings, JobSettings, LimitSettings, Settings
 
 from ..app.conftest import KINDS, LEVELS, install
+from ..app.indicator_house import keep_indicators
 
 CHECKS = [
     not_a_server_error,
@@ -80,6 +81,7 @@ def house(cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory)
     engine = make_engine(url)
     small = install(engine)
     run = assess(engine, "small", "nine-kinds", zone="Asia/Shanghai")
+    keep_indicators(engine)
     data: Path = tmp_path_factory.mktemp("data")
     tile_archives.build(engine, small.version, data / "archives")
     tokens: dict[tuple[str, str | None], str] = {}
@@ -136,7 +138,7 @@ def real_values(engine: sa.Engine, run: int) -> dict[str, list[Any]]:
         "digest": [*digests, "0" * 64], "z": [0, 6, 9], "x": [0, 53, 425], "y": [0, 26, 210],
         "account": [1, 2, 3], "token": [1, 2], "session": [1], "provider": ["none"],
         "limit": [1, 50], "q": ["3301", "村", "网格 1"], "set": ["wall"], "next": ["/"], "area": [1, 2], "job": [1, 2],
-        "zone": [1, 2], "item": [1], "version": [1], "check": [1, 2], "treaty": ["counties"], "pooled": [1], "device": [1, 2], "rule": [1, 2], "alarm": [1, 2],
+        "scene": ["nine-kinds", "ecology-watch", "none"], "indicator": ["total", "joint"], "zone": [1, 2], "item": [1], "version": [1], "check": [1, 2], "alert": [1, 2], "task": [1, 2], "photo": [1], "treaty": ["counties"], "pooled": [1], "device": [1, 2], "rule": [1, 2], "alarm": [1, 2],
         "state": ["online", "raised"],
     }  # fmt: skip
 

@@ -1461,7 +1461,7 @@ export interface paths {
         put?: never;
         /**
          * A step reported by an outside grid platform, signed
-         * @description Beside the token of the platform's account a signature is needed; 403 without.
+         * @description Beside the token of the platform's account a signature is needed; 401 without.
          */
         post: operations["reportTask"];
         delete?: never;
