@@ -6,7 +6,7 @@ what=${1:-all}
 # A test server or a cluster of the tests' own: never the data of `make up`.
 one_at_a_time
 scripts/python.sh dev
-case $what in lint) ;; *) scripts/postgres.sh; scripts/fonts.sh; scripts/faketime.sh ;; esac
+case $what in lint) ;; *) scripts/postgres.sh; scripts/fonts.sh; scripts/faketime.sh; scripts/mosquitto.sh ;; esac
 scripts/node.sh build
 case $what in all | e2e) scripts/browser.sh ;; esac
 one_at_a_time_over

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -27,6 +27,7 @@ from geo.devices import Heard, Limits, Track
 
 #: Most readings of one transaction.
 BATCH = 5_000
+_DAYS = 10_000
 
 
 class Device(NamedTuple):
@@ -103,7 +104,6 @@ class Ingest:
         rows: Sequence[Any],
         *,
         side: str | None = None,
-        device: str | None = None,
         allowed: Sequence[int] | None = None,
     ) -> Report:
         """Store what is good of some rows and look at it; at most `BATCH`.
@@ -113,7 +113,6 @@ class Ingest:
         pack : map of the devices
         side : whose they are; None: any, as long as a reference means one device
         rows : objects as they came, see `device_rows`
-        device : who sends them, when the rows do not say
         allowed : numbers of the devices that may be written; None: all
 
         Raises
@@ -123,8 +122,14 @@ class Ingest:
         """
         with transaction(self.engine) as connection:
             now: datetime = connection.execute(sa.text("select clock_timestamp()")).scalar_one()
-            good, bad = parse(rows, now, timedelta(days=self.settings.keep_days), device)
-            return self._take(connection, (pack, side), good, Report(refused=bad), allowed, now)
+            good, bad = parse(rows, now, timedelta(days=self.settings.keep_days))
+            days = {row.at.astimezone(UTC).date() for row in good} - self._days
+            for day in sorted(days):  # where the clock has not made them yet
+                connection.execute(sa.text("select make_reading_days(:day, :day)"), {"day": day})
+            report = self._take(connection, (pack, side), good, Report(refused=bad), allowed, now)
+        # known after the commit, not before: what is rolled back is not there
+        self._days = self._days | days if len(self._days) < _DAYS else days
+        return report
 
     def _take(  # noqa: PLR0917
         self,
@@ -138,7 +143,6 @@ class Ingest:
         names = sorted({row.device for row in rows})
         if not names:
             return report
-        self._make_days(connection, rows)
         found = connection.execute(
             _LOCK,
             {
@@ -189,15 +193,6 @@ class Ingest:
             self._hear(connection, by_id, said, now)
             report.alarms = self._look(connection, where[0], by_id, said)
         return report
-
-    def _make_days(self, connection: sa.Connection, rows: list[Row]) -> None:
-        """Make the days of rows where the clock has not yet."""
-        days = {row.at.astimezone(ZoneInfo("UTC")).date() for row in rows} - self._days
-        for day in sorted(days):
-            connection.execute(sa.text("select make_reading_days(:day, :day)"), {"day": day})
-        if len(self._days) > 10_000:
-            self._days.clear()
-        self._days |= days
 
     def forget_days(self) -> None:
         """Look again which days there are; some were dropped."""

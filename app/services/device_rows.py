@@ -38,21 +38,18 @@ class Refused(NamedTuple):
     text: str
 
 
-def parse(
-    rows: Sequence[Any], now: datetime, kept: timedelta, device: str | None = None
-) -> tuple[list[Row], list[Refused]]:
+def parse(rows: Sequence[Any], now: datetime, kept: timedelta) -> tuple[list[Row], list[Refused]]:
     """Look at each row.
 
     Parameters
     ----------
     now : the present, with its offset
     kept : readings older than this are refused
-    device : who sends them when the rows do not say; a row may repeat it
     """
     good: list[Row] = []
     bad: list[Refused] = []
     for n, row in enumerate(rows):
-        found = _row(n, row, now, kept, device)
+        found = _row(n, row, now, kept)
         if isinstance(found, Row):
             good.append(found)
         else:
@@ -60,18 +57,16 @@ def parse(
     return good, bad
 
 
-def _row(n: int, row: Any, now: datetime, kept: timedelta, device: str | None) -> Row | Refused:
+def _row(n: int, row: Any, now: datetime, kept: timedelta) -> Row | Refused:
     if not isinstance(row, dict):
         return Refused(n, "", "no_object", "a reading is an object with device, at, value")
     if not row.keys() <= FIELDS:
         return Refused(n, "", "unknown_field", "fields are device, at, seq, value and no others")
-    reference = row.get("device", device)
+    reference = row.get("device")
     at, seq, value = _time(row.get("at")), row.get("seq", 0), _number(row.get("value"))
     wrong = None
     if not isinstance(reference, str) or not REFERENCE.fullmatch(reference):
         wrong = "device", "bad_device", "device is the reference of a device"
-    elif device is not None and reference != device:
-        wrong = "device", "other_device", "it comes from another device"
     elif at is None:
         wrong = "at", "bad_time", "at is an ISO 8601 time with its offset"
     elif at > now + AHEAD:
