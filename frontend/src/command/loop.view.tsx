@@ -43,11 +43,7 @@ export function LiveFeed() {
               <Swatch colour={one.colour} />
               <b>{kindName(model, one.kind)}</b>
               <span>
-                {one.name} ·{" "}
-                {words().kindCount(
-                  count(one.observed),
-                  one.expected.toFixed(one.expected < 10 ? 1 : 0),
-                )}
+                {one.name} · {words().events(count(one.observed))}
                 <Show when={one.tasks.length > 0}>
                   {" · "}
                   {words().taskStates[one.tasks.at(-1)?.state ?? "sent"]}

@@ -274,7 +274,6 @@ export const en: Words = {
   newestAlerts: "Newest alerts",
   noAlerts: "No alerts at present",
   online: "Live",
-  kindCount: (observed, expected) => `${observed} observed, ${expected} expected`,
   loopMonth: "Loop · this month",
   overdueCount: (n) => `${n} overdue`,
   loopSteps: {

@@ -256,7 +256,6 @@ export const zh = {
   newestAlerts: "最新预警",
   noAlerts: "目前没有预警",
   online: "在线",
-  kindCount: (observed: string, expected: string) => `${observed} 件，预期 ${expected}`,
   loopMonth: "闭环 · 本月",
   overdueCount: (n: number) => `逾期 ${n}`,
   loopSteps: {

@@ -86,7 +86,7 @@ function Phone(props: { desks: readonly TaskDesk[] }) {
         <Match when={true}>
           <main class="phone-main scroll">
             <ListHead />
-            <TaskList onPick={(task) => view.go({ task: task.id, form: false })} />
+            <TaskList near onPick={(task) => view.go({ task: task.id, form: false })} />
           </main>
           <TabBar />
         </Match>
@@ -136,7 +136,7 @@ function Desk(props: { desks: readonly TaskDesk[]; map: boolean }) {
           </button>
         </fieldset>
         <div class="scroll">
-          <TaskList onPick={(task) => view.go({ task: task.id, form: false })} />
+          <TaskList near={false} onPick={(task) => view.go({ task: task.id, form: false })} />
         </div>
       </section>
       <Show when={props.map}>

@@ -10,7 +10,7 @@ import { Swatch } from "../command/chip.view";
 import { type MapHandle, MapView } from "../command/map.view";
 import { OVER } from "../command/overlays";
 import { heard } from "../offline/offline";
-import { levelIndex } from "../state/levels";
+import { defaultLevel, levelIndex, scopeIndex } from "../state/levels";
 import { newest } from "../state/periods";
 import { useBoard } from "./board";
 import { around, type Box, boxOf } from "./place";
@@ -30,14 +30,12 @@ export default function DeskMap() {
     },
     async (address, signal) => (await heard<UnitDetail>(address, signal)).value,
   );
-  /** The level of the open task, else the one most tasks are of. */
+  /** The level of the open task, else the one a whole map is shown at. */
   const level = createMemo((): LevelInfo => {
-    const levels = frame.map().levels;
-    const count = (id: string) => shown().filter((one) => one.level === id).length;
-    const commonest = [...levels].sort((a, b) => count(b.id) - count(a.id))[0];
-    const wanted = board.open()?.level ?? commonest?.id ?? "";
-    const index = levelIndex(frame.map(), wanted);
-    return (levels[index] ?? levels.at(-1)) as LevelInfo;
+    const found = levelIndex(frame.map(), board.open()?.level ?? "");
+    return (
+      frame.map().levels[found] ?? defaultLevel(frame.map(), scopeIndex(frame.map(), undefined))
+    );
   });
   const question = createMemo(() => {
     const kind = board.open()?.kind ?? "overall";

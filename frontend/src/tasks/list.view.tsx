@@ -40,17 +40,23 @@ export function ListHead() {
   );
 }
 
-export function TaskList(props: { onPick: (task: Shown) => void }) {
+export function TaskList(props: {
+  /** Offers the order by distance: on what one carries along. */
+  near: boolean;
+  onPick: (task: Shown) => void;
+}) {
   const board = useBoard();
   const { say, view } = board;
   const [here, setHere] = createSignal<readonly [number, number]>();
   const [nowhere, setNowhere] = createSignal(false);
 
-  const filters = createMemo((): Filter[] =>
-    board.hands().dispatch
-      ? ["all", "late", "new", "check", "near"]
-      : ["all", "late", "new", "near"],
-  );
+  const filters = createMemo((): Filter[] => [
+    "all",
+    "late",
+    "new",
+    ...(board.hands().dispatch ? (["check"] as const) : []),
+    ...(props.near ? (["near"] as const) : []),
+  ]);
   const all = () => board.tasks() ?? [];
   const size = (filter: Filter) => all().filter((one) => within(one, filter)).length;
   const shown = createMemo(() => {
