@@ -36,8 +36,10 @@ export function CardPane() {
                     <ClassChip id={row().class} />
                     <span class="quiet">{report.say().previous[report.by()]}</span>
                     <ChangeCell change={row().change.previous} info={undefined} />
-                    <span class="quiet">{report.say().lastYear}</span>
-                    <ChangeCell change={row().change.last_year} info={undefined} />
+                    <Show when={report.by() !== "year"}>
+                      <span class="quiet">{report.say().lastYear}</span>
+                      <ChangeCell change={row().change.last_year} info={undefined} />
+                    </Show>
                     <Show when={row().step}>
                       {(step) => <span class="badge">{report.say().step[step()]}</span>}
                     </Show>
@@ -45,7 +47,7 @@ export function CardPane() {
                 )}
               </Show>
             </header>
-            <table class="indicators">
+            <table class="indicators" data-by={report.by()}>
               <thead>
                 <tr>
                   <th scope="col">{report.say().indicator}</th>
