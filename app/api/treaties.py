@@ -153,7 +153,7 @@ def treaty_package_data(
 ) -> Response:
     """As it was signed, byte for byte; written down in the audit."""
     asked = {"treaty": treaty, "package": package}
-    with auditing.entry("treaty:pull", question=asked), store.read() as connection:
+    with auditing.entry("treaty.pull", question=asked), store.read() as connection:
         body = packages_service.sent_data(connection, treaty, package)
     return Response(
         body, media_type="application/vnd.apache.parquet", headers={"Cache-Control": NO_STORE}

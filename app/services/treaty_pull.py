@@ -92,6 +92,15 @@ def fetch(  # noqa: PLR0917
     return one
 
 
+def _said(answer: httpx.Response) -> str:
+    """First words of an error, as it was told."""
+    try:
+        part = next(answer.iter_bytes(2_000), b"")
+        return str(httpx.Response(200, content=part).json()["message"])[:200]
+    except (ValueError, KeyError, TypeError):
+        return "no reason told"
+
+
 def _get(client: httpx.Client, address: str, most: int, query: dict[str, str]) -> bytes:
     body = bytearray()
     try:
@@ -101,7 +110,9 @@ def _get(client: httpx.Client, address: str, most: int, query: dict[str, str]) -
             if answer.status_code == 404:
                 raise NotFound("the other installation knows no such treaty")
             if answer.status_code != 200:
-                raise Unavailable(f"the other installation answered {answer.status_code}")
+                raise Unavailable(
+                    f"the other installation answered {answer.status_code}: {_said(answer)}"
+                )
             for part in answer.iter_bytes():
                 body += part
                 if len(body) > most:
