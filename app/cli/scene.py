@@ -106,18 +106,22 @@ def diff(a: Path, b: Path) -> None:
 
 
 @command.command()
-@click.option("--check", "only_check", is_flag=True, help="Compare with the committed file.")
+@click.option("--check", "only_check", is_flag=True, help="Compare with the committed files.")
 def schema(*, only_check: bool) -> None:
-    """Write the JSON schema of scene files to data/scenes/schema.json."""
-    from app.services.scene_schema import FILE, schema_text
+    """Write the JSON schema of scene files and the reference of docs/scenes.md."""
+    from app.services.scene_schema import FILE, PAGE, page_text, schema_text
 
-    text = schema_text()
-    if only_check:
-        there = FILE.read_text(encoding="utf-8") if FILE.is_file() else ""
-        if there != text:
-            click.echo(f"{FILE}: differs from the models: run `wusetu scene schema`", err=True)
-            sys.exit(BROKEN)
-        click.echo(f"{FILE}: up to date")
-        return
-    FILE.write_text(text, encoding="utf-8")
-    click.echo(f"wrote {FILE}")
+    page = PAGE.read_text(encoding="utf-8")
+    wrong = 0
+    for file, text in ((FILE, schema_text()), (PAGE, page_text(page))):
+        there = file.read_text(encoding="utf-8") if file.is_file() else ""
+        if there == text:
+            click.echo(f"{file}: up to date")
+        elif only_check:
+            wrong += 1
+            click.echo(f"{file}: differs from the models: run `wusetu scene schema`", err=True)
+        else:
+            file.write_text(text, encoding="utf-8")
+            click.echo(f"wrote {file}")
+    if wrong:
+        sys.exit(BROKEN)

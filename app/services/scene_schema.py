@@ -1,13 +1,62 @@
-"""The JSON schema of scenes, made from the models, for editors and other programs."""
+"""The JSON schema and the reference of scene files, made from the models.
+
+`wusetu scene schema` writes both: `data/scenes/schema.json` for editors and other programs, and the
+tables of `docs/scenes.md` between its two marks. A test holds them to the models.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
-from app.services.scenes import FOLDER, Scene
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from app.services import scene_parts as parts
+from app.services import scene_tree as tree
+from app.services.scenes import FOLDER, Above, Below, Filter, Kind, Measure, Ranks, Rule, Scene
+from app.settings import PROJECT
 
 FILE = FOLDER / "schema.json"
+PAGE = PROJECT / "docs" / "scenes.md"
+BEGIN, END = "<!-- reference: begin -->\n", "<!-- reference: end -->\n"
+
+#: Where a model stands in a file, in the order of the reference.
+PLACES: dict[str, type[BaseModel]] = {
+    "the file": Scene,
+    "measures.NAME": Measure,
+    "kinds.NAME": Kind,
+    "filter": Filter,
+    "colour_rule": Rule,
+    "colour_rule.red, orange, yellow": Above,
+    "colour_rule.green": Below,
+    "ranks": Ranks,
+    "palette[]": parts.PaletteClass,
+    "feeds[]": tree.Feed,
+    "feeds[].measures[]": tree.FeedMeasure,
+    "events[]": tree.EventMeasure,
+    "deadlines[]": tree.Deadline,
+    "deadlines[].kinds[]": tree.DeadlineKind,
+    "indicators": tree.Tree,
+    "indicators.fields[]": tree.Branch,
+    "indicators.fields[].groups[]": tree.Group,
+    "…groups[].indicators[]": tree.Indicator,
+    "…per": tree.Per,
+    "…parts[]": tree.IndexPart,
+    "…goalposts": tree.Goalposts,
+    "…bands[]": tree.Band,
+    "ranking": tree.Ranking,
+    "alerts": parts.AlertRules,
+    "…persistent": parts.Persistent,
+    "alerts.budget": parts.Budget,
+    "escalation[]": parts.EscalationStep,
+    "escalation[].when": parts.When,
+    "…last_places": parts.LastPlaces,
+    "tasks.NAME": parts.TaskTemplate,
+    "brief": parts.Brief,
+    "brief.sentences[]": parts.Sentence,
+}
 
 
 def schema() -> dict[str, Any]:
@@ -23,3 +72,80 @@ def schema() -> dict[str, Any]:
 def schema_text() -> str:
     """Text of the committed file."""
     return json.dumps(schema(), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+def reference_text() -> str:
+    """Tables of every key a scene file may have."""
+    lines = []
+    for place, model in PLACES.items():
+        about = re.sub(r"\s+", " ", (model.__doc__ or "").strip().split("\n\n")[0])
+        lines += [
+            f"### `{place}`",
+            about,
+            "",
+            "| key | value | usual | what |",
+            "|---|---|---|---|",
+        ]
+        shapes = model.model_json_schema(by_alias=True).get("properties", {})
+        for name, field in model.model_fields.items():
+            key = field.alias or name
+            usual = _usual(field.get_default(call_default_factory=False), field.is_required())
+            if field.default_factory is not None:
+                usual = "see text"
+            what = (field.description or "").replace("|", "/")
+            lines.append(f"| `{key}` | {_shape(shapes.get(key, {}))} | {usual} | {what} |")
+        lines.append("")
+    lines += ["Places of a sentence: " + "; ".join(
+        f"`{{{name}}}` {what}" for name, what in parts.PLACES.items()
+    ) + "."]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _usual(value: Any, required: bool) -> str:
+    if required or value is PydanticUndefined:
+        return "needed"
+    if value is None or value in ([], {}, ""):
+        return "none"
+    if isinstance(value, BaseModel):
+        return "see there"
+    if isinstance(value, bool):
+        return "`true`" if value else "`false`"
+    if isinstance(value, list):
+        return f"`[{', '.join(map(str, value))}]`"
+    return f"`{value}`"
+
+
+_TYPES = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "`true`, `false`",
+    "object": "names with keys",
+}
+
+
+def _shape(shape: dict[str, Any]) -> str:
+    """Say in a few words what a value looks like."""
+    if "anyOf" in shape:
+        found = [_shape(one) for one in shape["anyOf"] if one.get("type") != "null"]
+        said = " or ".join(dict.fromkeys(found))
+    elif "$ref" in shape or "allOf" in shape:
+        said = "keys, see there"
+    elif "enum" in shape:
+        said = ", ".join(f"`{one}`" for one in shape["enum"])
+    elif "const" in shape:
+        said = f"`{shape['const']}`"
+    elif shape.get("type") == "array":
+        said = f"list of {_shape(shape.get('items', {}))}"
+    else:
+        said = _TYPES.get(str(shape.get("type", "")), "")
+    return said
+
+
+def page_text(page: str) -> str:
+    """Text of the page with its reference made new."""
+    head, begin, rest = page.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{PAGE.name} has lost its marks {BEGIN.strip()} and {END.strip()}")
+    return f"{head}{begin}{reference_text()}{end}{tail}"
