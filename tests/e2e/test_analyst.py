@@ -120,6 +120,37 @@ def test_brought_in_a_file_or_by_hand(bench: Callable[..., Bench], tmp_path: Pat
     assert 0 < common < both
 
 
+def test_a_finished_circle_takes_a_typed_radius(bench: Callable[..., Bench]) -> None:
+    one = bench().open(f"#{VIEW}&{SPAN}")
+    one.tool("circle")
+    one.drag((420, 320), (480, 320))
+    one.areas(1)
+    first = one.observed()
+    field = one.page.locator(".size-bar input")
+    link = one.page.url
+    field.fill("4000")
+    field.press("Enter")
+    one.page.wait_for_function("before => location.href !== before", arg=link)
+    wider = one.observed()
+    assert wider > first
+    assert one.asked()["area"]["circle"]["metres"] == 4000
+    # each kind against last year, with its interval or none
+    versus = one.page.locator("[data-versus]")
+    expect(versus).to_have_count(9)
+    told = [text for text in versus.all_inner_texts() if text != "—"]
+    assert told
+    assert all(re.fullmatch(r"[\d.,]+ [\d.]+–([\d.,]+|∞)", text) for text in told)
+    over = one.page.evaluate(
+        "() => { const t = document.querySelector('.kinds-table');"
+        " return t.scrollWidth - t.parentElement.clientWidth }"
+    )
+    assert over <= 0
+    # nonsense leaves it as it was
+    field.fill("")
+    field.press("Enter")
+    expect(field).to_have_value("4000")
+
+
 def test_hot_cells_are_found_and_a_scan_is_called_off(bench: Callable[..., Bench]) -> None:
     one = bench().open(f"#{VIEW}&{SPAN}&kinds=dispute")
     one.tool("rectangle")

@@ -121,7 +121,14 @@ function Answer() {
     const rows = () => ask.analysis.data()?.kinds ?? [];
     const axis = () => axisOf(rows());
     const before = (kind: string) =>
-      ask.lastYear.data()?.kinds.find((one) => one.kind === kind)?.observed_text ?? "—";
+      ask.analysis.data()?.change?.last_year?.kinds.find((one) => one.kind === kind);
+    /** Rate ratio with its exact interval; a few events have none. */
+    const versus = (kind: string) => {
+      const one = before(kind);
+      if (one?.ratio == null) return undefined;
+      const high = one.high === null ? "∞" : ratio(one.high);
+      return { value: ratio(one.ratio), interval: `${ratio(one.low)}–${high}` };
+    };
     const nameOf = (id: string) => {
       const kind = map().kinds.find((one) => one.id === id);
       return kind ? title(kind.title) : id;
@@ -146,6 +153,9 @@ function Answer() {
             </th>
             <th scope="col" class="num last">
               {say().sameLastYear}
+            </th>
+            <th scope="col" class="num last versus">
+              {say().versusLastYear}
             </th>
           </tr>
         </thead>
@@ -187,7 +197,16 @@ function Answer() {
                     {` ${words().interval95} ${ratio(row.low)}–${ratio(row.high)}`}
                   </span>
                 </td>
-                <td class="num quiet last">{seen(before(row.kind))}</td>
+                <td class="num quiet last">{seen(before(row.kind)?.observed_text ?? "—")}</td>
+                <td class="num quiet last versus" data-versus={row.kind}>
+                  <Show when={versus(row.kind)} fallback="—">
+                    {(one) => (
+                      <>
+                        {one().value} <small>{one().interval}</small>
+                      </>
+                    )}
+                  </Show>
+                </td>
               </tr>
             )}
           </For>

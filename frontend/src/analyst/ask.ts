@@ -274,7 +274,7 @@ export function createAsk(frame: Frame, view: View<AnalystState>): Ask {
     };
   };
   const lastYear = createAnswer(
-    () => before({}, ["kinds", "month"]),
+    () => before({}, ["month"]),
     ({ pack, asked }, signal) => analysis.analyse(pack, asked, signal, 2),
   );
   const lastYearDetail = createAnswer(

@@ -17,15 +17,19 @@ export function createFocus(ask: Ask) {
     const single = only.length === 1 && ask.frame.map().kinds.find((each) => each.id === only[0]);
     return single ? ask.frame.title(single.title) : ask.say().incidents;
   };
+  const change = () => one().data()?.change ?? undefined;
   return {
     kind,
     name,
     risk,
-    change: () => one().data()?.change ?? undefined,
+    change,
     /** Months and hours of the span. */
     counts: () => one().data()?.answer,
-    /** The same days a year before. */
-    before: () => (kind() === "overall" ? ask.lastYear : ask.lastYearDetail).data()?.answer,
+    /** The same days a year before; undefined where the map knows of no events then, which is not 0. */
+    before: () => {
+      if (!change()?.last_year) return undefined;
+      return (kind() === "overall" ? ask.lastYear : ask.lastYearDetail).data()?.answer;
+    },
   };
 }
 

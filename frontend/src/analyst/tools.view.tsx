@@ -25,6 +25,7 @@ import { useFrame } from "../command/frame";
 import { Icon } from "../command/icon";
 import type { MapHandle } from "../command/map.view";
 import type { Drawer } from "../draw/drawer";
+import { settled } from "../draw/encode";
 import { boxOf, type Ring } from "../draw/shapes";
 import { type Hand, letter, plain, useAsk } from "./ask";
 import { Bring } from "./bring.view";
@@ -80,6 +81,23 @@ export function Tools(props: { drawer: Drawer | undefined; map: MapHandle | unde
     } catch (error) {
       setTrouble(say().faultOther(error instanceof Error ? error.message : String(error)));
     }
+  };
+  /** A finished circle or corridor: its radius or width can be typed. */
+  const sized = () => {
+    const shape = ask.moving()?.shape ?? ask.active()?.shape;
+    return shape?.kind === "circle" || shape?.kind === "corridor" ? shape : undefined;
+  };
+  const resize = (field: HTMLInputElement) => {
+    const areas = plain(state.areas);
+    const area = areas[state.active];
+    if (area?.shape.kind !== "circle" && area?.shape.kind !== "corridor") return;
+    const metres = Math.min(500_000, Math.max(1, Number(field.value)));
+    if (!Number.isFinite(metres) || field.value.trim() === "") {
+      field.value = String(area.shape.metres);
+      return;
+    }
+    areas[state.active] = { ...area, shape: settled({ ...area.shape, metres }) };
+    ask.put(areas, state.active);
   };
   const look = () => {
     // beside another map only its own area has room
@@ -208,6 +226,24 @@ export function Tools(props: { drawer: Drawer | undefined; map: MapHandle | unde
             {ask.hand() === "units" ? say().finish : say().cancel}
           </button>
         </div>
+      </Show>
+      <Show when={ask.hand() === "move" && sized()}>
+        {(one) => (
+          <div class="drawing-bar size-bar floating">
+            <label class="width-field">
+              {one().kind === "circle" ? say().radius : say().width}
+              <input
+                type="number"
+                min="1"
+                max="500000"
+                step="any"
+                value={Math.round(one().metres * 10) / 10}
+                onChange={(event) => resize(event.currentTarget)}
+              />
+              {say().metres}
+            </label>
+          </div>
+        )}
       </Show>
       <Show when={trouble()}>
         <p class="map-note floating" role="alert">
