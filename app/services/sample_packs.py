@@ -89,6 +89,19 @@ class ExposureRule(_Part):
     source: str
 
 
+class TreatyRule(_Part):
+    """A treaty between the units of the coarsest level, and how many newest periods are pooled."""
+
+    name: str
+    resolution: int
+    periods: list[Literal["month", "quarter", "year"]]
+    delay_days: int
+    min_count: int
+    kinds: list[str]
+    newest: dict[Literal["month", "quarter", "year"], int]
+    replicates: Annotated[int, Field(ge=19)]
+
+
 class Pack(_Part):
     """`pack.yaml`."""
 
@@ -97,6 +110,9 @@ class Pack(_Part):
     title: Words
     layout: str
     scene: str
+    addresses: int = Field(
+        default=0, ge=0, description="Made-up addresses of its address base; 0: none"
+    )
     scenes: list[str] = Field(default=[], description="Scenes whose sample feeds are loaded too")
     valid_from: date
     source: str
@@ -106,6 +122,7 @@ class Pack(_Part):
     provinces: dict[str, str]
     exposures: ExposureRule
     simulation: SimulationRule
+    treaty: TreatyRule | None = None
 
     @property
     def folder(self) -> Path:
