@@ -216,6 +216,7 @@ class Loader:
             ("indicators", self._indicators),
             ("tiles", self._tiles),
             ("snapshot", self._snapshot),
+            ("devices", self._devices),
         ):
             begin = time.monotonic()
             self.progress(name, 0.0)
@@ -415,6 +416,14 @@ class Loader:
         )
         return f"{built.tiles:,} tiles, {built.bytes / 1e6:.1f} MB" if built.made else None
 
+    def _devices(self) -> str | None:
+        from app.services import sample_devices
+
+        return sample_devices.load(
+            self.engine, self.folder, self.pack.pack, self.pack.simulation.seed,
+            zone=self.zone, progress=self.progress,
+        )  # fmt: skip
+
     def _snapshot(self) -> str | None:
         from app.services import snapshots
 
@@ -451,18 +460,23 @@ def remove(engine: sa.Engine, pack: Pack) -> None:
     """
     values = {"p": pack.pack, "s": SOURCE, "l": pack.label, "e": pack.exposures.source}
     foreign = {
-        "events of other feeds than": "select 1 from event_source where pack = :p and name <> :s",
+        "events of other feeds than": "select 1 from event_source where pack = :p "
+        "and name not in (:s, 'devices-simulated')",
+        "other devices than": "select 1 from device where pack = :p and not simulated",
         "other boundaries than": "select 1 from boundary_version where pack = :p and label <> :l",
         "other exposures than": "select 1 from exposure where pack = :p and source <> :e",
         "values of other feeds than": "select 1 from indicator_feed "
         "where pack = :p and not simulated",
     }
+    from app.services import sample_devices
+
     with transaction(engine) as connection:
         for what, query in foreign.items():
             if connection.scalar(sa.text(f"{query} limit 1"), values):
                 raise Conflict(
                     f"the pack {pack.pack} holds {what} the sample's: nothing was removed"
                 )
+        sample_devices.remove(connection, pack.pack)
         for statement in (
             "delete from run where pack = :p",
             "delete from indicator_run where pack = :p",
