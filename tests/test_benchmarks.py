@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 #: module → its smallest size, and a text that only a finished run prints
 SMOKES: dict[str, tuple[list[str], str]] = {
     "border": (["--smoke"], "only visible together"),
+    "devices": (["--smoke"], "alarm to screen by HTTP: 2 of 2"),
     "gi": (["--smoke"], "largest difference of z"),
     "locate": (["--smoke"], "shapely tree of points"),
     "area_http": (["--events", "20000", "--requests", "4"], "answers other than 200: 0"),

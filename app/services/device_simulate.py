@@ -96,7 +96,7 @@ def _places(
     connection: sa.Connection, here: Any, count: int, rng: np.random.Generator
 ) -> list[tuple[float, float]]:
     """Places inside the map (count,): two of three within some kilometres of a shared line."""
-    lines = [one.shape for one in here.lines]
+    lines = shapely.get_parts(np.array([one.shape for one in here.lines], dtype=object))
     west, south, east, north = connection.execute(
         sa.text(
             "select st_xmin(e), st_ymin(e), st_xmax(e), st_ymax(e) from "
@@ -104,15 +104,14 @@ def _places(
         ),
         {"v": here.version},
     ).one()
-    whole = shapely.unary_union(lines) if lines else None
     found: list[tuple[float, float]] = []
     for _ in range(200):
         need = 2 * (count - len(found)) + 16
         lon, lat = rng.uniform(west, east, need), rng.uniform(south, north, need)
-        if whole is not None:
+        if len(lines):
             near = rng.random(need) < 2 / 3
             points = shapely.line_interpolate_point(
-                rng.choice(np.array(list(whole.geoms), dtype=object), need),
+                rng.choice(lines, need),
                 rng.random(need),
                 normalized=True,
             )
