@@ -71,7 +71,8 @@ export function openText(open: Open): string {
 /** A place as the link and the question have it: to about a metre. */
 export function askedText(at: Asked | null): string {
   if (at === null) return "";
-  return "code" in at ? at.code : `${Number(at.lon.toFixed(5))},${Number(at.lat.toFixed(5))}`;
+  // a place that has a code, too (a device) is asked for by where it is
+  return "lon" in at ? `${Number(at.lon.toFixed(5))},${Number(at.lat.toFixed(5))}` : at.code;
 }
 
 export function serialise(state: BorderState): string {
