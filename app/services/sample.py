@@ -213,6 +213,7 @@ class Loader:
             ("exposures", self._exposures),
             ("events", self._events),
             ("assessment", self._assess),
+            ("alerts", self._alerts),
             ("indicators", self._indicators),
             ("tiles", self._tiles),
             ("snapshot", self._snapshot),
@@ -372,9 +373,16 @@ class Loader:
             self.pack.pack,
             self.pack.scene,
             zone="Asia/Shanghai",
+            look=False,
             progress=lambda text, done, total: self.progress(text, done / max(total, 1)),
         )
         return f"run {run} published"
+
+    def _alerts(self) -> str | None:
+        from app.services import sample_tasks
+
+        query = "select max(id) from run where pack = :p and status = 'published'"
+        return sample_tasks.load(self.engine, self.pack.pack, self._one(query, p=self.pack.pack))
 
     def _indicators(self) -> str | None:
         made_of = ("boundaries", "exposures", "events")
@@ -468,7 +476,7 @@ def remove(engine: sa.Engine, pack: Pack) -> None:
         "values of other feeds than": "select 1 from indicator_feed "
         "where pack = :p and not simulated",
     }
-    from app.services import sample_devices
+    from app.services import sample_devices, sample_tasks
 
     with transaction(engine) as connection:
         for what, query in foreign.items():
@@ -477,6 +485,7 @@ def remove(engine: sa.Engine, pack: Pack) -> None:
                     f"the pack {pack.pack} holds {what} the sample's: nothing was removed"
                 )
         sample_devices.remove(connection, pack.pack)
+        sample_tasks.remove(connection, pack.pack)
         for statement in (
             "delete from run where pack = :p",
             "delete from indicator_run where pack = :p",

@@ -128,8 +128,14 @@ where a.id = :alert
 """
 
 
-def make(connection: sa.Connection, draft: models.TaskDraft) -> models.Task:
+def make(
+    connection: sa.Connection, draft: models.TaskDraft, *, made: datetime | None = None
+) -> models.Task:
     """Make a task of an alert and send it to a desk.
+
+    Parameters
+    ----------
+    made : when it was made, for made-up pasts (the web may not); none: now
 
     Raises
     ------
@@ -162,25 +168,25 @@ def make(connection: sa.Connection, draft: models.TaskDraft) -> models.Task:
         name: [{"zh": line.zh, "en": line.en} for line in lines]
         for name, lines in (("check", sheet.check), ("how", sheet.how), ("offers", sheet.measures))
     }
+    fields: dict[str, Any] = {
+        "pack": one.pack, "alert_id": one.id, "code": one.code, "level": one.level,
+        "name": one.name, "kind": draft.kind or one.kind, "colour": one.colour,
+        "reason_zh": one.reason_zh, "reason_en": one.reason_en,
+        "look": json.dumps(look, ensure_ascii=False), "lon": one.lon, "lat": one.lat,
+        "desk_id": desk and desk.id, "desk": desk and desk.name, "desk_code": desk and desk.code,
+        "due_at": (made or one.now) + timedelta(hours=sheet.due_hours),
+        "escalates": json.dumps(OVERDUE_HOURS), "closes": list(CLOSES), "quiet": QUIET,
+        "key": draft.key,
+    }  # fmt: skip
+    if made is not None:
+        fields["made_at"] = made
     number: int = connection.execute(
         sa.text(
-            "insert into task (pack, alert_id, code, level, name, kind, colour, reason_zh, reason_en, "
-            "look, lon, lat, desk_id, desk, desk_code, due_at, escalates, closes, quiet, key) values "
-            "(:pack, :alert, :code, :level, :name, :kind, :colour, :zh, :en, cast(:look as jsonb), :lon, "
-            ":lat, :desk_id, :desk, :desk_code, :due, cast(:escalates as jsonb), :closes, :quiet, :key) "
-            "returning id"
+            f"insert into task ({', '.join(fields)}) "  # noqa: S608 - the names above
+            f"values ({', '.join(':' + name for name in fields)}) returning id"
         ),
-        {
-            "pack": one.pack, "alert": one.id, "code": one.code, "level": one.level,
-            "name": one.name, "kind": draft.kind or one.kind, "colour": one.colour,
-            "zh": one.reason_zh, "en": one.reason_en, "look": json.dumps(look, ensure_ascii=False),
-            "lon": one.lon, "lat": one.lat, "desk_id": desk and desk.id,
-            "desk": desk and desk.name, "desk_code": desk and desk.code,
-            "due": one.now + timedelta(hours=sheet.due_hours),
-            "escalates": json.dumps(OVERDUE_HOURS), "closes": list(CLOSES), "quiet": QUIET,
-            "key": draft.key,
-        },
-    ).scalar_one()  # fmt: skip
+        fields,
+    ).scalar_one()
     return one_task(connection, number)
 
 
