@@ -10,8 +10,9 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from app.api.auditing import AuditDep
 from app.api.border import NO_STORE, BorderDep, BordersDep
-from app.api.dependencies import PRIVATE, Door, Store, errors
+from app.api.dependencies import PRIVATE, Door, Pack, Store, errors
 from app.api.treaty_models import (
+    Evaluation,
     PooledClusters,
     PooledList,
     Treaty,
@@ -22,9 +23,11 @@ from app.api.treaty_models import (
     TreatyPackages,
 )
 from app.errors import NotFound
+from app.services import evaluation as evaluation_service
 from app.services import pooled as pooled_service
 from app.services import treaty_answers as service
 from app.services import treaty_packages as packages_service
+from app.services.periods import first_day, month_number
 
 router = APIRouter(tags=["border"])
 DecideDep = Annotated[Store, Depends(Door("treaty:decide"))]
@@ -225,3 +228,36 @@ def pooled_tile(
     if not body:
         return Response(status_code=204, headers=headers)
     return Response(body, media_type="application/vnd.mapbox-vector-tile", headers=headers)
+
+
+@router.get(
+    "/api/packs/{pack}/border/evaluation",
+    operation_id="borderEvaluation",
+    summary="How the sides work together: checks by side and month",
+    responses=errors(404, 422, 503),
+)
+def border_evaluation(
+    *,
+    pack: Pack,
+    request: Request,
+    response: Response,
+    store: BorderDep,
+    borders: BordersDep,
+    start: Annotated[
+        date | None, Query(alias="from", description="A day of the first month; a year ago")
+    ] = None,
+    end: Annotated[
+        date | None, Query(alias="to", description="A day of the last month; the present one")
+    ] = None,
+    zone: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Only of this zone")] = None,
+) -> Evaluation:
+    """Answers, joint action, solved share, handling time of the checks one's sides are part of."""
+    response.headers["Cache-Control"] = NO_STORE
+    last = end or today(request)
+    # a year without the month of the same name
+    first = start or first_day(max(12, month_number(last) - 11))
+    with store.read() as connection:
+        here = borders.map(connection, pack)
+        return evaluation_service.evaluation(
+            connection, here.sides, pack, zone, first, last, request.app.state.settings.time_zone
+        )

@@ -214,3 +214,44 @@ class PooledClusters(Model):
     type: Literal["FeatureCollection"] = "FeatureCollection"
     run: PooledRun
     features: list[PooledFeature]
+
+
+class EvaluationMeasure(Model):
+    """A share (0 to 1) or a mean time (hours), with an exact 95 % interval."""
+
+    value: float | None = Field(description="null: nothing to measure")
+    low: float | None
+    high: float | None
+    part: int = Field(description="Of a share: how many; of a time: how many were timed")
+    whole: int = Field(description="Of how many")
+    change: float | None = Field(
+        description="Ratio to the month before (of times: longer is above 1); null: too few"
+    )
+    change_low: float | None
+    change_high: float | None
+
+
+class EvaluationMonth(Model):
+    """How a side did in the checks opened in a month."""
+
+    month: date = Field(description="First local day")
+    side: str
+    name: str
+    cases: int = Field(description="Checks it was part of")
+    answers: EvaluationMeasure = Field(description="It accepted or declined")
+    joint: EvaluationMeasure = Field(description="All sides accepted")
+    solved: EvaluationMeasure = Field(
+        description="Of those that ended: closed after a report from a checkpoint"
+    )
+    handling: EvaluationMeasure = Field(description="Hours from opening to end")
+    response: EvaluationMeasure = Field(description="Hours until it answered")
+
+
+class Evaluation(Model):
+    """How the sides work together, by month and side."""
+
+    pack: str
+    zone: int | None
+    start: date = Field(alias="from", description="First local day")
+    stop: date = Field(alias="to", description="First local day after the last month")
+    months: list[EvaluationMonth]

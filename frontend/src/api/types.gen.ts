@@ -1344,6 +1344,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/packs/{pack}/border/evaluation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How the sides work together: checks by side and month
+         * @description Answers, joint action, solved share, handling time of the checks one's sides are part of.
+         */
+        get: operations["borderEvaluation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/live": {
         parameters: {
             query?: never;
@@ -5334,6 +5354,95 @@ export interface components {
              * @description P(theta > 1)
              */
             p: number;
+        };
+        /**
+         * Evaluation
+         * @description How the sides work together, by month and side.
+         */
+        Evaluation: {
+            /** Pack */
+            pack: string;
+            /** Zone */
+            zone: number | null;
+            /**
+             * From
+             * Format: date
+             * @description First local day
+             */
+            from: string;
+            /**
+             * To
+             * Format: date
+             * @description First local day after the last month
+             */
+            to: string;
+            /** Months */
+            months: components["schemas"]["EvaluationMonth"][];
+        };
+        /**
+         * EvaluationMeasure
+         * @description A share (0 to 1) or a mean time (hours), with an exact 95 % interval.
+         */
+        EvaluationMeasure: {
+            /**
+             * Value
+             * @description null: nothing to measure
+             */
+            value: number | null;
+            /** Low */
+            low: number | null;
+            /** High */
+            high: number | null;
+            /**
+             * Part
+             * @description Of a share: how many; of a time: how many were timed
+             */
+            part: number;
+            /**
+             * Whole
+             * @description Of how many
+             */
+            whole: number;
+            /**
+             * Change
+             * @description Ratio to the month before (of times: longer is above 1); null: too few
+             */
+            change: number | null;
+            /** Change Low */
+            change_low: number | null;
+            /** Change High */
+            change_high: number | null;
+        };
+        /**
+         * EvaluationMonth
+         * @description How a side did in the checks opened in a month.
+         */
+        EvaluationMonth: {
+            /**
+             * Month
+             * Format: date
+             * @description First local day
+             */
+            month: string;
+            /** Side */
+            side: string;
+            /** Name */
+            name: string;
+            /**
+             * Cases
+             * @description Checks it was part of
+             */
+            cases: number;
+            /** @description It accepted or declined */
+            answers: components["schemas"]["EvaluationMeasure"];
+            /** @description All sides accepted */
+            joint: components["schemas"]["EvaluationMeasure"];
+            /** @description Of those that ended: closed after a report from a checkpoint */
+            solved: components["schemas"]["EvaluationMeasure"];
+            /** @description Hours from opening to end */
+            handling: components["schemas"]["EvaluationMeasure"];
+            /** @description Hours until it answered */
+            response: components["schemas"]["EvaluationMeasure"];
         };
         /**
          * FeedState
@@ -19782,6 +19891,139 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Nobody is logged in, or not any more */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This account may not do this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such run, unit, level, kind or period */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request took too long to come */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body of the request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The address is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description This server is not known by this name */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A parameter is missing, unknown or out of bounds */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests of this account */
+            429: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The headers are too large */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The database does not answer at the moment, or too much is under way */
+            503: {
+                headers: {
+                    /** @description Seconds after which asking again makes sense */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    borderEvaluation: {
+        parameters: {
+            query?: {
+                /** @description A day of the first month; a year ago */
+                from?: string | null;
+                /** @description A day of the last month; the present one */
+                to?: string | null;
+                /** @description Only of this zone */
+                zone?: number | null;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the map */
+                pack: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Evaluation"];
+                };
             };
             /** @description Nobody is logged in, or not any more */
             401: {
