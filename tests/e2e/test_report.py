@@ -140,7 +140,7 @@ def test_day_month_year_and_level_in_the_link(sheet: Opener, api: Callable[..., 
     one = sheet()
     page = one.page
     for by in ("day", "year", "month"):
-        page.locator(f"[data-by={by}]").click()
+        page.locator(f"button[data-by={by}]").click()
         same(page, api(VALUES, level="city", period=by), "3301")
     # a month back, by button and by key
     newest = api(VALUES, level="city", period="month")["ord"]
@@ -245,10 +245,10 @@ def test_readers_and_keys_find_their_way(sheet: Opener) -> None:
     one = sheet("#level=town")
     assert one.violations() == []
     one.page.keyboard.press("y")
-    expect(one.page.locator("[data-by=year]")).to_have_attribute("aria-pressed", "true")
+    expect(one.page.locator("button[data-by=year]")).to_have_attribute("aria-pressed", "true")
     english = sheet("#lang=en&by=day&theme=night")
     expect(english.page.locator("h1")).to_have_text("Hangzhou")
-    expect(english.page.locator("[data-by=day]")).to_have_text("Day")
+    expect(english.page.locator("button[data-by=day]")).to_have_text("Day")
     assert not re.search(r"[\u4e00-\u9fff]", english.page.locator(".indicators").inner_text())
     assert english.violations() == []
 
@@ -257,7 +257,7 @@ def test_what_fails_is_said_and_mended(sheet: Opener) -> None:
     one = sheet()
     page = one.page
     page.route("**/values?*", lambda route: route.abort())
-    page.locator("[data-by=day]").click()
+    page.locator("button[data-by=day]").click()
     expect(page.get_by_role("heading", name="指标没有取到")).to_be_visible()
     expect(page.locator(".league-row").first).to_be_visible()  # the others go on
     page.unroute("**/values?*")

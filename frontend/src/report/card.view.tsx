@@ -47,7 +47,7 @@ export function CardPane() {
                 )}
               </Show>
             </header>
-            <table class="indicators" data-by={report.by()}>
+            <table class="indicators" data-span={report.by()}>
               <thead>
                 <tr>
                   <th scope="col">{report.say().indicator}</th>
