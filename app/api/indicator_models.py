@@ -130,6 +130,9 @@ class SceneDetail(SceneBrief):
     """A scene: palette, tree, versions, runs."""
 
     palette: list[PaletteInfo]
+    level_names: dict[str, Words] = Field(
+        description="Levels the map does not have, such as facility"
+    )
     tree: TreeInfo | None
     versions: list[SceneVersionInfo] = Field(description="Newest first; none: never applied")
     runs: list[IndicatorRun] = Field(description="Newest published run of each pack")

@@ -145,6 +145,7 @@ def scene_detail(connection: sa.Connection, name: str) -> shown.SceneDetail:
             )
             for one in scene.palette
         ],
+        level_names={level: words(name) for level, name in scene.level_names.items()},
         tree=_tree(scene),
         versions=[
             shown.SceneVersionInfo(

@@ -5,6 +5,8 @@ Everything goes through the ordinary imports, run and answers; no scene has code
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.api.indicator_models import IndicatorValue, League
+from app.database import make_engine
 from app.services import indicator_sample, indicator_values
 from app.services.indicator_values import Question
 from app.services.scene_parts import STEPS
@@ -65,10 +68,25 @@ class Sampled:
         return int(found)
 
 
+@pytest.fixture(scope="module")
+def house(cluster: Any, template: str) -> Iterator[sa.Engine]:
+    """One database for all samples: each has a pack of its own."""
+    admin = sa.create_engine(cluster.url("postgres"), isolation_level="AUTOCOMMIT")
+    name = f"s_{uuid.uuid4().hex[:12]}"
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"create database {name} template {template}")
+    engine = make_engine(cluster.url(name))
+    yield engine
+    engine.dispose()
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"drop database {name} with (force)")
+    admin.dispose()
+
+
 @pytest.fixture
-def sampled(engine: sa.Engine) -> Any:
+def sampled(house: sa.Engine) -> Any:
     """Load a sample by name."""
-    return lambda name: Sampled(engine, name)
+    return lambda name: Sampled(house, name)
 
 
 def test_every_indicator_scene_has_a_sample() -> None:
@@ -306,6 +324,26 @@ def test_ecology_watch_handles_faster_and_acts_jointly(sampled: Any) -> None:
     assert round(100 * (joint.ratio - 1)) == 52
     assert time.low is None  # hours are no counts: no interval is made up
     assert joint.low is not None
+
+
+def test_border_evaluation_compares_the_four_sides(sampled: Any) -> None:
+    found = sampled("safe-border")
+    rows = found.values("city", "month", "2023-12-01")
+    assert rows["joined", "3308"].printed == "17"
+    assert rows["in_time", "3308"].printed == "95.00"
+    assert [row.name for row in found.league("city", "month", "2023-12-01").rows] == [
+        "衢州市", "黄山市", "南平市", "上饶市",
+    ]  # fmt: skip
+
+
+def test_address_base_counts_codes_points_and_silent_meters(sampled: Any) -> None:
+    found = sampled("address-base")
+    rows = found.values("county", "month", "2023-06-01")
+    assert rows["coded_share", "330105"].value == pytest.approx(100 * 2930 / 3000)
+    assert rows["silent_meters", "330105"].value == 10
+    assert rows["seen_share", "330105"].printed == "80.00"
+    sheet = found.scene.task("silent_meters")
+    assert sheet.due_hours == 4
 
 
 def test_disputes_by_agency(sampled: Any) -> None:

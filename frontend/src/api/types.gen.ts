@@ -3570,7 +3570,7 @@ export interface components {
         BriefFact: {
             /**
              * Slot
-             * @description Its place in the sentence's template
+             * @description Its place in the sentence's template; basis: not printed, the sentence rests on it
              */
             slot: string;
             what: components["schemas"]["app__api__models__Words"];
@@ -3578,7 +3578,7 @@ export interface components {
              * Value
              * @description As it stands there; null: kept back
              */
-            value: number | string | null;
+            value: boolean | number | string | null;
             /** @description As it is printed */
             text: components["schemas"]["app__api__models__Words"];
             /**
@@ -8909,6 +8909,13 @@ export interface components {
             packs: string[];
             /** Palette */
             palette: components["schemas"]["PaletteInfo"][];
+            /**
+             * Level Names
+             * @description Levels the map does not have, such as facility
+             */
+            level_names: {
+                [key: string]: components["schemas"]["app__api__models__Words"];
+            };
             tree: components["schemas"]["TreeInfo"] | null;
             /**
              * Versions
