@@ -21,7 +21,8 @@ from app.services import cells_lookup
 from app.services.caches import Caches
 from app.services.framing import Box, framed
 from app.services.runs import RunFacts, run_facts
-from app.services.scenes import OVERALL, Title
+from app.services.scene_parts import Title
+from app.services.scenes import OVERALL
 from app.services.tile_archives import CONTEXT
 from app.services.units import UnitTable, unit_table
 
