@@ -18,9 +18,13 @@ How = Literal["value", "count", "sum", "difference", "rule"]
 class BriefFact(Model):
     """A number, colour or day as a sentence prints it, and where it stands."""
 
-    slot: str = Field(description="Its place in the sentence's template")
+    slot: str = Field(
+        description="Its place in the sentence's template; basis: not printed, the sentence rests on it"
+    )
     what: Words
-    value: float | int | str | None = Field(description="As it stands there; null: kept back")
+    value: bool | float | int | str | None = Field(
+        description="As it stands there; null: kept back"
+    )
     text: Words = Field(description="As it is printed")
     address: str | None = Field(
         description="Address of the API with a JSON pointer (RFC 6901) as fragment; null: see `of`"

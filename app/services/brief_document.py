@@ -51,10 +51,14 @@ WORDS = {
     ),
     "calculated": ("由以下各数算得", "calculated from"),
     "rule": ("方法本身的数", "a number of the method itself"),
+    "nothing": ("没有符合的", "there is none"),
+    "in_all": ("共 {n} 个地址", "{n} addresses in all"),
     "page": ("第 {n} 页，共 {all} 页", "Page {n} of {all}"),
     "approximate": ("近似边界", "Approximate boundaries"),
     "simulated": ("模拟事件", "Simulated events"),
 }  # fmt: skip
+#: Addresses printed of one number; JSON has all of them.
+MOST = 20
 NUMERALS = "一二三四五六七八九十"
 
 
@@ -110,7 +114,11 @@ def _sources(one: BriefSentence, lang: Lang) -> list[dict[str, Any]]:
             "text": pick(fact.text),
             "what": pick(fact.what),
             "how": fact.how,
-            "addresses": [fact.address] if fact.address else fact.of,
+            "addresses": (addresses := [fact.address] if fact.address else fact.of)[:MOST],
+            "more": _word("in_all", lang).replace("{n}", str(len(addresses)))
+            if len(addresses) > MOST
+            else "",
+            "without": _word("rule" if fact.how == "rule" else "nothing", lang),
         }
         for fact in one.facts
     ]
@@ -121,12 +129,12 @@ def _grouped(sources: list[dict[str, Any]], lang: Lang) -> list[dict[str, str]]:
     found: dict[str, list[str]] = {}
     for one in sources:
         if not one["addresses"]:
-            found.setdefault(_word("rule", lang), []).append(f"{one['what']} {one['text']}")
+            found.setdefault(one["without"], []).append(f"{one['what']} {one['text']}")
             continue
         base, _, place = one["addresses"][0].partition("#")
-        many = one["addresses"][1:]
-        if many:
-            last = many[-1].partition("#")[2]
+        if len(one["addresses"]) > 1:
+            other, _, last = one["addresses"][-1].partition("#")
+            base = base if other == base else f"{base} … {other}"
             place = f"{_word('calculated', lang)} {place} … {last}"
         found.setdefault(base, []).append(f"{one['what']} {one['text']} {place}")
     return [{"address": base, "places": "; ".join(places)} for base, places in found.items()]

@@ -16,7 +16,7 @@ from app.api.brief_models import Brief
 from app.services.report_map import BY_ID, FONT, Page, path, scale_bar, svg_text
 from tiles.palette import CLASSES, INK
 
-WIDTH, HEIGHT, MAP = 510.0, 300.0, 372.0
+WIDTH, HEIGHT, MAP = 510.0, 282.0, 372.0
 LINE, BORDER = "#3F4854", "#12161C"
 
 

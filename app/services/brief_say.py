@@ -42,6 +42,16 @@ WHAT = {
     "colour": ("风险评估色", "risk colour"),
     "was": ("上月颜色", "colour of the month before"),
     "share": ("份额", "share"),
+    "opened": ("新开预警", "new alerts"),
+    "earlier": ("此前未结预警", "alerts from before"),
+    "located": ("落到网格的预警", "alerts that carry a grid"),
+    "closed": ("已办结任务", "tasks done"),
+    "open": ("未办结任务", "tasks not done"),
+    "overdue": ("逾期任务", "tasks overdue"),
+    "confirmed": ("属实", "confirmed"),
+    "not_confirmed": ("不属实", "not confirmed"),
+    "unclear": ("说不清", "unclear"),
+    "basis": ("依据", "rests on"),
     "median": ("中位时间", "median time"),
     "run": ("评估", "run"),
     "version": ("版本", "version"),
@@ -67,7 +77,7 @@ def plain(zh: str, en: str | None = None) -> Said:
 
 
 def fact(
-    value: float | str | None,
+    value: bool | float | str | None,
     zh: str,
     en: str | None = None,
     *,
@@ -136,12 +146,12 @@ class Templates:
         )
 
     def say(self, name: str, page: str | None = None, /, **slots: Said) -> BriefSentence:
-        """Fill a template into a sentence."""
+        """Fill a template into a sentence; facts of `basis` it rests on without printing them."""
+        basis = slots.pop("basis", None)
         made = self.part(name, **slots)
+        facts = [*made.facts, *(_named(one, "basis") for one in (basis.facts if basis else ()))]
         text = made.en[:1].upper() + made.en[1:]
-        return BriefSentence(
-            id=name, text=Words(zh=made.zh, en=text), facts=list(made.facts), page=page
-        )
+        return BriefSentence(id=name, text=Words(zh=made.zh, en=text), facts=facts, page=page)
 
 
 def _named(one: BriefFact, slot: str) -> BriefFact:

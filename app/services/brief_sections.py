@@ -167,11 +167,19 @@ def rose(say: Templates, facts: Facts) -> list[BriefSentence]:
                 items = joined(parts, "；", "; ")
                 made.append(say.say(name, page, against=BEFORE[against], items=items))
             elif which == "more":
-                made.append(say.say("none_rose", page, against=BEFORE[against]))
+                made.append(
+                    say.say("none_rose", page, against=BEFORE[against], basis=_lows(facts, against))
+                )
         if first:  # against the first period only: the second repeats the same kinds
             made += _others(say, found, page)
         first = False
     return made or [say.say("no_past", page)]
+
+
+def _lows(facts: Facts, against: str) -> Said:
+    """Lower ends of the intervals: none is above 1."""
+    found = [change(facts, kind, against) for kind in facts.kinds[1:]]
+    return joined(one[1]["low"] for one in found if one is not None and "low" in one[1])
 
 
 def _others(
@@ -231,11 +239,19 @@ def where(say: Templates, facts: Facts) -> list[BriefSentence]:
     page = facts.page(facts.scope_code)
     level = plain(*LEVELS(facts.main_level))
     if not warm:
-        made.append(say.say("none_warm", page, level=level))
+        counts = facts.answer(facts.main)["counts"]
+        at = [n for n, row in enumerate(counts) if row["colour"] in WARM]
+        basis = joined(facts.number(facts.main, f"/counts/{n}/count", text.count) for n in at)
+        made.append(say.say("none_warm", page, level=level, basis=basis))
     told = [facts.value(facts.league, facts.rank_at(code)) for code in warm[:TOLD]]
     if len(told) > 1 and max(one["low"] for one in told) <= min(one["high"] for one in told):
         names = joined(facts.unit_name(code) for code in warm[:TOLD])
-        made.append(say.say("tied", page, names=names))
+        basis = joined(
+            facts.number(facts.league, f"{facts.rank_at(code)}/{end}", text.count)
+            for code in warm[:TOLD]
+            for end in ("low", "high")
+        )
+        made.append(say.say("tied", page, names=names, basis=basis))
     if len(warm) > TOLD:
         rest = warm[TOLD:]
         more = fact(
@@ -305,14 +321,23 @@ def why(say: Templates, facts: Facts) -> list[BriefSentence]:
         if parts:
             made.append(say.say("why", page, name=name, items=joined(parts)))
         else:
-            made.append(say.say("why_none", page, name=name))
+            basis = joined(
+                facts.number(source, f"/contributions/{at}/value", text.signed)
+                for at, one in causes[:1]
+                if facts.unit_state(code, one["kind"]) == rule.SHOWN
+            )
+            made.append(say.say("why_none", page, name=name, basis=basis))
         if found["veto_kinds"]:
             kinds = joined(facts.kind_title(one) for one in found["veto_kinds"])
-            made.append(say.say("veto", page, name=name, kinds=kinds))
+            places = [f"/veto_kinds/{n}" for n in range(len(found["veto_kinds"]))]
+            basis = joined(facts.number(source, one, str) for one in places)
+            made.append(say.say("veto", page, name=name, kinds=kinds, basis=basis))
         if found["history_dropped"]:
-            made.append(say.say("dropped", page, name=name))
+            basis = facts.number(source, "/history_dropped", str)
+            made.append(say.say("dropped", page, name=name, basis=basis))
         if "check_exposure" in found["flags"]:
-            made.append(say.say("check", page, name=name))
+            place = f"/flags/{found['flags'].index('check_exposure')}"
+            made.append(say.say("check", page, name=name, basis=facts.number(source, place, str)))
     return made or [say.say("why_nothing", facts.page(facts.scope_code))]
 
 
