@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,7 @@ from .conftest import until
 
 OFFICER = "border_officer"
 RECONNECTS = 1_000
+LISTENERS = 4
 
 
 @pytest.fixture(scope="module")
@@ -132,42 +134,60 @@ class Writers:
         connection.close()
 
 
-def test_nothing_is_lost_or_doubled_over_a_thousand_reconnects(home: House, served: Served) -> None:
-    dice = random.Random(5)
-    headers = home.as_(OFFICER, MINE)
-    with home.engine.connect() as connection:
-        last = live.newest(connection)
-    first = last
-    seen: list[tuple[int, Any]] = []
+class Listener:
+    """One that hears, is cut off and comes back with the number it heard last."""
 
-    def take(one: Heard) -> int:
+    def __init__(self, home: House, served: Served, last: int, seed: int) -> None:
+        self.home, self.served, self.last, self.seed = home, served, last, seed
+        self.headers = home.as_(OFFICER, MINE)
+        self.seen: list[tuple[int, Any]] = []
+
+    def take(self, one: Heard) -> None:
         for number, topic, data in one.events:
             if topic != "hello":
-                seen.append((number, data["number"]))
-        at = max([last, *(number for number, _, _ in one.events)])
+                self.seen.append((number, data["number"]))
+        self.last = max([self.last, *(number for number, _, _ in one.events)])
         one.events.clear()
-        return at
 
-    with Writers(home.url, 3_000):
-        for n in range(RECONNECTS):
-            if n % 250 == 125:  # announcements stop for a while, too
-                with home.engine.begin() as connection:
+    def reconnect(self) -> None:
+        """Come back again and again."""
+        dice = random.Random(self.seed)
+        for n in range(RECONNECTS // LISTENERS):
+            if self.seed == 0 and n % 60 == 30:  # announcements stop for a while, too
+                with self.home.engine.begin() as connection:
                     connection.exec_driver_sql(
                         "select pg_terminate_backend(pid) from pg_stat_activity "
                         "where application_name = 'wusetu run watch' "
                         "and datname = current_database()"
                     )
-            one = listen(served, headers, last)
+            one = listen(self.served, self.headers, self.last)
             wanted = dice.randint(0, 3)
             # cut while it answers, after its greeting, or after some events
             while len(one.events) < wanted and one.more(0.03):
                 pass
-            last = take(one)
+            self.take(one)
             if dice.random() < 0.5:  # a lost line says no good-bye
                 one.connection.setsockopt(
                     socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00"
                 )
             one.connection.close()
+
+    def catch_up(self, newest: int) -> None:
+        """Hear the rest."""
+        one = listen(self.served, self.headers, self.last)
+        while self.last < newest:
+            assert one.more(30)
+            self.take(one)
+        one.connection.close()
+
+
+def test_nothing_is_lost_or_doubled_over_a_thousand_reconnects(home: House, served: Served) -> None:
+    with home.engine.connect() as connection:
+        first = live.newest(connection)
+    listeners = [Listener(home, served, first, seed) for seed in range(LISTENERS)]
+    with Writers(home.url, 3_000), ThreadPoolExecutor(LISTENERS) as threads:
+        for one in [threads.submit(listener.reconnect) for listener in listeners]:
+            one.result()
     with home.engine.connect() as connection:
         rows = connection.execute(
             sa.text(
@@ -179,13 +199,10 @@ def test_nothing_is_lost_or_doubled_over_a_thousand_reconnects(home: House, serv
     # the numbers have no gaps that a late transaction could fill
     whole = [(row.id, row.number) for row in rows if row.sides is None or MINE in row.sides]
     assert len(whole) > 1_500
-    one = listen(served, headers, last)
-    while last < whole[-1][0]:
-        assert one.more(30)
-        last = take(one)
-    one.connection.close()
-    assert [number for number, _ in seen] == [number for number, _ in whole]
-    assert seen == whole
+    for listener in listeners:
+        listener.catch_up(whole[-1][0])
+        assert [number for number, _ in listener.seen] == [number for number, _ in whole]
+        assert listener.seen == whole
     until(lambda: len(served.app.state.live) == 0)  # no stream is left open
 
 
