@@ -223,7 +223,10 @@ def add_task_photo(
     summary="A photo of a task",
     response_class=Response,
     responses={
-        200: {"content": {"image/jpeg": {}}, "description": "JPEG, at most 1600 pixels a side"},
+        200: {
+            "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
+            "description": "JPEG, at most 1600 pixels a side",
+        },
         **errors(404, 422, 503),
     },
 )

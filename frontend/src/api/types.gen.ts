@@ -21768,7 +21768,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "image/jpeg": unknown;
+                    "image/jpeg": string;
                 };
             };
             /** @description Nobody is logged in, or not any more */
