@@ -24,7 +24,7 @@ from app.api.brief_models import (
 )
 from app.api.models import COLOURS, Words
 from app.errors import NotFound
-from app.services import brief_done
+from app.services import brief_done, brief_scenes
 from app.services import brief_say as text
 from app.services import brief_sections as sections
 from app.services.brief_facts import LEVELS, Facts, Kind, names_of
@@ -298,8 +298,13 @@ def build(connection: sa.Connection, caches: Caches, about: About) -> Brief:
         small_numbers="shown" if about.small else "hidden",
         figures=_figures(facts),
         sections=[
-            BriefSection(id=name, title=say.title(name), sentences=sentences)
-            for name, sentences in parts.items()
+            *(
+                BriefSection(id=name, title=say.title(name), sentences=sentences)
+                for name, sentences in parts.items()
+                if name != "data"
+            ),
+            *brief_scenes.sections(facts),
+            BriefSection(id="data", title=say.title("data"), sentences=parts["data"]),
         ],
         kinds=_kinds(facts),
         tables=_tables(facts),

@@ -162,6 +162,11 @@ def _named(one: BriefFact, slot: str) -> BriefFact:
     return one.model_copy(update={"slot": slot, "what": what})
 
 
+def has_digit(template: str) -> bool:
+    """Whether a template has a digit of its own."""
+    return re.search(r"\d", CONSTANT.sub("", template)) is not None
+
+
 def checked(body: Any, where: str) -> dict[str, Words]:
     """Sentences with the same slots in both languages and no digit of their own.
 
@@ -179,7 +184,7 @@ def checked(body: Any, where: str) -> dict[str, Words]:
         for lang, text in texts.items():
             if not isinstance(text, str) or not text:
                 raise Invalid(f"{where}, {name}: {lang} is missing")
-            if re.search(r"\d", CONSTANT.sub("", text)):
+            if has_digit(text):
                 raise Invalid(
                     f"{where}, {name}, {lang}: a digit of its own; numbers come in by slots"
                 )

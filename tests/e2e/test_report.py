@@ -271,7 +271,7 @@ def test_what_fails_is_said_and_mended(sheet: Opener) -> None:
     one.complaints.clear()
 
 
-def test_the_brief_of_the_month_as_pdf(sheet: Opener) -> None:
+def test_the_brief_of_the_month_as_pdf(sheet: Opener, api: Callable[..., Any]) -> None:
     page = sheet().page
     with page.expect_download() as waiting:
         page.get_by_test_id("brief").click()
@@ -281,3 +281,18 @@ def test_the_brief_of_the_month_as_pdf(sheet: Opener) -> None:
     assert "杭州市公共安全风险月报" in text
     assert "2025 年 12 月" in re.sub(r"\s*(\d+)\s*", r" \1 ", text)
     expect(page.get_by_test_id("brief")).to_be_enabled()
+    # what the scene of indicators says in it, too, stands where it says
+    with httpx.Client(base_url=page.url.split("/report")[0], timeout=60) as client:
+        brief = client.get(f"/api/packs/{PACK}/brief", params={"month": "2025-12"}).json()["brief"]
+        told = next(one for one in brief["sections"] if one["id"] == f"scene-{SCENE}")
+        assert told["title"]["zh"] in text
+        known: dict[str, Any] = {}
+        for fact in [fact for one in told["sentences"] for fact in one["facts"]]:
+            base, _, pointer = fact["address"].partition("#")
+            known[base] = found = known.get(base) or client.get(base).json()
+            for step in pointer.split("/")[1:]:
+                found = found[int(step)] if isinstance(found, list) else found[step]
+            assert found == fact["value"]
+        index = api(VALUES, level="city", period="month")["rows"]
+        total = next(one for one in index if one["indicator"] == "total")
+        assert total["printed"] in told["sentences"][0]["text"]["zh"]
