@@ -7,6 +7,7 @@ import { Icon } from "../command/icon";
 import { useBoard } from "./board";
 import { photo, step, whereAmI } from "./doing";
 import { type Draft, dropDraft, EMPTY, MOST_PHOTOS, readDraft, taken, writeDraft } from "./draft";
+import { offersOf } from "./measures";
 import type { Shown } from "./steps";
 import { SwitchRow } from "./switch.view";
 
@@ -96,10 +97,10 @@ export function Feedback(props: { task: Shown; onBack: () => void; onDone: () =>
             </For>
           </div>
         </fieldset>
-        <fieldset class="question" hidden={props.task.offers.length === 0}>
+        <fieldset class="question">
           <legend>{say().done}</legend>
           <div class="chips">
-            <For each={props.task.offers}>
+            <For each={offersOf(props.task)}>
               {(offer) => (
                 <button
                   type="button"

@@ -2,17 +2,13 @@
 import { For, Show } from "solid-js";
 import { taskAddresses } from "../api/tasks";
 import { useBoard } from "./board";
+import { measure } from "./measures";
 import type { Shown } from "./steps";
 
 export function Found(props: { task: Shown }) {
   const board = useBoard();
   const { say } = board;
-  // what was done is told in the words of the task sheet
   const words = () => props.task.steps.findLast((one) => one.step === "feedback")?.note;
-  const measureName = (one: string) => {
-    const found = props.task.offers.find((offer) => offer.zh === one || offer.en === one);
-    return found ? board.both(found) : one;
-  };
   return (
     <Show when={props.task.answer}>
       {(answer) => (
@@ -22,7 +18,7 @@ export function Found(props: { task: Shown }) {
             <b>{say().answers[answer()]}</b>
             <Show when={props.task.measures.length > 0}>
               {" "}
-              · {props.task.measures.map((one) => measureName(one)).join(" · ")}
+              · {props.task.measures.map((one) => board.both(measure(props.task, one))).join(" · ")}
             </Show>
             <Show when={props.task.count}>{(n) => <> · {say().resultCount(n())}</>}</Show>
           </p>

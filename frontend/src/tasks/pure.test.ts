@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { Task } from "../api/tasks";
 import { due, span, when } from "./due";
+import { measure, offersOf } from "./measures";
 import { around, boldNumbers, boxOf, oneLine } from "./place";
 import { tilesUnder } from "./prefetch";
 import { parse, serialise } from "./state";
@@ -166,6 +167,17 @@ describe("reasons", () => {
     expect(bold(zh)).toEqual(["5", "0.63", "7.6", "4.8"]);
     expect(bold(en)).toEqual(["5", "0.63", "4.8"]);
     expect(boldNumbers(zh).join("")).toBe(zh);
+  });
+});
+
+describe("measures", () => {
+  const offers = [{ zh: "清障", en: "Cleared" }];
+  test("the sheet's own words, else general ones; what nobody knows is told as written", () => {
+    expect(offersOf(task(1, { offers }))).toEqual(offers);
+    expect(offersOf(task(1)).length).toBeGreaterThan(3);
+    expect(measure(task(1, { offers }), "清障").en).toBe("Cleared");
+    expect(measure(task(1), "增派巡查").en).toBe("More patrols");
+    expect(measure(task(1), "别的")).toEqual({ zh: "别的", en: "别的" });
   });
 });
 
