@@ -49,6 +49,9 @@ export function RunningChecks() {
     <>
       <h3 class="list-head">
         <span>{say().checksRunning(running().length)}</span>
+        <button type="button" class="link end" onClick={() => border.open({ what: "results" })}>
+          {say().results}
+        </button>
       </h3>
       <FailureNote failure={checks.failure()} retry={checks.reload} />
       <Show when={checks.value() && running().length === 0}>

@@ -17,6 +17,7 @@ import { Legend } from "./legend.view";
 import { BorderMap } from "./map.view";
 import { MapTab, ThemeSwitch } from "./map-tab.view";
 import { useBorder } from "./model";
+import { ResultsView } from "./results.view";
 import { StartCheck } from "./start.view";
 import { TABS, type Tab } from "./state";
 import { Strips } from "./strips.view";
@@ -123,6 +124,9 @@ export function BorderDesk() {
           </Match>
           <Match when={opened(border.opened(), "zone-change")}>
             {(one) => <ZoneForm zone={one().id} />}
+          </Match>
+          <Match when={what() === "results"}>
+            <ResultsView />
           </Match>
           <Match when={what() === "zone-new"}>
             <ZoneForm />

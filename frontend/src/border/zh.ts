@@ -257,6 +257,14 @@ export const zh = {
   sharedLine: "共同边界",
   // ---- results
   results: "成效指标",
+  cases: (n: number) => `核查 ${n} 件`,
+  measures: {
+    answers: "应答率",
+    joint: "联动率",
+    solved: "办结率",
+    handling: "处置用时",
+    response: "应答用时",
+  },
   noResults: "还没有可算的核查",
   // ---- general
   close: "关闭",

@@ -33,10 +33,15 @@ export function ZoneForm(props: { zone?: number }) {
   const [seen, setSeen] = createSignal(0);
   const timer = setInterval(() => setSeen((n) => n + 1), 1500);
   onCleanup(() => clearInterval(timer));
-  const members = createMemo(() => {
-    seen();
-    return membersOf(lines()[lineAt()], border.frame.map(), border.frame.view.state.lang);
-  });
+  // rows that did not change stay: one is about to be ticked
+  const members = createMemo(
+    () => {
+      seen();
+      return membersOf(lines()[lineAt()], border.frame.map(), border.frame.view.state.lang);
+    },
+    undefined,
+    { equals: (a, b) => JSON.stringify(a) === JSON.stringify(b) },
+  );
   const speaking = () => {
     const at = lines()[lineAt()];
     const own = border.own();
