@@ -169,6 +169,26 @@ def items(
 @command.command()
 @SceneName
 @PackName
+@click.option("--deadline", required=True, help="Id of the deadline in the scene.")
+@click.option("--on", type=click.DateTime(["%Y-%m-%d"]), help="Day; default: today.")
+def warnings(*, name: str, pack: str, deadline: str, on: datetime | None) -> None:
+    """List what is about to run out or has run out, the most urgent first."""
+    from app.services.indicator_register import open_warnings
+
+    day = (on or datetime.now(UTC)).date()
+    with _open() as (engine, _):
+        scene = _scene(engine, name)
+        with engine.connect() as connection:
+            found = open_warnings(connection, scene, deadline, pack, day)
+    for one in found:
+        mark = " important" if one.important else ""
+        click.echo(f"{one.cls:8} {one.due} {one.code:20} {one.kind:12} {one.reference}{mark}")
+    click.echo(f"{len(found):,} open on {day}")
+
+
+@command.command()
+@SceneName
+@PackName
 def run(*, name: str, pack: str) -> None:
     """Compute all indicators of a scene for a pack and publish them as a run."""
     from app.cli.assess import progress_bar

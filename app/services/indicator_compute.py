@@ -59,8 +59,9 @@ def compute(scene: Scene, panels: Panels, level: str, period: Calendar) -> dict[
             found[name] = _leaf(scene, panels, one, level, period)
         elif has[name]:
             found[name] = _index(scene, found, weights[name], one, tree.least_weight)
-    for node in found.values():
-        node.steps = escalate(scene, node, "fall" if node.score is None else "rise")
+    if period != "day":  # steps are taken by the month or longer
+        for node in found.values():
+            node.steps = escalate(scene, node, "fall" if node.score is None else "rise")
     return found
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
@@ -25,6 +27,7 @@ from app.services.indicator_ground import canonical, layout_of, newest_map
 from app.services.scene_tree import Deadline
 from app.services.scenes import Scene
 from geo.codes import CodeLayout
+from geo.indicators import OVERDUE, WARNED, deadline_state
 
 _LEVEL = re.compile(r"[a-z][a-z0-9_]{0,39}")
 Row = dict[str, Any]
@@ -174,10 +177,7 @@ def import_items(
     Invalid
         The file cannot be used, or the scene has no such deadline; nothing was written.
     """
-    rule = next((one for one in scene.deadlines if one.id == deadline), None)
-    if rule is None:
-        there = ", ".join(one.id for one in scene.deadlines) or "none"
-        raise Invalid(f"scene {scene.name} has no deadline {deadline!r}; there are {there}")
+    rule = _rule(scene, deadline)
     table = read_table(path, ("reference", "code", "kind", "due"), ("done", "important"))
     report = Report(rows=len(table))
     good: list[Row] = []
@@ -215,6 +215,58 @@ def import_items(
             )  # fmt: skip
     report.stored = len(good)
     return report
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something that runs out and is not settled."""
+
+    reference: str
+    kind: str
+    code: str
+    due: date
+    important: bool
+    cls: str
+
+
+def open_warnings(
+    connection: sa.Connection, scene: Scene, deadline: str, pack: str, day: date
+) -> list[Warned]:
+    """List what is warned or overdue on a day, the most urgent first.
+
+    Raises
+    ------
+    Invalid
+        The scene has no such deadline.
+    """
+    rule = _rule(scene, deadline)
+    rows = connection.execute(
+        sa.text(
+            "select reference, kind, code, due, done, important from indicator_item where "
+            "pack = :pack and scene = :scene and deadline = :deadline order by due, reference"
+        ),
+        {"pack": pack, "scene": scene.name, "deadline": deadline},
+    ).all()
+    states = deadline_state(
+        [row.due.toordinal() for row in rows],
+        [row.done.toordinal() if row.done else np.nan for row in rows],
+        day.toordinal(),
+        rule.warn_days,
+    )
+    classes = {WARNED: rule.warning, OVERDUE: rule.overdue}
+    return [
+        Warned(row.reference, row.kind, row.code, row.due, row.important, classes[int(state)])
+        for row, state in zip(rows, states, strict=True)
+        if int(state) in classes
+    ]
+
+
+def _rule(scene: Scene, deadline: str) -> Deadline:
+    rule = next((one for one in scene.deadlines if one.id == deadline), None)
+    if rule is None:
+        there = ", ".join(one.id for one in scene.deadlines) or "none"
+        raise Invalid(f"scene {scene.name} has no deadline {deadline!r}; there are {there}")
+    return rule
 
 
 def _item_faults(

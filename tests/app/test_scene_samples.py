@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from app.api.indicator_models import IndicatorValue, League
 from app.database import make_engine
 from app.services import indicator_sample, indicator_values
+from app.services.indicator_register import open_warnings
 from app.services.indicator_values import Question
 from app.services.scene_parts import STEPS
 from app.services.scenes import load_scene, scene_names
@@ -264,6 +265,13 @@ def test_village_warnings_by_deadline(sampled: Any) -> None:
     important = found.one("town", "year", year, "important_share")
     assert important.printed == "85"
     assert (important.numerator, important.denominator) == (170, 200)
+    # on a day: yellow before it runs out, red after; what was settled is not listed
+    with found.engine.connect() as connection:
+        open_ = open_warnings(connection, found.scene, "contract", "yinong", date(2021, 6, 30))
+    assert {one.cls for one in open_} == {"yellow", "red"}
+    for one in open_:
+        assert one.cls == ("red" if one.due < date(2021, 6, 30) else "yellow")
+        assert one.due <= date(2021, 7, 30)
     villages = found.values("village", "year", year, "warnings_all")
     assert sum(row.value for row in villages.values()) == 942
     assert len(villages) == 19
