@@ -67,7 +67,7 @@ def main() -> int:
         with engine.begin() as connection:
             for table in ("task", "alert", "alert_clock", "run"):
                 connection.exec_driver_sql(f"delete from {table}")
-            connection.exec_driver_sql("update event set kind = 'nuisance' where id % 16 = 0")
+            connection.exec_driver_sql("update event set kind = 'nuisance' where mod(id, 16) = 0")
             grids = connection.exec_driver_sql(
                 "select count(*) from unit where level = 'grid' and boundary_version_id in "
                 "(select id from boundary_version where pack = 'hangzhou')"

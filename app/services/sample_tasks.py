@@ -64,6 +64,7 @@ def load(engine: sa.Engine, pack: str, run: int) -> str | None:
     with transaction(engine) as connection:
         claim(connection, None, role="grid_worker")
         made = sum(1 for _ in _tasks(connection, pack, now))
+        connection.execute(sa.text("select task_time()"))  # what is late by now is marked
     return f"{report.opened} opened, {report.open} open, {made} tasks"
 
 
@@ -83,13 +84,13 @@ def _desks(connection: sa.Connection, pack: str) -> None:
 
 
 def _tasks(connection: sa.Connection, pack: str, now: datetime) -> Iterator[int]:
-    """Tasks of the most urgent alerts, one per village, each brought to its state."""
+    """Tasks of the most urgent alerts, one per village, grids first, each brought to its state."""
     found = connection.execute(
         sa.text(
-            "select id from (select distinct on (left(code, 12)) id, colour, priority from alert "
+            "select id from (select distinct on (left(code, 12)) id, level, colour, priority from alert "
             "where pack = :pack and state = 'open' and overflow_rank is null and level in ('village', 'grid') "
-            "order by left(code, 12), colour desc, priority desc, id) first "
-            "order by colour desc, priority desc, id limit :most"
+            "order by left(code, 12), level = 'grid' desc, colour desc, priority desc, id) first "
+            "order by level = 'grid' desc, colour desc, priority desc, id limit :most"
         ),
         {"pack": pack, "most": len(STATES)},
     ).scalars()
