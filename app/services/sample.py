@@ -215,9 +215,11 @@ class Loader:
             ("assessment", self._assess),
             ("alerts", self._alerts),
             ("indicators", self._indicators),
+            ("addresses", self._addresses),
             ("tiles", self._tiles),
             ("snapshot", self._snapshot),
             ("devices", self._devices),
+            ("border", self._border),
         ):
             begin = time.monotonic()
             self.progress(name, 0.0)
@@ -410,6 +412,21 @@ class Loader:
             told.append(f"{name}: {made.results:,} series")
         return ", ".join(told) or None
 
+    def _addresses(self) -> str | None:
+        # a small sample has a small base
+        wanted = min(self.pack.addresses, self.events or self.pack.addresses)
+        there = self._one("select count(*) from address_base where pack = :p", p=self.pack.pack)
+        if not wanted or there:
+            return None
+        from app.services import address_base, address_sample
+
+        report = address_sample.load(self.engine, self.pack.pack, wanted, self.pack.simulation.seed)
+        former = self.pack.folder / "former_names.csv"
+        if former.is_file():
+            with transaction(self.engine) as connection:
+                address_base.add_names(connection, self.pack.pack, former)
+        return f"{report.stored:,} made-up addresses"
+
     def _tiles(self) -> str | None:
         if self._tiles_there():
             return None
@@ -423,6 +440,14 @@ class Loader:
             self.pack.folder.parent / "context",
         )
         return f"{built.tiles:,} tiles, {built.bytes / 1e6:.1f} MB" if built.made else None
+
+    def _border(self) -> str | None:
+        from app.services import sample_border
+
+        fresh = any(step.done for step in self.steps if step.name == "events")
+        return sample_border.load(
+            self.engine, self.pack, "Asia/Shanghai", self.progress, fresh=fresh
+        )
 
     def _devices(self) -> str | None:
         from app.services import sample_devices
@@ -476,7 +501,7 @@ def remove(engine: sa.Engine, pack: Pack) -> None:
         "values of other feeds than": "select 1 from indicator_feed "
         "where pack = :p and not simulated",
     }
-    from app.services import sample_devices, sample_tasks
+    from app.services import sample_border, sample_devices, sample_tasks
 
     with transaction(engine) as connection:
         for what, query in foreign.items():
@@ -484,8 +509,9 @@ def remove(engine: sa.Engine, pack: Pack) -> None:
                 raise Conflict(
                     f"the pack {pack.pack} holds {what} the sample's: nothing was removed"
                 )
-        sample_devices.remove(connection, pack.pack)
+        sample_border.remove(connection, pack.pack)
         sample_tasks.remove(connection, pack.pack)
+        sample_devices.remove(connection, pack.pack)
         for statement in (
             "delete from run where pack = :p",
             "delete from indicator_run where pack = :p",
@@ -495,6 +521,8 @@ def remove(engine: sa.Engine, pack: Pack) -> None:
             "delete from event_source where pack = :p",
             "delete from exposure where pack = :p",
             "delete from succession where pack = :p",
+            "delete from address_base where pack = :p and simulated",
+            "delete from address_alias where pack = :p and origin = 'pack'",
         ):
             connection.execute(sa.text(statement), values)
     # each unit that goes asks for events that point at it: the dead ones must be out of its way
