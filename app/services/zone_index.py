@@ -1,7 +1,8 @@
 """How a zone stands: observed and expected events of the cells inside, all its sides together.
 
 Reads what a run keeps of cells, as the installation itself, and hands out sums over the zone alone.
-Promises: no single event and no single cell is handed out; a side that has 1 to `MIN_COUNT - 1`
+Promises: no single event and no single cell is handed out; a side that has at
+least one and fewer than the least count of the treaty in force between the zone's sides (5 without one) of
 events in the zone withholds all numbers of that period (METHODS 11).
 
 Observed O and expected E = Σ C r over cells whose centre lies in the zone and the kinds asked; E of
@@ -23,7 +24,7 @@ import sqlalchemy as sa
 from app.api.border_models import ZoneDetail, ZoneIndex
 from app.api.models import Period
 from app.errors import NotFound
-from app.services import cells_assess, cells_grid
+from app.services import cells_assess, cells_grid, treaties
 from app.services.caches import Caches
 from app.services.cells_count import load
 from app.services.periods import month_bounds
@@ -35,9 +36,6 @@ from geo import risk
 from geo.change import rate_ratio
 
 Floats = npt.NDArray[np.float64]
-MIN_COUNT = 5
-#: Finest resolution that crosses a border.
-FINEST = 8
 
 
 @dataclass
@@ -73,10 +71,12 @@ def index(  # noqa: PLR0917
     facts = run_facts(connection, caches, newest_run(connection, zone.pack))
     facts.kind(kind)
     facts.span(period, ord_)
-    res = _resolution(connection, facts)
+    day = connection.execute(sa.text("select current_date")).scalar_one()
+    least, finest = treaties.limits(connection, zone.pack, zone.version.sides, day)
+    res = _resolution(connection, facts, finest)
     sums = _sums(connection, caches, facts, zone, res, period, kind)
     sides = [series[ord_] for series in sums.observed.values()]
-    withheld = any(0 < one < MIN_COUNT for one in sides)
+    withheld = any(0 < one < least for one in sides)
     o, e = float(sum(sides)), float(sums.expected[ord_])
     found: dict[str, Any] = dict.fromkeys(
         ("observed", "expected", "relative_risk", "low", "high", "exceedance", "colour", "change",
@@ -87,10 +87,10 @@ def index(  # noqa: PLR0917
         if e > 0:
             found |= _risk(facts, o, e, float(sums.alpha[ord_] / e))
         if ord_ > 0:
-            found |= _change(sums, ord_, o, e)
+            found |= _change(sums, ord_, o, e, least)
     return ZoneIndex(
         zone=zone.id, version=zone.version.version, run=facts.id, res=res, cells=sums.cells,
-        period=period, ord=ord_, kind=kind, withheld=withheld, min_count=MIN_COUNT, **found,
+        period=period, ord=ord_, kind=kind, withheld=withheld, min_count=least, **found,
     )  # fmt: skip
 
 
@@ -108,11 +108,11 @@ def _risk(facts: RunFacts, o: float, e: float, alpha: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _change(sums: _Sums, ord_: int, o: float, e: float) -> dict[str, Any]:
+def _change(sums: _Sums, ord_: int, o: float, e: float, least: int) -> dict[str, Any]:
     """Ratio of relative risks to the period before; none with a side's few events there."""
     before = [series[ord_ - 1] for series in sums.observed.values()]
     o0, e0 = float(sum(before)), float(sums.expected[ord_ - 1])
-    if any(0 < one < MIN_COUNT for one in before) or min(o, o0) < MIN_COUNT or min(e, e0) <= 0:
+    if any(0 < one < least for one in before) or min(o, o0) < least or min(e, e0) <= 0:
         return {}
     found = rate_ratio(np.asarray([o]), np.asarray([e]), np.asarray([o0]), np.asarray([e0]))
     ratio, low, high = (float(np.asarray(one).ravel()[0]) for one in
@@ -120,10 +120,10 @@ def _change(sums: _Sums, ord_: int, o: float, e: float) -> dict[str, Any]:
     return {"change": ratio, "change_low": low, "change_high": high}
 
 
-def _resolution(connection: sa.Connection, facts: RunFacts) -> int:
+def _resolution(connection: sa.Connection, facts: RunFacts, finest: int) -> int:
     found: int | None = connection.execute(
         sa.text("select max(res) from run_cell where run_id = :run and res <= :finest"),
-        {"run": facts.id, "finest": FINEST},
+        {"run": facts.id, "finest": finest},
     ).scalar_one()
     if found is None:
         raise NotFound(f"run {facts.id} has no cells: no event has a point")

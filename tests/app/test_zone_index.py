@@ -117,3 +117,22 @@ def test_what_is_not_there(place: Place) -> None:
         assert place.index(MINE, query).status_code == status, query
     assert place.index(MINE, "ord=1", zone=99).status_code == 404
     assert place.index("330101001", "ord=1").status_code == 404
+
+
+def test_the_strictest_treaty_says_how_few_are_few(place: Place) -> None:
+    """The last test of this file: the treaty stays."""
+    before = place.index(MINE, "period=year&ord=1").json()
+    assert (before["min_count"], before["res"]) == (5, RES)
+    assert not before["withheld"]
+    body = {
+        "pack": "small", "name": "strict", "sides": [MINE, THEIRS], "valid_from": "2020-01-01",
+        "resolution": 8, "min_count": 1000,
+    }  # fmt: skip
+    officer = {one: place.house.as_(OFFICER, one) for one in (MINE, THEIRS)}
+    assert place.client.post("/api/treaties", json=body, headers=officer[MINE]).status_code == 201
+    said = {"version": 1, "decision": "accept"}
+    for one in (MINE, THEIRS):
+        assert place.index(MINE, "period=year&ord=1").json() == before
+        place.client.post("/api/treaties/strict/decisions", json=said, headers=officer[one])
+    after = place.index(MINE, "period=year&ord=1").json()
+    assert (after["min_count"], after["withheld"], after["observed"]) == (1000, True, None)

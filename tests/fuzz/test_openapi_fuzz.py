@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -49,6 +50,9 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
+#: What of an answer is another at each request and no part of the documentation.
+PASSING = re.compile(rb'"request_id": ?"[^"]*"|"as_of": ?"[^"]*"')
+PASSING_HEADERS = frozenset({"x-request-id", "date", "content-length", "server-timing"})
 #: Who asks: nobody, and every role with everything and with one county.
 DESKS: list[tuple[str, str | None]] = [
     ("nobody", None),
@@ -65,6 +69,8 @@ class House:
     values: dict[str, list[Any]]
     tokens: dict[tuple[str, str | None], str]
     statuses: dict[str, Counter[int]] = field(default_factory=dict)
+    #: answers that were held against the documentation already
+    known: set[tuple[Any, ...]] = field(default_factory=set)
 
     def as_(self, desk: tuple[str, str | None]) -> dict[str, str]:
         """Headers of who asks."""
@@ -138,7 +144,7 @@ def real_values(engine: sa.Engine, run: int) -> dict[str, list[Any]]:
         "digest": [*digests, "0" * 64], "z": [0, 6, 9], "x": [0, 53, 425], "y": [0, 26, 210],
         "account": [1, 2, 3], "token": [1, 2], "session": [1], "provider": ["none"],
         "limit": [1, 50], "q": ["3301", "村", "网格 1"], "set": ["wall"], "next": ["/"], "area": [1, 2], "job": [1, 2],
-        "scene": ["nine-kinds", "ecology-watch", "none"], "indicator": ["total", "joint"], "zone": [1, 2], "item": [1], "version": [1], "check": [1, 2], "alert": [1, 2], "task": [1, 2], "photo": [1], "treaty": ["counties"], "pooled": [1], "device": [1, 2], "rule": [1, 2], "alarm": [1, 2],
+        "scene": ["nine-kinds", "ecology-watch", "none"], "indicator": ["total", "joint"], "zone": [1, 2], "item": [1], "version": [1], "check": [1, 2], "alert": [1, 2], "task": [1, 2], "photo": [1], "treaty": ["counties"], "pooled": [1], "package": [1], "device": [1, 2], "rule": [1, 2], "alarm": [1, 2],
         "state": ["online", "raised"],
     }  # fmt: skip
 
@@ -207,6 +213,11 @@ def ask(house: House, case: Any, desk: tuple[str, str | None], wrong: dict[str, 
     answer.request.read()  # a form with a file is a stream
     label = case.operation.label
     house.statuses.setdefault(label, Counter())[answer.status_code] += 1
+    said = tuple(sorted((k, v) for k, v in answer.headers.items() if k not in PASSING_HEADERS))
+    one = (label, answer.status_code, said, PASSING.sub(b"", answer.content))
+    if one in house.known:  # the very same answer: nothing new to find
+        return
+    house.known.add(one)
     try:
         case.validate_response(answer, checks=CHECKS)
     except FailureGroup as found:
@@ -238,10 +249,13 @@ def plainly(house: House, operation: Any, wrong: dict[str, str]) -> None:
 def test_every_answer_is_documented(house: House, rounds: int) -> None:
     """Valid and invalid questions to every operation from every desk; the same at every run."""
     wrong: dict[str, str] = {}
-    for operation in operations(house).values():
+    # few: every desk asks each operation for what is there, and half of them, in turn, odd questions
+    tries = rounds * len(DESKS) if rounds > 1 else len(DESKS) // 2
+    for number, operation in enumerate(operations(house).values()):
         plainly(house, operation, wrong)
-        for mode in GenerationMode:
-            search(house, operation, mode, rounds * len(DESKS), wrong)
+        for turn, mode in enumerate(GenerationMode):
+            first = (2 * number + turn) * tries
+            search(house, operation, mode, tries, wrong, first=first)
     assert not wrong, "\n\n".join(wrong.values())
     asked = {label: set(found) for label, found in house.statuses.items()}
     assert asked.keys() == operations(house).keys()
@@ -253,10 +267,16 @@ def test_every_answer_is_documented(house: House, rounds: int) -> None:
 
 
 def search(
-    house: House, operation: Any, mode: GenerationMode, tries: int, wrong: dict[str, str]
+    house: House,
+    operation: Any,
+    mode: GenerationMode,
+    tries: int,
+    wrong: dict[str, str],
+    *,
+    first: int,
 ) -> None:
     """Ask one operation from one desk after the other; note each kind of wrong answer once."""
-    desks = itertools.cycle(DESKS)
+    desks = itertools.islice(itertools.cycle(DESKS), first % len(DESKS), None)
 
     @settings(
         max_examples=tries, derandomize=True, database=None, deadline=None,
