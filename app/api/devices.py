@@ -189,7 +189,7 @@ def change_device_rule(
 def end_device_rule(*, rule: RuleNumber, store: ManageDep) -> None:
     """Its past is kept."""
     with store.write() as connection:
-        device_rules.end(connection, rule)
+        device_rules.end(connection, store.identity, rule)
 
 
 @router.delete(
@@ -202,7 +202,7 @@ def end_device_rule(*, rule: RuleNumber, store: ManageDep) -> None:
 def retire_device(*, device: DeviceNumber, store: ManageDep) -> None:
     """Its past is kept; entered again by its reference, it comes back."""
     with store.write() as connection:
-        service.retire(connection, device)
+        service.retire(connection, store.identity, device)
 
 
 @router.get(

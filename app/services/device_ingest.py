@@ -247,14 +247,17 @@ class Ingest:
         steps: list[Step] = []
         for number, rule in pairs:
             version, before = tracks.get((number, rule.id), (0, Track()))
-            track = before = before if version == rule.version else Track()
+            before = before if version == rule.version else Track()
+            if before.since is None:  # then only how far it came matters, and the device knows that
+                before = before._replace(at=devices[number].heard.last_at)
+            track = before
             gap = self.limits(devices[number].every_s).offline
             for at, value in said[number]:
                 after = kernel.step(rule.rule, track, at, value, gap)
                 if after.hit != track.hit:
                     steps.append(Step(at, number, rule, after.hit))
                 track = after
-            if track != before or version != rule.version:
+            if track[1:] != before[1:] or (track.since is not None and track != before):
                 changed[number, rule.id] = (rule.version, track)
         alarms.lock_near(connection, {one.rule for one in steps})
         _keep(connection, changed)

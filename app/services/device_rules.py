@@ -146,13 +146,15 @@ def change(
     before = one_rule(connection, number)
     if before.pack != draft.pack:
         raise Invalid("a rule stays on its map", {"field": "pack", "reason": "other_map"})
-    end(connection, number)
+    end(connection, identity, number, "the rule was changed")
     _store(borders, connection, identity, draft, number, before.version + 1)
     return one_rule(connection, number)
 
 
-def end(connection: sa.Connection, number: int) -> None:
-    """End a rule; its past is kept.
+def end(
+    connection: sa.Connection, identity: Identity, number: int, reason: str = "the rule was ended"
+) -> None:
+    """End a rule and clear what it raised; its past is kept.
 
     Raises
     ------
@@ -168,6 +170,13 @@ def end(connection: sa.Connection, number: int) -> None:
     )
     if done.rowcount == 0:
         raise NotFound(f"no rule {number}")
+    connection.execute(
+        sa.text(
+            "update device_alarm set state = 'cleared', cleared_at = clock_timestamp(), "
+            "cleared_by = :account, reason = :reason where rule_id = :id and state = 'raised'"
+        ),
+        {"account": identity.account, "reason": reason, "id": number},
+    )
 
 
 def known_kinds(connection: sa.Connection, pack: str) -> Sequence[str]:

@@ -240,5 +240,5 @@ def play(
             fire = one.reference in burning and 2 * n >= rounds
             sender.send(one, at.isoformat(), value(one.kind, at, rng, fire=fire), seq=n)
             sent += 1
-        sender.send_again(10)
+        sender.send_again(30)
     return sent

@@ -132,8 +132,8 @@ def readings(
     )
 
 
-def retire(connection: sa.Connection, device: int) -> None:
-    """Take a device of one's own out of the registry; its past is kept.
+def retire(connection: sa.Connection, identity: Identity, device: int) -> None:
+    """Take a device of one's own out of the registry and clear its alarms; its past is kept.
 
     Raises
     ------
@@ -149,6 +149,14 @@ def retire(connection: sa.Connection, device: int) -> None:
     )
     if done.rowcount == 0:
         raise NotFound(f"no device {device}")
+    connection.execute(
+        sa.text(
+            "update device_alarm set state = 'cleared', cleared_at = clock_timestamp(), "
+            "cleared_by = :account, reason = 'the device was retired' "
+            "where device_id = :id and state = 'raised'"
+        ),
+        {"account": identity.account, "id": device},
+    )
 
 
 # entering ----------------------------------------------------------------------------------------

@@ -93,7 +93,8 @@ begin
     name := 'reading_' || to_char(day, 'YYYYMMDD');
     continue when to_regclass(format('wusetu.%I', name)) is not null;
     perform pg_advisory_xact_lock(hashtext('wusetu reading days'));
-    continue when to_regclass(format('wusetu.%I', name)) is not null;
+    -- asked anew of the catalogue: what another transaction made meanwhile is in no cache yet
+    continue when exists (select from pg_class c where c.relname = name and c.relnamespace = 'wusetu'::regnamespace);
     -- made beside and attached: readings go on being written meanwhile
     execute format('create table %I (like reading including all)', name);
     execute format('comment on table %I is %L', name, 'readings of ' || day);
