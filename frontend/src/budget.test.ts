@@ -15,6 +15,7 @@ const BUDGET: [RegExp, number][] = [
   // what the report shares with them
   [/^frame-.*\.js$/, 21],
   [/^analyst-.*\.js$/, 50],
+  [/^border-.*\.js$/, 40],
   [/^tasks-.*\.js$/, 26],
   [/^report-.*\.js$/, 14],
   // the maps of the tasks page, after its words
