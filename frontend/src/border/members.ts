@@ -1,7 +1,7 @@
 /** Units that may be members of a zone: those the map has loaded on both sides of a line, nearest first. */
 import type { MapLibreMap } from "maplibre-gl";
 import type { MapInfo } from "../api/models";
-import { sourceOf } from "../command/map-style";
+import { sourceOf, UNITS } from "../command/map-style";
 import type { Position } from "../draw/shapes";
 import type { Lang } from "../state/hash";
 import { nearestOf } from "./nearest";
@@ -40,6 +40,22 @@ export function namesOf(codes: readonly string[], info: MapInfo, lang: Lang): st
   });
 }
 
+const SAMPLES = 6;
+
+/** A point, or some corners of a shape. */
+function somePlaces(geometry: GeoJSON.Geometry): Position[] {
+  if (geometry.type === "Point") return [geometry.coordinates as Position];
+  const rings =
+    geometry.type === "Polygon"
+      ? geometry.coordinates
+      : geometry.type === "MultiPolygon"
+        ? geometry.coordinates.flat()
+        : [];
+  const all = rings.flat() as Position[];
+  const step = Math.max(1, Math.floor(all.length / SAMPLES));
+  return all.filter((_, index) => index % step === 0);
+}
+
 /** Names and places of the units that are loaded; the levels below a side whose tiles are there. */
 export function membersOf(
   line: BorderLines["lines"][number] | undefined,
@@ -54,17 +70,21 @@ export function membersOf(
   const levels = LEVELS.filter(
     (id) => info.levels.some((one) => one.id === id) && map.getSource(sourceOf(id)),
   );
-  const labels = levels.flatMap((id) =>
-    map.querySourceFeatures(sourceOf(id), { sourceLayer: "labels" }),
-  );
-  for (const { properties, geometry } of labels) {
+  const features = levels.flatMap((id) => [
+    ...map.querySourceFeatures(sourceOf(id), { sourceLayer: "labels" }),
+    // a unit whose name lies outside of what is loaded has its shape there
+    ...map.querySourceFeatures(sourceOf(id), { sourceLayer: UNITS }),
+  ]);
+  for (const { properties, geometry } of features) {
     const code = String(properties.code);
     const side = sides.find((each) => code.startsWith(each) && code !== each);
-    if (!side || found.has(code) || geometry.type !== "Point") continue;
-    const near = nearestOf(geometry.coordinates as Position, [{ of: side, parts }]);
-    if (!near || near.metres > FARTHEST) continue;
+    if (!side || found.has(code)) continue;
+    const metres = Math.min(
+      ...somePlaces(geometry).map((p) => nearestOf(p, [{ of: side, parts }])?.metres ?? FARTHEST),
+    );
+    if (metres >= FARTHEST) continue;
     const english = lang === "en" ? String(properties.name_en ?? "") : "";
-    found.set(code, { code, name: english || String(properties.name), side, metres: near.metres });
+    found.set(code, { code, name: english || String(properties.name), side, metres });
   }
   return [...found.values()]
     .toSorted((a, b) => a.code.length - b.code.length || a.metres - b.metres)
