@@ -22,6 +22,7 @@ fail() { c=$?; [ -n "${WUSETU_DATABASE_URL:-}" ] || "$wusetu" db stop --if-unuse
 if [ -z "${WUSETU_DATABASE_URL:-}" ]; then "$wusetu" db start --migrate || fail
 else "$wusetu" db migrate || fail; fi
 "$wusetu" sample load || fail
+"$wusetu" sample load alliance || fail   # the border
 one_at_a_time_over
 trap - INT TERM HUP
 exec "$wusetu" serve --no-migrate

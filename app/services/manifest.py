@@ -45,7 +45,7 @@ select run.id, run.pack, run.boundary_version_id as version, label, title_zh, ti
 from run join boundary_version on boundary_version.id = run.boundary_version_id
 where run.status = 'published' and run.id = (
   select max(id) from run as other where other.pack = run.pack and other.status = 'published')
-order by run.pack
+order by (select min(id) from boundary_version as first where first.pack = run.pack), run.pack
 """
 
 
