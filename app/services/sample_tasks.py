@@ -37,11 +37,15 @@ NOTE = {"declined": "该网格已由邻近值班台处理", "feedback": "已到�
 def load(engine: sa.Engine, pack: str, run: int) -> str | None:
     """Look for alerts in the run of a sample and send some tasks; None: it was done before."""
     with transaction(engine) as connection:
-        there = connection.execute(
-            sa.text("select count(*) from alert_clock where pack = :pack"), {"pack": pack}
+        seen = connection.execute(
+            sa.text("select max(run) from alert_clock where pack = :pack"), {"pack": pack}
         ).scalar_one()
-        if there:
-            return None
+    if seen is not None and seen >= run:
+        return None
+    if seen is not None:
+        report = alerts.update(engine, run)
+        return f"{report.opened} opened, {report.closed} closed, {report.open} open"
+    with transaction(engine) as connection:
         starts = list(
             connection.execute(
                 sa.text(
