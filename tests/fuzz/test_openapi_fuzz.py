@@ -105,6 +105,7 @@ def house(cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory)
                 connection, account=made.id, title="fuzz", scopes=sorted(MAY[Role(role)]),
                 days=1, longest=1,
             )  # fmt: skip
+    sensors(engine)
     configured = Settings(
         access="accounts",
         data_dir=data,
@@ -128,6 +129,28 @@ def house(cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory)
     with admin.connect() as connection:
         connection.exec_driver_sql(f"drop database {name} with (force)")
     admin.dispose()
+
+
+def sensors(engine: sa.Engine) -> None:
+    """Enter two devices with a reading, a rule and an alarm each."""
+    with engine.begin() as connection:
+        for statement in (
+            (
+                "insert into device (pack, reference, kind, side, code, located_by, geom) select 'small', 'd-' || n, "
+                "'smoke', '330101', '330101001', 'point', 'SRID=4326;POINT(119.5 29.5)' from generate_series(1, 2) n"
+            ),
+            (
+                "insert into device_rule (version, pack, side, within, kind, title_zh, title_en, sense, level) select 1, "
+                "'small', '330101', '330101', 'smoke', '烟', 'Smoke', 'above', 1 from generate_series(1, 2)"
+            ),
+            (
+                "insert into device_alarm (device_id, rule_id, version, pack, raised_at, last_at, devices) "
+                "select id, id, 1, 'small', now(), now(), array[id] from device"
+            ),
+            "select make_reading_days(current_date, current_date)",
+            "insert into reading (device_id, at, value) select id, now(), 5 from device",
+        ):
+            connection.exec_driver_sql(statement)
 
 
 def real_values(engine: sa.Engine, run: int) -> dict[str, list[Any]]:
