@@ -87,8 +87,8 @@ def _figures(facts: Facts) -> list[BriefFigure]:
     overall = facts.kinds[0]
     made = [figure("件数", "Events", facts.total(), *facts.month_name)]
     for against, zh, en in (
-        ("last_year", "较上年同期", "vs same month last year"),
-        ("previous", "较上月", "vs the month before"),
+        ("last_year", "较上年同期", "vs last year"),
+        ("previous", "较上月", "vs last month"),
     ):
         found = sections.change(facts, overall, against)
         if found is None:
