@@ -22,7 +22,7 @@ from app.database import raw
 from app.services.exposures import exposure_table
 from app.services.indicator_calendar import Span, finer_or_same, inside, spans, stop_of
 from app.services.indicator_ground import Ground
-from app.services.scene_tree import CALENDAR, Calendar, Deadline, Feed, FeedMeasure
+from app.services.scene_tree import Calendar, Deadline, Feed, FeedMeasure
 from app.services.scenes import Scene
 
 Floats = npt.NDArray[np.float64]
@@ -514,11 +514,3 @@ def finest_used(scene: Scene, order: Sequence[str], given: Sequence[str]) -> str
     """Finest level that matters: of those the scene shows and those values were given for."""
     used = [one for one in order if one in scene.levels or one in given]
     return used[-1] if used else None
-
-
-def day_cut(calendar: Sequence[Span], keep: int) -> int:
-    """Index of the first day that is kept."""
-    return max(0, len(calendar) - keep)
-
-
-__all__ = ["CALENDAR", "Cover", "Panels", "Source", "Sources", "read_sources", "stopped"]
