@@ -195,6 +195,28 @@ def test_zones_that_make_no_sense(
     assert answer.json()["detail"]["reason"] == reason
 
 
+def test_what_is_sent_once_more_is_taken_once(client: TestClient, home: House) -> None:
+    zone = live_zone(client, home, name="重发联控区")
+    mine = home.as_(OFFICER, MINE)
+    body = {"reference": "重-1", "reason": "试", "ends_at": soon()}
+    first, again = (
+        client.post(f"/api/zones/{zone}/checks", json=body, headers=mine) for _ in range(2)
+    )
+    assert first.status_code == again.status_code == 201
+    number = first.json()["id"]
+    assert again.json()["id"] == number
+    other = client.post(f"/api/zones/{zone}/checks", json=body | {"ends_at": soon(3)}, headers=mine)
+    assert other.json()["id"] != number
+    for step in ({"answer": "accept"}, {"answer": "hit", "place": "K3"}):
+        said = step | {"at": datetime.now(UTC).isoformat()}
+        for _ in range(2):
+            answer = client.post(f"/api/checks/{number}/answers", json=said, headers=mine)
+            assert answer.status_code == 200, answer.text
+    found = client.get(f"/api/checks/{number}", headers=mine).json()
+    assert [one["step"] for one in found["events"]] == ["open", "accept", "hit"]
+    assert len(found["reports"]) == 1
+
+
 def test_a_check_of_both_sides(client: TestClient, home: House) -> None:
     zone = live_zone(client, home, name="核查联控区")
     mine, theirs = home.as_(OFFICER, MINE), home.as_("dispatcher", THEIRS)
