@@ -37,10 +37,11 @@ table = load()
 
 
 def test_together_they_see_what_each_alone_does_not() -> None:
-    power = {r.case: r for r in table.power_rows(200, 119, 20260101)}
+    # 79 replicates show p = .05 exactly; the draw is always the same; the benchmark has 400 maps
+    power = {r.case: r for r in table.power_rows(150, 79, 20260101)}
     missed = [str(row) for row in power.values() if not row.passed]
     assert not missed, "\n".join(missed)
-    rows = {(r.case, r.what): r.measured for r in table.together_rows(60, 79, 20260101)}
+    rows = {(r.case, r.what): r.measured for r in table.together_rows(30, 79, 20260101)}
     assert 0.3 <= rows["RR 2, mean 2", "four alone"] <= 0.55
     assert rows["RR 2, mean 1", "four alone"] <= 0.25
     for case, pooled_ in power.items():
@@ -49,12 +50,12 @@ def test_together_they_see_what_each_alone_does_not() -> None:
 
 
 def test_false_alarms_stay_in_the_budget_and_recording_is_no_cluster() -> None:
-    even, factor, without = table.false_alarm_rows(150, 79, 20260101)
+    even, factor, without = table.false_alarm_rows(80, 79, 20260101)
     assert even.passed, even
     assert factor.passed, factor
     assert without.measured > 0.4, without
-    (alone,) = table.alone_rows(100, 79, 20260101)
-    assert alone.measured <= stats.binom.ppf(0.999, 100, 0.05) / 100, alone
+    (alone,) = table.alone_rows(60, 79, 20260101)
+    assert alone.measured <= stats.binom.ppf(0.999, 60, 0.05) / 60, alone
 
 
 def test_the_command_prints_the_table_and_its_verdict(
