@@ -330,7 +330,12 @@ def test_tables_of_two_levels_tell_no_more_than_one(office: Office) -> None:
     """What is hidden beside a small number stays hidden where it is all there is of its parent."""
     levels = ["county", "town", "village", "grid"]
     hidden = 0
-    asked = [*CIRCLES[4:], {"units": ["3301"]}, {"units": ["330101"]}, {"units": ["330102"]}]
+    asked: list[dict[str, Any]] = [
+        *CIRCLES[4:],
+        {"units": ["3301"]},
+        {"units": ["330101"]},
+        {"units": ["330102"]},
+    ]
     for area, kind in itertools.product(asked, ["theft", "fire", "fraud"]):
         office.forget()
         ask: dict[str, Any] = {"parts": ["children"], "kinds": [kind]}
@@ -494,7 +499,7 @@ def test_the_database_itself_keeps_notes_and_areas_to_whom_they_are_for(office: 
     with office.engine.connect() as connection:
         number: dict[str, int] = dict(
             connection.exec_driver_sql("select name, id from account").all()
-        )  # type: ignore[arg-type]
+        )
     told = {"mine": {private, shared}, "mine-too": {shared}, "theirs": set(), "deep": set()}
     jurisdiction = {"mine": "330101", "mine-too": "330101", "theirs": "330102", "deep": "330101001"}
     note = sa.text(
