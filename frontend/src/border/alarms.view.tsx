@@ -2,15 +2,16 @@
 import { For, Show } from "solid-js";
 import { away } from "../offline/offline";
 import { useBorder } from "./model";
-import { FailureNote, useTimes } from "./parts.view";
+import { FailureNote, Scroll, useTimes } from "./parts.view";
 import { askedText } from "./state";
 
 export function AlarmsView() {
+  const { say } = useBorder();
   return (
     <div class="panel-body">
-      <div class="panel-scroll">
+      <Scroll label={say().alarms}>
         <AlarmList />
-      </div>
+      </Scroll>
     </div>
   );
 }

@@ -5,7 +5,7 @@ import { Icon } from "../command/icon";
 import { away } from "../offline/offline";
 import { leftText, shareOver } from "./format";
 import { isRunning, useBorder } from "./model";
-import { Field, Head, useTimes } from "./parts.view";
+import { Field, Head, Scroll, useTimes } from "./parts.view";
 import { stepsOf } from "./steps";
 import type { Check } from "./types";
 
@@ -41,11 +41,11 @@ export function CheckView(props: { id: number }) {
                 {state(one())}
               </span>
             </Head>
-            <div class="panel-scroll">
+            <Scroll label={say().check}>
               <Sum check={one()} />
               <Sides check={one()} />
               <Steps check={one()} />
-            </div>
+            </Scroll>
             <Acts check={one()} />
           </>
         )}

@@ -5,18 +5,19 @@ import { Icon } from "../command/icon";
 import { away } from "../offline/offline";
 import { leftText } from "./format";
 import { isRunning, useBorder } from "./model";
-import { FailureNote, useTimes } from "./parts.view";
+import { FailureNote, Scroll, useTimes } from "./parts.view";
 import { StartCheck } from "./start.view";
 import type { Check } from "./types";
 
 const MOST_OVER = 20;
 
 export function ChecksView() {
+  const { say } = useBorder();
   return (
     <div class="panel-body">
-      <div class="panel-scroll">
+      <Scroll label={say().checks}>
         <CheckLists />
-      </div>
+      </Scroll>
       <StartCheck />
     </div>
   );

@@ -5,7 +5,7 @@ import { SeenMark } from "./cluster-mark.view";
 import { clusterName, periodText } from "./clusters.view";
 import { pText } from "./format";
 import { useBorder } from "./model";
-import { Head } from "./parts.view";
+import { Head, Scroll } from "./parts.view";
 import { StartCheck } from "./start.view";
 import type { Cluster, ClusterSide } from "./types";
 
@@ -27,11 +27,11 @@ export function ClusterView(props: { number: number }) {
         {(each) => (
           <>
             <Head title={say().seen[each().seen]} />
-            <div class="panel-scroll">
+            <Scroll label={say().clusters(border.clusters().length)}>
               <Told cluster={each()} />
               <Rows cluster={each()} />
               <Basis cluster={each()} />
-            </div>
+            </Scroll>
             <StartCheck />
           </>
         )}

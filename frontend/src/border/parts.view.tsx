@@ -50,6 +50,16 @@ export function Head(props: { title: string; children?: JSX.Element }) {
   );
 }
 
+/** The part of a panel that scrolls; by keyboard, too, where there is nothing in it to go to. */
+export function Scroll(props: { label: string; children: JSX.Element }) {
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard
+    <section class="panel-scroll" tabIndex={0} aria-label={props.label}>
+      {props.children}
+    </section>
+  );
+}
+
 /** 22:53 today, 11-21 22:53 on another day. */
 export function useTimes() {
   const border = useBorder();

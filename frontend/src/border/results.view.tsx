@@ -4,7 +4,7 @@ import type { components } from "../api/types.gen";
 import { count, percent, ratio } from "../charts/numbers";
 import { createKept } from "./kept";
 import { useBorder } from "./model";
-import { FailureNote, Head } from "./parts.view";
+import { FailureNote, Head, Scroll } from "./parts.view";
 
 type Evaluation = components["schemas"]["Evaluation"];
 type Measure = components["schemas"]["EvaluationMeasure"];
@@ -30,7 +30,7 @@ export function ResultsView() {
   return (
     <div class="panel-body results-page">
       <Head title={say().results} />
-      <div class="panel-scroll">
+      <Scroll label={say().results}>
         <FailureNote failure={told.value() ? undefined : told.failure()} retry={told.reload} />
         <Show when={told.value() && months().length === 0}>
           <p class="list-none">
@@ -83,7 +83,7 @@ export function ResultsView() {
             )}
           </For>
         </Show>
-      </div>
+      </Scroll>
     </div>
   );
 
