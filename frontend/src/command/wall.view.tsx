@@ -98,7 +98,7 @@ export function WallView(props: { lost: boolean }) {
         <Show when={model.summary.data()}>
           {(summary) => (
             <>
-              <Trend summary={summary()} width={470} height={150} />
+              <Trend summary={summary()} width={hasLoop(model) ? 400 : 470} height={150} />
               <Show
                 when={hasLoop(model)}
                 fallback={

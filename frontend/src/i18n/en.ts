@@ -274,8 +274,8 @@ export const en: Words = {
   newestAlerts: "Newest alerts",
   noAlerts: "No alerts at present",
   online: "Live",
-  loopMonth: "Loop · this month",
-  overdueCount: (n) => `${n} overdue`,
+  loopMonth: "Loop, month",
+  overdueCount: (n) => `${n} late`,
   loopSteps: {
     alerts: "Alerts",
     tasks: "Sent",
