@@ -10,7 +10,7 @@ from e2e_desk import Desk
 from e2e_map import HOT
 from e2e_page import Watched
 from e2e_tasks import DESK, OTHER_DESK, Red, Town, camera_photo, town
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from app.database import make_engine
 from app.security.identity import Role
@@ -34,7 +34,7 @@ def work(browser: Browser, small_map: Settings, site: str) -> Iterator[Town]:
     engine.dispose()
 
 
-def card(page: Page, name: str, state: str) -> object:
+def card(page: Page, name: str, state: str) -> Locator:
     found = page.locator(f".card[data-state={state}]", has_text=name)
     expect(found).to_be_visible()
     return found
@@ -81,7 +81,7 @@ def test_a_red_grid_becomes_a_closed_alert(work: Town) -> None:
     phone = work.phone()
     page = phone.page
     expect(page.locator(".card")).to_have_count(1)
-    card(page, red.name, "sent").tap()  # type: ignore[attr-defined]
+    card(page, red.name, "sent").tap()
     sheet = page.locator(".sheet")
     expect(sheet).to_contain_text(f"纠纷 · {red.name}")
     expect(sheet).to_contain_text(DESK)
@@ -126,7 +126,7 @@ def test_a_red_grid_becomes_a_closed_alert(work: Town) -> None:
     expect(page.locator(".sheet")).to_have_attribute("data-state", "feedback")
     expect(page.locator(".checks input").first).to_be_checked()
     page.get_by_role("button", name="返回").tap()
-    expect(card(page, red.name, "feedback")).to_contain_text("待上传")  # type: ignore[arg-type]
+    expect(card(page, red.name, "feedback")).to_contain_text("待上传")
     assert phone.violations() == []
 
     # with a signal all of it goes, once
