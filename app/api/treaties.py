@@ -143,7 +143,12 @@ def treaty_packages(
     summary="File of a package: GeoParquet",
     response_class=Response,
     responses={
-        200: {"content": {"application/vnd.apache.parquet": {}}, "description": "GeoParquet"},
+        200: {
+            "content": {
+                "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}}
+            },
+            "description": "GeoParquet",
+        },
         **errors(404, 422, 503),
     },
 )

@@ -19514,7 +19514,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/vnd.apache.parquet": unknown;
+                    "application/vnd.apache.parquet": string;
                 };
             };
             /** @description Nobody is logged in, or not any more */
