@@ -30,7 +30,6 @@ export interface MapInput {
   zone: number;
   /** Kind whose classes the cells have. */
   kind: string;
-  draft: GeoJSON.Polygon | null;
 }
 
 const BLUE = COLOURS.indexOf("blue");
@@ -135,9 +134,8 @@ function sourcesOf(input: MapInput): StyleSpecification["sources"] {
       point(one.lon, one.lat, { what: "checkpoint", id: one.id, name: one.name }),
     ),
   ]);
-  sources.draft = data(
-    input.draft ? [{ type: "Feature", properties: {}, geometry: input.draft }] : [],
-  );
+  // these two follow the hand and the device: the page fills them by itself
+  sources.draft = data([]);
   sources.leader = data([]);
   return sources;
 }

@@ -47,7 +47,6 @@ export function BorderMap() {
         (open.what === "cluster" &&
           border.clusters().find((one) => one.number === open.id)?.kind) ||
         view.state.kind,
-      draft: border.draft.outline(),
     };
   });
   const home = createMemo(() => boundsOf(border.lines.value()?.lines) ?? frame.map().bounds);
@@ -150,6 +149,7 @@ export function BorderMap() {
         });
         one.redraw();
         mark(one);
+        sketch(one);
       },
       { defer: true },
     ),
@@ -165,9 +165,19 @@ export function BorderMap() {
     const azimuth = border.here.where()?.azimuth ?? 0;
     return azimuth > 90 && azimuth < 270;
   };
-  const mark = (one: MapLibre) => {
-    const source = one.getSource("leader");
+  const fill = (one: MapLibre, id: string, features: GeoJSON.Feature[]) => {
+    const source = one.getSource(id);
     if (!source || !("setData" in source)) return;
+    (source as { setData: (data: GeoJSON.FeatureCollection) => void }).setData({
+      type: "FeatureCollection",
+      features,
+    });
+  };
+  const sketch = (one: MapLibre) => {
+    const geometry = border.draft.outline();
+    fill(one, "draft", geometry ? [{ type: "Feature", properties: {}, geometry }] : []);
+  };
+  const mark = (one: MapLibre) => {
     const place = at();
     const where = border.here.where();
     const features: GeoJSON.Feature[] = [];
@@ -189,10 +199,7 @@ export function BorderMap() {
         geometry: { type: "Polygon", coordinates: [circleRing(place, metres, 48)] },
       });
     }
-    (source as { setData: (data: GeoJSON.FeatureCollection) => void }).setData({
-      type: "FeatureCollection",
-      features,
-    });
+    fill(one, "leader", features);
   };
   createEffect(() => {
     const one = map();
@@ -201,6 +208,10 @@ export function BorderMap() {
       border.here.accuracy();
       mark(one);
     }
+  });
+  createEffect(() => {
+    const one = map();
+    if (one) sketch(one);
   });
   const fly = (box: readonly [number, number, number, number], maxZoom = 12.5) =>
     map()?.fitBounds(unwrapped(box), {
