@@ -119,7 +119,8 @@ export function BorderMap() {
   const ask = (lon: number, lat: number) =>
     view.go({ at: askedText({ lon, lat }), open: "", tab: "here" });
   const pick = (one: MapLibre, event: MapMouseEvent) => {
-    if (border.draft.drawing()) return;
+    // the click that closes an outline must not lead away from its form
+    if (border.draft.drawing() || border.opened().what.startsWith("zone-")) return;
     const [x, y] = [event.point.x, event.point.y];
     const [hit] = one.queryRenderedFeatures(
       [
