@@ -25,6 +25,7 @@ interface Lasting extends Event {
 }
 interface Asked extends Lasting {
   readonly request: Request;
+  readonly clientId: string;
   respondWith: (answer: Promise<Response>) => void;
 }
 interface Told extends Lasting {
@@ -32,7 +33,10 @@ interface Told extends Lasting {
 }
 const worker = self as unknown as {
   skipWaiting: () => Promise<void>;
-  clients: { claim: () => Promise<void> };
+  clients: {
+    claim: () => Promise<void>;
+    get: (id: string) => Promise<{ readonly url: string } | undefined>;
+  };
   location: Location;
   addEventListener: ((type: "install" | "activate", hear: (event: Lasting) => void) => void) &
     ((type: "fetch", hear: (event: Asked) => void) => void) &
@@ -102,6 +106,9 @@ async function page(request: Request, url: URL): Promise<Response> {
 async function answer(event: Asked, way: "answer" | "tile"): Promise<Response> {
   const { request } = event;
   const asked = fetch(request);
+  // other pages do not say how old an answer is: they get none but the server's
+  const asks = await worker.clients.get(event.clientId);
+  if (!asks || !pageOf(new URL(asks.url).pathname)) return asked;
   // what comes too late is kept all the same
   event.waitUntil(
     asked.then((found) => heard(way, request.url, found.clone())).catch(() => undefined),
