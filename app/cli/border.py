@@ -85,6 +85,32 @@ def assess(
     click.echo(f"{time.monotonic() - began:.1f} s")
 
 
+@command.command()
+@click.option("--pack", required=True, help="Map the zones are of.")
+@click.option("--scene", "name", default="border-evaluation", show_default=True,
+              help="Scene in force, or a YAML file, with these measures.")  # fmt: skip
+@click.option("--from", "start", type=click.DateTime(["%Y-%m-%d"]),
+              help="A day of the first month (that of the first check).")  # fmt: skip
+@click.option("--to", "end", type=click.DateTime(["%Y-%m-%d"]),
+              help="A day of the last month (the last that is over).")  # fmt: skip
+def evaluate(*, pack: str, name: str, start: datetime | None, end: datetime | None) -> None:
+    """Evaluate how the sides work together as an indicator scene, by side and month.
+
+    Sends what the checks came to as values of the scene and computes its indicators. Exit codes as of
+    `wusetu indicators import`.
+    """
+    from app.cli.indicators import _open, _say, _scene, _tell
+    from app.services import border_measures
+
+    with _open() as (engine, chosen):
+        report, made = border_measures.evaluate(
+            engine, _scene(engine, name), pack, zone=chosen.time_zone, today=local_day(),
+            start=start.date() if start else None, end=end.date() if end else None,
+        )  # fmt: skip
+    _say(made)
+    _tell(report, None)
+
+
 def _seen(engine: object, run: int) -> str:
     import sqlalchemy as sa
 

@@ -344,6 +344,21 @@ def test_border_evaluation_compares_the_four_sides(sampled: Any) -> None:
     ]  # fmt: skip
 
 
+def test_joint_border_work_by_side(sampled: Any) -> None:
+    found = sampled("border-evaluation")
+    rows = found.values("city", "month", "2023-12-01")
+    assert rows["joint_share", "3308"].printed == "81.82"
+    time, pace = (rows[name, "3308"] for name in ("handling_time", "handling_pace"))
+    assert (time.printed, pace.printed) == ("4.50", "5.33")
+    # the hours have no interval, the same turned round has one
+    assert time.change.previous.low is None
+    change = pace.change.previous
+    assert change.low < change.ratio < change.high
+    assert change.ratio == pytest.approx(1 / time.change.previous.ratio)
+    best = found.league("city", "month", "2023-12-01").rows[0]
+    assert (best.name, best.rank) == ("衢州市", 1)
+
+
 def test_address_base_counts_codes_points_and_silent_meters(sampled: Any) -> None:
     found = sampled("address-base")
     rows = found.values("county", "month", "2023-06-01")
