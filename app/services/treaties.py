@@ -106,10 +106,11 @@ class Terms:
                 valid_to=date.fromisoformat(body["valid_to"]) if body.get("valid_to") else None,
                 note=str(body.get("note") or ""),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            unknown = set(body["periods"]) - set(PERIODS)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise Invalid(f"these are no terms of a treaty: {error!r}") from error
         found.check()
-        if set(body["periods"]) - set(PERIODS):
+        if unknown:
             raise _wrong("periods", f"of {', '.join(PERIODS)}")
         return found
 
@@ -141,7 +142,9 @@ class Terms:
         for kind, weights in self.kinds.items():
             if kind == "overall" or not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", kind):
                 raise _wrong("kinds", f"{kind!r} is no kind (overall is a sum of kinds)")
-            if not weights or min(weights.values()) < 0 or abs(sum(weights.values()) - 1) > 1e-6:
+            # so written that what is no number fails, too
+            good = all(0 <= one <= 1 for one in weights.values())
+            if not weights or not good or abs(sum(weights.values()) - 1) > 1e-6:
                 raise _wrong("kinds", f"the weights of {kind} are not negative and add up to 1")
         if self.valid_to is not None and self.valid_to <= self.valid_from:
             raise _wrong("valid_to", "after valid_from")

@@ -15,18 +15,22 @@ import io
 import json
 from collections.abc import Mapping
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
 import h3 as h3lib
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
 
 from app.errors import Invalid
+from app.services.border_words import checked
+from app.services.periods import MONTHS, first_day, month_number
 from app.services.treaties import Terms
-from app.services.treaty_side import Key, SideTold
+from app.services.treaty_side import Key, SideTold, day_after
 from geo import cells as h3
 from geo.hotspots.told import UP, WHOLE, Told, place
 
@@ -46,6 +50,11 @@ SCHEMA = pa.schema(
         pa.field("geometry", pa.binary()),
     ]
 )
+#: Read as dictionaries, so that a word is checked once and not written out for every row before.
+_WORDS = ["part", "cell", "kind", "period", "measure"]
+_LONGEST = 64
+_ROWS = 2**16
+MOST_PERIODS = 1_200
 _GEO = {
     "version": "1.1.0",
     "primary_column": "geometry",
@@ -110,7 +119,8 @@ def read(body: bytes, terms: Terms, about: Mapping[str, Any]) -> SideTold:
     if not (exposure | count).all():
         raise _bad("a row is neither exposure nor count")
     cells, exposures = _read_exposures(table.filter(pa.array(exposure)), cell[exposure], terms)
-    periods = _periods(about["periods"], terms)
+    cutoff = date.fromisoformat(about["cutoff"])
+    periods = _periods(about["periods"], terms, cutoff)
     told = _read_counts(table.filter(pa.array(count)), cell[count], terms, periods)
     everywhere = np.ones(len(cells))
     for key, one in told.items():
@@ -119,9 +129,20 @@ def read(body: bytes, terms: Terms, about: Mapping[str, Any]) -> SideTold:
         except ValueError as error:
             raise _bad(f"{key[0]}, {key[1]} {key[2]}: {error}") from error
     return SideTold(
-        str(about["side"]), str(about["name"]), date.fromisoformat(about["cutoff"]),
+        str(about["side"]), _name(str(about["name"])), cutoff,
         bool(about["simulated"]), cells, exposures, periods, told,
     )  # fmt: skip
+
+
+def _name(text: str) -> str:
+    """Name of a side, in words that could be shown to anybody."""
+    try:
+        found = checked("name", text, 80, needed=True)
+    except Invalid as error:
+        raise _bad(error.message) from error
+    if found != text:
+        raise _bad("name: spaces or signs that are written otherwise")
+    return found
 
 
 def _bad(words: str) -> Invalid:
@@ -139,13 +160,28 @@ def _table(body: bytes, rows: int) -> pa.Table:
         )
         if file.metadata.num_rows != rows or rows > MOST_ROWS or size > 16 * MOST_BYTES:
             raise _bad(f"{file.metadata.num_rows:,} rows of {size:,} bytes")
-        found: pa.Table = file.read()
+        found = _read_words(body)
     except (pa.ArrowException, OSError) as error:
         raise _bad("it is no readable Parquet file") from error
     return found
 
 
-def _periods(given: Mapping[str, Any], terms: Terms) -> dict[str, tuple[date, ...]]:
+def _read_words(body: bytes) -> pa.Table:
+    """Read all columns but the geometry, which follows from the cells; no word is a long one."""
+    file = pq.ParquetFile(io.BytesIO(body), read_dictionary=_WORDS)
+    names = [one for one in SCHEMA.names if one != "geometry"]
+    wanted = pa.schema([SCHEMA.field(one) for one in names])
+    parts = []
+    for batch in file.iter_batches(_ROWS, columns=names):
+        for name in _WORDS:
+            words = batch.column(name).dictionary
+            if len(words) and pc.max(pc.binary_length(words)).as_py() > _LONGEST:
+                raise _bad(f"a {name} is too long")
+        parts.append(batch.cast(wanted))
+    return pa.Table.from_batches(parts, schema=wanted)
+
+
+def _periods(given: Mapping[str, Any], terms: Terms, cutoff: date) -> dict[str, tuple[date, ...]]:
     try:
         found = {
             str(period): tuple(date.fromisoformat(one) for one in starts)
@@ -155,6 +191,17 @@ def _periods(given: Mapping[str, Any], terms: Terms) -> dict[str, tuple[date, ..
         raise _bad("a period does not begin on a day") from error
     if set(found) != set(terms.periods):
         raise _bad(f"periods {', '.join(sorted(found))}, agreed are {', '.join(terms.periods)}")
+    for period, starts in found.items():
+        if len(starts) > MOST_PERIODS:
+            raise _bad(f"more than {MOST_PERIODS:,} of period {period}")
+        for start in starts:
+            if start != first_day(month_number(start) // MONTHS[period] * MONTHS[period]):
+                raise _bad(f"{start} is the first day of no {period}")
+        for one, other in pairwise(starts):
+            if other != day_after(period, one):
+                raise _bad(f"{period}: a gap after {one}")
+        if starts and day_after(period, starts[-1]) > cutoff:
+            raise _bad(f"{period} {starts[-1]} is not over at {cutoff}")
     return found
 
 

@@ -70,9 +70,11 @@ def own_key(connection: sa.Connection, data_dir: Path, side: str) -> tuple[str, 
         The side is another installation's; or its private key is not in the data folder.
     """
     connection.execute(sa.text("select pg_advisory_xact_lock(hashtext('wusetu treaty keys'))"))
-    good = [one for one in keys(connection, side) if one.retired_at is None]
-    if any(not one.own for one in good):
+    known = keys(connection, side)
+    # also when all of them are out of use: nobody else takes its place
+    if any(not one.own for one in known):
         raise Conflict(f"side {side} signs in an installation of its own")
+    good = [one for one in known if one.retired_at is None]
     if not good:
         return _make(connection, data_dir, side)
     path = _path(data_dir, good[0].key_id)
@@ -169,10 +171,11 @@ def retire(connection: sa.Connection, name: str) -> Key:
 
 def rotate(connection: sa.Connection, data_dir: Path, side: str) -> Key:
     """Make a new key for a side of this installation and retire the old one."""
-    for one in keys(connection, side):
+    known = keys(connection, side)
+    if any(not one.own for one in known):
+        raise Conflict(f"side {side} signs in an installation of its own")
+    for one in known:
         if one.retired_at is None:
-            if not one.own:
-                raise Conflict(f"side {side} signs in an installation of its own")
             retire(connection, one.key_id)
     name, _ = _make(connection, data_dir, side)
     return next(one for one in keys(connection, side) if one.key_id == name)

@@ -18,7 +18,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +148,9 @@ def parse(manifest: bytes, data: bytes) -> Package:
         )
     for name, kind in _FIELDS.items():
         value = about.get(name)
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        if not isinstance(value, kind) or (
+            kind is int and (isinstance(value, bool) or not 0 <= value < 2**31)
+        ):
             raise Invalid(f"the manifest says no {name}", {"reason": "malformed"})
     try:
         date.fromisoformat(about["cutoff"])
@@ -190,8 +192,12 @@ def take_in(engine: sa.Engine, one: Package, day: date) -> Version:
             raise Invalid("the file is not the one that was signed", {"reason": "altered"})
         _fresh(connection, version, about)
         told = treaty_files.read(one.data, version.terms, about)
-        if told.cutoff > day:
-            raise Invalid("it tells of days to come", {"reason": "content"})
+        delay = version.terms.delay_days
+        if told.cutoff > day - timedelta(days=delay):
+            raise Invalid(
+                f"it tells of days before {told.cutoff}: agreed is a delay of {delay} days",
+                {"reason": "content"},
+            )
         _store(connection, version, one, "in")
     return version
 
@@ -221,17 +227,23 @@ def _fresh(connection: sa.Connection, version: Version, about: Mapping[str, Any]
     row = connection.execute(
         sa.text(
             "select exists (select from treaty_package where nonce = :nonce) as replay, "
-            "(select coalesce(max(sequence), 0) from treaty_package where treaty_id = :treaty "
-            "and side = :side) as last"
+            "coalesce(max(p.sequence) filter (where k.retired_at is null), 0) as last, "
+            "coalesce(bool_or(p.sequence = :sequence), false) as there "
+            "from treaty_package p join treaty_key k on k.key_id = p.key_id "
+            "where p.treaty_id = :treaty and p.side = :side"
         ),
-        {"nonce": about["nonce"], "treaty": version.treaty, "side": about["side"]},
-    ).one()
+        {
+            "nonce": about["nonce"], "treaty": version.treaty, "side": about["side"],
+            "sequence": about["sequence"],
+        },
+    ).one()  # fmt: skip
     if row.replay:
         raise Conflict("this package was taken in before", {"reason": "replay"})
-    if about["sequence"] <= row.last:
+    # what a key out of use has signed is taken no more, and its numbers hold nobody up
+    if row.there or about["sequence"] <= row.last:
         raise Conflict(
-            f"number {about['sequence']} of {about['side']} is older than number {row.last}, which "
-            "was taken in",
+            f"number {about['sequence']} of {about['side']} is older than number "
+            f"{max(row.last, about['sequence'])}, which was taken in",
             {"reason": "old"},
         )
 
@@ -242,7 +254,7 @@ def newest(connection: sa.Connection, version: Version, side: str) -> SideTold |
         sa.text(
             "select manifest, data from treaty_package where treaty_id = :treaty "
             "and version = :version and side = :side and direction = 'in' "
-            "order by sequence desc limit 1"
+            "order by id desc limit 1"
         ),
         {"treaty": version.treaty, "version": version.terms.version, "side": side},
     ).one_or_none()

@@ -23,12 +23,13 @@ TIMEOUT = 60.0
 
 
 def taken(connection: sa.Connection, name: str, side: str) -> int:
-    """Sequence of the newest package of a side taken in; 0: none."""
+    """Sequence of the newest package of a side taken in, by a key in use; 0: none."""
     found: int = connection.execute(
         sa.text(
             "select coalesce(max(sequence), 0) from treaty_package p "
-            "join treaty t on t.id = p.treaty_id where t.name = :name and side = :side "
-            "and direction = 'in'"
+            "join treaty t on t.id = p.treaty_id join treaty_key k on k.key_id = p.key_id "
+            "where t.name = :name and p.side = :side and direction = 'in' "
+            "and k.retired_at is null"
         ),
         {"name": name, "side": side},
     ).scalar_one()

@@ -299,6 +299,13 @@ begin
   if not found then
     insert into treaty (pack, name) values (wanted_pack, wanted_name) returning id into number;
   end if;
+  -- some of the sides alone would otherwise replace what all agreed
+  if exists (select from treaty_version v where v.treaty_id = number
+             and not (v.sides @> array(select jsonb_array_elements_text(terms -> 'sides'))
+                      and v.sides <@ array(select jsonb_array_elements_text(terms -> 'sides')))) then
+    raise exception 'the sides of a treaty stay the same: between others it has another name'
+      using errcode = 'check_violation';
+  end if;
   select coalesce(max(version), 0) into last from treaty_version where treaty_id = number;
   if wanted_version is not null and wanted_version <> last + 1 then
     raise exception 'the next version of this treaty is %, not %', last + 1, wanted_version
@@ -334,6 +341,9 @@ begin
   end if;
   if not (wanted_side = any (one.sides) and holds_side(array[wanted_side])) then
     raise exception 'this side has nothing to decide here' using errcode = 'check_violation';
+  end if;
+  if signature is null and exists (select from treaty_key k where k.side = wanted_side and not k.own) then
+    raise exception 'this side decides in an installation of its own' using errcode = 'check_violation';
   end if;
   if exists (select from treaty_decision d where d.treaty_id = one.treaty_id and d.version = one.version
              and d.side = wanted_side) then
