@@ -343,6 +343,8 @@ def of_last(condition: npt.ArrayLike, of: int, within: int) -> Bools:
 def last_places(values: npt.ArrayLike, direction: Direction, places: int) -> Bools:
     """Which units are among the last `places` of each period's table; shares of a place count.
 
+    Who shares the first place is never among the last: where all are equal, nobody is.
+
     Parameters
     ----------
     values : (T, n) float64
@@ -353,7 +355,8 @@ def last_places(values: npt.ArrayLike, direction: Direction, places: int) -> Boo
     found = np.zeros(given.shape, dtype=bool)
     for t in range(len(given)):
         rank, _ = league(given[t], turned)
-        found[t] = (rank > 0) & (rank <= places)
+        best, _ = league(given[t], direction)
+        found[t] = (rank > 0) & (rank <= places) & (best > 1)
     return found
 
 

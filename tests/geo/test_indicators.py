@@ -240,7 +240,15 @@ def test_last_places(panel: np.ndarray, direction: str, places: int) -> None:
     for t, u in np.ndindex(panel.shape):
         mine = panel[t, u]
         worse = sum(v > mine if direction == "fall" else v < mine for v in panel[t])
-        assert found[t, u] == (not math.isnan(mine) and worse < places)
+        better = sum(v < mine if direction == "fall" else v > mine for v in panel[t])
+        # who shares the first place is never among the last
+        assert found[t, u] == (not math.isnan(mine) and worse < places and better > 0)
+
+
+def test_nobody_is_last_where_all_are_equal() -> None:
+    """A month without any event puts no unit behind another."""
+    assert not kernel.last_places([[0.0, 0.0, 0.0], [math.nan, 5.0, math.nan]], "fall", 1).any()
+    assert kernel.last_places([[0.0, 0.0, 1.0]], "fall", 2).tolist() == [[False, False, True]]
 
 
 @given(hnp.arrays(np.bool_, st.tuples(st.just(3), st.integers(1, 9), st.integers(1, 3))))
