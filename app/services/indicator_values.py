@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from app.api import indicator_models as shown
 from app.errors import NotFound
+from app.services import indicator_small
 from app.services.indicator_calendar import a_year_before
 from app.services.indicator_compute import factor_of
 from app.services.indicators import (
@@ -54,6 +55,7 @@ class Question:
     ord: int | None = None
     within: str | None = None
     indicator: str | None = None
+    small: bool = True  # small numbers are shown
 
 
 @dataclass(frozen=True)
@@ -145,16 +147,46 @@ def values(
     rows.sort(key=lambda row: (order[row.indicator], row.code))
     changes = _changes(asked, rows)
     run = asked.run
+    found = [
+        _value(body, row, change, text)
+        for row, change, text in zip(rows, changes, _texts(body, rows), strict=True)
+    ]
+    if not question.small:
+        found = _told(
+            connection,
+            asked,
+            found,
+            ids if wanted is None else [*_leaves(body, wanted[0]), *wanted],
+        )
     return shown.IndicatorValues(
         run=run.id, scene=body.name, version=run.version.version, pack=run.pack,
         level=asked.level, period=asked.at.period, ord=asked.at.ord, start=asked.at.start,
         end=asked.at.stop, complete=asked.at.complete, simulated=run.simulated, as_of=run.as_of,
         feeds=feeds_of(run),
-        rows=[
-            _value(body, row, change, text)
-            for row, change, text in zip(rows, changes, _texts(body, rows), strict=True)
-        ],
+        rows=found,
     )  # fmt: skip
+
+
+def _told(
+    connection: sa.Connection,
+    asked: Asked,
+    rows: Sequence[shown.IndicatorValue],
+    names: Sequence[str],
+) -> list[shown.IndicatorValue]:
+    """Rows for somebody who may not see small numbers."""
+    tree = asked.run.scene.indicators
+    assert tree is not None
+    at = asked.at.ord
+    before = asked.before.ord if asked.before else None
+    earlier = asked.year_before.ord if asked.year_before else None
+    ords = {*range(max(0, at + 1 - SERIES), at + 1)} | ({earlier} if earlier is not None else set())
+    hidden = indicator_small.hidden(connection, asked.run, asked.at.period, ords, names)
+    return [
+        indicator_small.told(
+            row, tree.find(row.indicator), hidden, at=at, before=before, earlier=earlier
+        )
+        for row in rows
+    ]
 
 
 def _number(value: float | None) -> float | None:
@@ -208,6 +240,7 @@ def _value(
         step=STEPS[row.step - 1] if row.step else None,
         change=change,
         series=[_number(v) for v in row.series or ()],
+        suppressed=False,
         **{"class": cls.id if cls else None},
     )
 
@@ -229,6 +262,10 @@ def _floats(rows: Sequence[sa.Row[Any]], name: str, empty: float) -> Floats:
     return np.array([empty if one is None else one for one in found], dtype=np.float64)
 
 
+def _denominator(one: object) -> str | None:
+    return one.per.measure if isinstance(one, Indicator) and one.per is not None else None
+
+
 def _against(
     asked: Asked, rows: Sequence[sa.Row[Any]], other: Moment | None, name: str
 ) -> list[shown.IndicatorChange | None]:
@@ -245,8 +282,11 @@ def _against(
         days1, days0 = asked.at.days(asked.run.as_of), other.days(asked.run.as_of)
     now, then = _floats(rows, "value", np.nan), _floats(rows, f"v_{name}", np.nan)
     o1, o0 = _floats(rows, "numerator", np.nan), _floats(rows, f"n_{name}", np.nan)
-    e1 = _floats(rows, "denominator", 1.0) * days1
-    e0 = _floats(rows, f"d_{name}", 1.0) * days0
+    # a state is there on every day; what is added up over the days has them in it already
+    states = {None, *scene.measures, *(m.id for f in scene.feeds for m in f.measures if m.stock)}
+    added = np.array([_denominator(one) not in states for one in nodes])
+    e1 = _floats(rows, "denominator", 1.0) * np.where(added, 1.0, days1)
+    e0 = _floats(rows, f"d_{name}", 1.0) * np.where(added, 1.0, days0)
     good = counted & np.isfinite(o1) & np.isfinite(o0) & np.isfinite(e1) & np.isfinite(e0)
     # three years are one count each
     years = np.array(
@@ -311,16 +351,27 @@ def league(
         for i in np.lexsort((np.arange(len(mine)), rank))
         if rank[i] > 0 and (question.within is None or question.within in mine[i].path)
     ]
+    found = [
+        _league_row(body, one, mine[i], rank[i], int(low[i]), int(high[i]), bool(tied[i]),
+                    int(group[i]), int(running[i]))
+        for i in order
+    ]  # fmt: skip
+    if not question.small:
+        at = asked.at.ord
+        hidden = indicator_small.hidden(
+            connection, asked.run, asked.at.period, [at], [*leaves, name]
+        )
+        told = [indicator_small.ranked(row, one, hidden, name, at) for row in found]
+        # what has no rank comes last, by code: its place would be one
+        found = [row for row in told if not row.suppressed] + sorted(
+            (row for row in told if row.suppressed), key=lambda row: row.code
+        )
     return shown.League(
         run=asked.run.id, scene=body.name, version=asked.run.version.version, pack=asked.run.pack,
         level=asked.level, period=asked.at.period, ord=asked.at.ord, start=asked.at.start,
         end=asked.at.stop, indicator=name, direction=direction, ties=body.ranking.ties,
         interval=body.ranking.interval, of=int((rank > 0).sum()), simulated=asked.run.simulated,
-        rows=[
-            _league_row(body, one, mine[i], rank[i], int(low[i]), int(high[i]), bool(tied[i]),
-                        int(group[i]), int(running[i]))
-            for i in order
-        ],
+        rows=found,
     )  # fmt: skip
 
 
@@ -340,7 +391,7 @@ def _league_row(  # noqa: PLR0917
         code=row.code, name=row.name, name_en=row.name_en, rank=float(rank), rank_low=low,
         rank_high=high, tied=tied, group=group, value=float(row.value),
         printed=text_of(one, row.value), score=_number(row.score),
-        colour=cls.colour if cls else None, last_places=running,
+        colour=cls.colour if cls else None, last_places=running, suppressed=False,
         **{"class": cls.id if cls else None},
     )  # fmt: skip
 

@@ -350,6 +350,30 @@ def test_a_feed_that_stops_is_named_and_is_no_data(
     assert {row.code: row.value for row in found.rows} == {"330101": None, "330102": 100.0}
 
 
+def test_a_share_of_a_part_of_a_month_is_compared_as_it_is(
+    parks: Scene, engine: sa.Engine, tmp_path: Path
+) -> None:
+    """Numerator and denominator are both of those ten days: only a state is counted by the day."""
+    del parks
+    text = PARKS.replace("name: parks", "name: gates").replace("every: month", "every: day")
+    scene = parse_scene(text.replace("calendar: [month, year]", "calendar: [day, month]"))
+    days = [f"2025-05-{day:02d}" for day in range(1, 32)]
+    days += [f"2025-06-{day:02d}" for day in range(1, 11)]
+    path = feed(tmp_path / "days.csv", days)
+    imported(engine, scene, path)
+    indicator_run.run(engine, scene, "small", zone=ZONE)
+    with engine.connect() as connection:
+        found = values(connection, "gates", "small", Question("town", "month", 28))
+        row = next(
+            one for one in found.rows if (one.indicator, one.code) == ("complaint_rate", TOWNS[2])
+        )
+    assert not found.complete
+    assert (row.value, row.numerator, row.denominator) == (15, 150, 10_000)
+    assert row.change.previous is not None
+    assert row.change.previous.value == 15
+    assert row.change.previous.ratio == pytest.approx(1)
+
+
 def test_division_by_0_is_named_and_is_no_value(
     parks: Scene, engine: sa.Engine, tmp_path: Path
 ) -> None:
@@ -499,6 +523,90 @@ def test_a_jurisdiction_sees_its_own_and_what_is_ranked_there(
     finally:
         web.dispose()
     del engine
+
+
+def test_small_numbers_are_not_told(parks: Scene, engine: sa.Engine, tmp_path: Path) -> None:
+    path = tmp_path / "few.csv"
+    lines = ["code,period,measure,value"]
+    lines += [f"{TOWNS[0]},2024-06,complaints,3", f"{TOWNS[4]},2024-08,complaints,1"]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert imported(engine, parks, path).rejected == 0
+    indicator_run.run(engine, parks, "small", zone=ZONE)
+
+    def ask(level: str, ord_: int, *, small: bool) -> dict[tuple[str, str], Any]:
+        question = Question(level, "month", ord_, small=small)
+        with engine.connect() as connection:
+            found = values(connection, "parks", None, question)
+        return {(row.code, row.indicator): row for row in found.rows}
+
+    june, rate = 17, "complaint_rate"
+    whole, told = ask("town", june, small=True), ask("town", june, small=False)
+    own = [told[town, rate] for town in TOWNS]
+    # 3 of its county's 28: the least of its sisters goes with it, at every level the rest is told
+    assert [row.printed for row in own[:2]] == ["<5", "…"]
+    assert [row.value for row in own[2:]] == [whole[town, rate].value for town in TOWNS[2:]]
+    for row in own[:2]:
+        assert row.suppressed
+        assert (row.value, row.numerator, row.denominator, row.score) == (None,) * 4
+        assert (row.class_, row.colour, row.step) == (None,) * 3
+        assert row.series[-1] is None
+        assert all(one is not None for one in row.series[:-1])
+        change = row.change.previous
+        assert (change.difference, change.ratio, change.low, change.high) == (None,) * 4
+    assert whole[TOWNS[0], rate].numerator == 3
+    above = ask("county", june, small=False)
+    assert above["330101", rate].numerator == 28
+    # nor is it in the index whose only hidden part it is; of several the decimals are gone
+    for town in TOWNS[:2]:
+        group = told[town, "order_group"]
+        alone = not told[town, "theft_rate"].suppressed
+        assert group.value == (None if alone else round(whole[town, "order_group"].value))
+        assert group.suppressed == alone
+        assert told[town, "total"].value in {None, round(whole[town, "total"].value)}
+    for town in TOWNS[2:]:
+        if not told[town, "theft_rate"].suppressed:
+            assert told[town, "total"].value == whole[town, "total"].value
+    # the month after tells neither it nor the way from it
+    later = ask("town", june + 1, small=False)[TOWNS[0], rate]
+    assert later.value == ask("town", june + 1, small=True)[TOWNS[0], rate].value
+    assert (later.change.previous.value, later.change.previous.difference) == (None, None)
+    assert (later.series[-2], later.change.previous.ratio) == (None, None)
+    with engine.connect() as connection:
+        table = league(
+            connection, "parks", None, Question("town", "month", june, None, rate, small=False)
+        )
+    assert [row.code for row in table.rows] == [*TOWNS[2:], *TOWNS[:2]]
+    for row in table.rows[3:]:
+        assert (row.rank, row.rank_low, row.rank_high, row.group, row.value) == (None,) * 5
+        assert row.printed in {"<5", "…"}
+
+
+def test_what_is_left_of_a_hundred_is_small_too(
+    parks: Scene, engine: sa.Engine, tmp_path: Path
+) -> None:
+    body = PARKS.replace("stock: true", "stock: false").replace("name: parks", "name: parks-two")
+    path = tmp_path / "two.yaml"
+    path.write_text(body, encoding="utf-8")
+    scene = load_scene(path)
+    imported(engine, scene, feed(tmp_path / "feed.csv", MONTHS))
+    few = tmp_path / "few.csv"
+    few.write_text(
+        f"code,period,measure,value\n{TOWNS[3]},2024-06,lamps_lit,98\n", encoding="utf-8"
+    )
+    imported(engine, scene, few)
+    indicator_run.run(engine, scene, "small", zone=ZONE)
+    with engine.connect() as connection:
+        found = values(
+            connection, "parks-two", None, Question("town", "month", 17, None, "lit", small=False)
+        )
+    # 2 of 100 lamps are out
+    told = {row.code: row for row in found.rows}
+    # its sister has none left: so its county is hidden as well, the other one, and a town of that
+    assert [told[town].printed for town in TOWNS] == ["55.00", "70.00", "…", "…", "100.00"]
+    assert told[TOWNS[3]].value is None
+    assert told[TOWNS[3]].numerator is None
+    assert told[TOWNS[0]].numerator == 55
+    del parks
 
 
 def test_from_the_command_line(
