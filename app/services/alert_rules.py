@@ -29,7 +29,7 @@ __all__ = ["STEPS", "Budget", "Rules", "rules_of"]
 CLOSES = ("confirmed", "not_confirmed")
 #: Periods for which an alert people closed does not open again.
 QUIET = 2
-#: Hours after the time feedback was due.
+#: Hours after the time feedback was due, where a scene says nothing.
 OVERDUE_HOURS = {"remind": 0, "supervise": 24, "interview": 72}
 #: Smallest level that is watched when the scene names none: fewer units are not tested (METHODS 3).
 LEAST_UNITS = 20
@@ -107,12 +107,41 @@ class Rules:
         """Task sheet of a kind; the general one where the scene has none."""
         return self.tasks.get(kind, GENERAL)
 
+    def overdue_hours(self) -> dict[str, int]:
+        """Hours after the time feedback was due at which each step is taken.
+
+        A step's `overdue_days` where it is enough by itself; else as usual. None comes before an
+        earlier one.
+        """
+        hours, least = {}, 0
+        for step, usual in OVERDUE_HOURS.items():
+            days = [
+                one
+                for rule in self.escalation
+                if rule.step == step and (one := _late(rule.when)) is not None
+            ]
+            least = max(least, 24 * min(days) if days else usual)
+            hours[step] = least
+        return hours
+
     def depth(self) -> int:
         """How many periods back the colours are looked at, the present one included."""
         seen = [1, self.kernel().lasting_within]
         for step in self.escalation:
             seen += [one.persistent.within for one in step.when.conditions() if one.persistent]
         return max(seen)
+
+
+def _late(when: When) -> int | None:
+    """Days overdue at which a condition holds whatever else is; None: it needs more than that."""
+    if when.colour or when.persistent or when.last_places or when.open_days is not None:
+        return None
+    found = [one for deeper in when.any_of if (one := _late(deeper)) is not None]
+    if when.overdue_days is None:
+        return min(found, default=None)
+    return (
+        max(when.overdue_days, min(found)) if found else None if when.any_of else when.overdue_days
+    )
 
 
 def rules_of(body: Mapping[str, Any]) -> Rules:

@@ -98,7 +98,6 @@ def close(
     if not closed:
         return
     numbers = panel.numbers([(*one.cell, one.holds) for one in closed])
-    when = alert_words.period_words(look.period, span.start).zh
     connection.execute(
         sa.text(
             "update alert set state = 'closed', closed_at = greatest(:now, opened_at), "
@@ -108,8 +107,7 @@ def close(
         [
             {
                 "id": one.row["id"], "now": now, "run": look.facts.id, "last": span.start,
-                "reason": f"{when}发生{number.observed}件，预期{alert_words.amount(number.expected)}件，"
-                          f"高于预期的概率{alert_words.percent(number.p)}",
+                "reason": alert_words.closing(look.period, span.start, number),
             }
             for one, number in zip(closed, numbers, strict=True)
         ],

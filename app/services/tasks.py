@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from app.api import task_models as models
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.security.identity import Identity
-from app.services.alert_rules import CLOSES, OVERDUE_HOURS, QUIET, Rules, rules_of
+from app.services.alert_rules import CLOSES, QUIET, Rules, rules_of
 from app.services.border_words import checked
 from app.services.zones import refusal
 from geo.colours import COLOURS
@@ -175,7 +175,7 @@ def make(
         "look": json.dumps(look, ensure_ascii=False), "lon": one.lon, "lat": one.lat,
         "desk_id": desk and desk.id, "desk": desk and desk.name, "desk_code": desk and desk.code,
         "due_at": (made or one.now) + timedelta(hours=sheet.due_hours),
-        "escalates": json.dumps(OVERDUE_HOURS), "closes": list(CLOSES), "quiet": QUIET,
+        "escalates": json.dumps(rules.overdue_hours()), "closes": list(CLOSES), "quiet": QUIET,
         "key": draft.key,
     }  # fmt: skip
     if made is not None:

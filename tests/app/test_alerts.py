@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -14,7 +16,7 @@ from app.errors import Conflict, Invalid, NotFound
 from app.services import alerts
 from app.services.alert_rows import holds
 from app.services.alert_rules import rules_of
-from app.services.alert_words import Course, Numbers, reason
+from app.services.alert_words import Course, Numbers, closing, reason
 from app.services.assess import assess
 from app.services.runs import read_facts
 from app.services.scene_parts import Persistent, When
@@ -184,6 +186,23 @@ def test_an_alert_people_closed_keeps_quiet_for_a_while(engine: sa.Engine, small
     assert states() == ["closed", "open"]
 
 
+def test_an_alert_whose_exposure_is_lost_says_so(engine: sa.Engine, small: Small) -> None:
+    del small
+    run = assess(engine, "small", "nine-kinds", zone="Asia/Shanghai", look=False)
+    alerts.update(engine, run, since=date(2024, 9, 1))
+    lost = rows(engine, "select * from alert where state = 'open' and level = 'grid' order by id")[
+        0
+    ]
+    with engine.begin() as connection:
+        connection.execute(
+            sa.text("delete from exposure where code = :code"), {"code": lost["code"]}
+        )
+    alerts.update(engine, assess(engine, "small", "nine-kinds", zone="Asia/Shanghai", look=False))
+    (one,) = rows(engine, f"select * from alert where id = {int(lost['id'])}")
+    assert (one["state"], one["closed_by"]) == ("closed", "rule")
+    assert one["closed_reason"].endswith("没有数据：不知道暴露量")
+
+
 def test_units_that_ended_close_their_alerts(home: House) -> None:
     with home.engine.begin() as connection:
         gone = connection.execute(
@@ -280,6 +299,28 @@ def test_rules_come_from_the_scene() -> None:
     assert not rules_of({"kinds": {}, "alerts": None}).watched
 
 
+@pytest.mark.parametrize(
+    ("steps", "hours"),
+    [
+        (None, {"remind": 0, "supervise": 24, "interview": 72}),
+        # what the scene says of a step; the others as usual, but never before an earlier one
+        ({"supervise": {"any_of": [{"colour": "red"}, {"overdue_days": 3}]}},
+         {"remind": 0, "supervise": 72, "interview": 72}),
+        ({"remind": {"overdue_days": 1}, "interview": {"overdue_days": 10}},
+         {"remind": 24, "supervise": 24, "interview": 240}),
+        # not by time alone: nothing the clock could know
+        ({"interview": {"colour": "red", "overdue_days": 9}},
+         {"remind": 0, "supervise": 24, "interview": 72}),
+    ],
+)  # fmt: skip
+def test_late_tasks_are_raised_when_the_scene_says(
+    steps: dict[str, Any] | None, hours: dict[str, int]
+) -> None:
+    given = [{"step": step, "when": when} for step, when in (steps or {}).items()]
+    body = {"kinds": {}} | ({"escalation": given} if given else {})
+    assert rules_of(body).overdue_hours() == hours
+
+
 def test_reasons_are_made_of_the_numbers() -> None:
     one = Numbers(25, 7.67, 2.6, 1.9, 3.5, 0.99999, 25.8, 8.1, True, 5, False)
     words = reason("month", date(2025, 12, 1), one, Course(1, 1, 2))
@@ -291,6 +332,12 @@ def test_reasons_are_made_of_the_numbers() -> None:
         "December 2025: 25 observed, 7.7 expected, with 0.80 remembered from before (0.43 expected); "
         "relative risk 2.6 (95% interval 1.9 to 3.5), >99.9% likely above expectation; in its 3rd month."
     )
+    assert (
+        closing("month", date(2025, 12, 1), one)
+        == "2025年12月发生25件，预期7.7件，高于预期的概率>99.9%"
+    )
+    nothing = replace(one, observed=0, expected=math.nan, p=math.nan)
+    assert closing("month", date(2025, 12, 1), nothing) == "2025年12月没有数据：不知道暴露量"
     fresh = reason("month", date(2025, 12, 1), one, Course(2, 2, 0))
     assert "新出现" in fresh.zh
     assert "new: nothing" in fresh.en

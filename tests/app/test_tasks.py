@@ -348,8 +348,10 @@ def test_late_tasks_are_marked_and_escalated_once(client: TestClient, home: Hous
     with home.engine.begin() as connection:  # time passes
         connection.execute(sa.text("alter table task disable trigger task_guarded"))
         connection.execute(
-            sa.text("update task set due_at = now() - interval '30 hours' where id = :id"),
-            {"id": number},
+            sa.text(
+                "update task set due_at = now() - make_interval(hours => :hours) where id = :id"
+            ),
+            {"id": number, "hours": 80},
         )
         connection.execute(sa.text("alter table task enable trigger task_guarded"))
     path = f"/api/tasks/{number}"
@@ -357,7 +359,7 @@ def test_late_tasks_are_marked_and_escalated_once(client: TestClient, home: Hous
     until(lambda: late(home.engine) > 0 or get(client, home, path).json()["escalation"] != "none")
     found = get(client, home, path).json()
     assert found["overdue"]
-    assert found["escalation"] == "supervise"
+    assert found["escalation"] == "supervise"  # three days late, as the scene says
     assert steps_of(home, "task", number) == ["sent", "overdue", "escalated"]
     assert late(home.engine) == 0
     assert step(client, home, number, "accepted").status_code == 200
