@@ -164,7 +164,12 @@ class IndicatorValue(Model):
     parent: str | None
     indicator: str
     value: float | None = Field(description="null: no data")
-    printed: str = Field(description="Value as it is printed, without its unit")
+    printed: str = Field(
+        description='Value as it is printed, without its unit; "<5" or "…": suppressed'
+    )
+    suppressed: bool = Field(
+        default=False, description="A count of 1 to 4, or what would tell one, is not shown"
+    )
     numerator: float | None
     denominator: float | None
     score: float | None = Field(description="0 to 100, 100 is best")
@@ -202,13 +207,18 @@ class LeagueRow(Model):
     code: str
     name: str
     name_en: str | None
-    rank: float = Field(description="1 = best; x.5 where ties share the mean rank")
-    rank_low: int
-    rank_high: int
+    rank: float | None = Field(
+        description="1 = best; x.5 where ties share the mean rank; null: suppressed, as all below"
+    )
+    rank_low: int | None
+    rank_high: int | None
     tied: bool
-    group: int = Field(description="Units of one group cannot be told apart")
-    value: float
-    printed: str
+    group: int | None = Field(description="Units of one group cannot be told apart")
+    value: float | None
+    printed: str = Field(description='"<5" or "…": suppressed')
+    suppressed: bool = Field(
+        default=False, description="A count of 1 to 4, or what would tell one, is not shown"
+    )
     score: float | None
     class_: str | None = Field(alias="class")
     colour: str | None

@@ -10,6 +10,7 @@ from app.api.dependencies import REVALIDATE, Level, StoreDep, Within, errors
 from app.api.indicator_models import Calendar, IndicatorValues, League, SceneDetail, SceneList
 from app.services import indicator_values as values_service
 from app.services import indicators as service
+from app.services.small_numbers import sees_small
 
 router = APIRouter(tags=["indicators"])
 SceneName = Annotated[
@@ -80,9 +81,10 @@ def indicator_values(
     indicator: IndicatorName = None,
     pack: PackName = None,
 ) -> IndicatorValues:
-    """Value, class, change with exact interval, and the last twelve values."""
+    """Value, class, change with exact interval, and the last twelve values; small counts as "<5"."""
     response.headers["Cache-Control"] = REVALIDATE
-    question = values_service.Question(level, period, ord, within, indicator)
+    small = sees_small(store.identity)
+    question = values_service.Question(level, period, ord, within, indicator, small)
     with store.read() as connection:
         return values_service.values(connection, scene, pack, question)
 
@@ -105,8 +107,12 @@ def indicator_league(
     indicator: IndicatorName = None,
     pack: PackName = None,
 ) -> League:
-    """Best first; units of one group cannot be told apart; ranks are among what may be seen."""
+    """Best first; units of one group cannot be told apart; ranks are among what may be seen.
+
+    What is suppressed has no rank and comes last.
+    """
     response.headers["Cache-Control"] = REVALIDATE
-    question = values_service.Question(level, period, ord, within, indicator)
+    small = sees_small(store.identity)
+    question = values_service.Question(level, period, ord, within, indicator, small)
     with store.read() as connection:
         return values_service.league(connection, scene, pack, question)

@@ -769,7 +769,7 @@ export interface paths {
         };
         /**
          * Values of indicators for the units of a level
-         * @description Value, class, change with exact interval, and the last twelve values.
+         * @description Value, class, change with exact interval, and the last twelve values; small counts as "<5".
          */
         get: operations["indicatorValues"];
         put?: never;
@@ -790,6 +790,8 @@ export interface paths {
         /**
          * League table with intervals of the ranks
          * @description Best first; units of one group cannot be told apart; ranks are among what may be seen.
+         *
+         *     What is suppressed has no rank and comes last.
          */
         get: operations["indicatorLeague"];
         put?: never;
@@ -6265,9 +6267,15 @@ export interface components {
             value: number | null;
             /**
              * Printed
-             * @description Value as it is printed, without its unit
+             * @description Value as it is printed, without its unit; "<5" or "…": suppressed
              */
             printed: string;
+            /**
+             * Suppressed
+             * @description A count of 1 to 4, or what would tell one, is not shown
+             * @default false
+             */
+            suppressed: boolean;
             /** Numerator */
             numerator: number | null;
             /** Denominator */
@@ -6947,24 +6955,33 @@ export interface components {
             name_en: string | null;
             /**
              * Rank
-             * @description 1 = best; x.5 where ties share the mean rank
+             * @description 1 = best; x.5 where ties share the mean rank; null: suppressed, as all below
              */
-            rank: number;
+            rank: number | null;
             /** Rank Low */
-            rank_low: number;
+            rank_low: number | null;
             /** Rank High */
-            rank_high: number;
+            rank_high: number | null;
             /** Tied */
             tied: boolean;
             /**
              * Group
              * @description Units of one group cannot be told apart
              */
-            group: number;
+            group: number | null;
             /** Value */
-            value: number;
-            /** Printed */
+            value: number | null;
+            /**
+             * Printed
+             * @description "<5" or "…": suppressed
+             */
             printed: string;
+            /**
+             * Suppressed
+             * @description A count of 1 to 4, or what would tell one, is not shown
+             * @default false
+             */
+            suppressed: boolean;
             /** Score */
             score: number | null;
             /** Class */

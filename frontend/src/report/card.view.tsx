@@ -90,11 +90,13 @@ function FieldRows(props: { field: FieldInfo; onRank: (id: string) => void }) {
           </button>
         </th>
         <td class="num">
-          <Show when={own()?.score !== null && own()}>
+          <Show when={(own()?.score !== null || own()?.suppressed) && own()}>
             {(row) => (
               <>
                 {row().printed}
-                <small>{report.say().points}</small>
+                <Show when={!row().suppressed}>
+                  <small>{report.say().points}</small>
+                </Show>
               </>
             )}
           </Show>
@@ -140,13 +142,15 @@ function IndicatorRow(props: {
       </th>
       <td class="num value">
         <Show
-          when={props.row && props.row.value !== null && props.row}
+          when={props.row && (props.row.value !== null || props.row.suppressed) && props.row}
           fallback={<span class="quiet">{report.say().noValue}</span>}
         >
           {(row) => (
             <>
               <b data-testid="value">{printedValue(row().printed)}</b>
-              <small>{title(props.info.unit)}</small>
+              <Show when={!row().suppressed}>
+                <small>{title(props.info.unit)}</small>
+              </Show>
             </>
           )}
         </Show>

@@ -32,6 +32,7 @@ export const en: typeof zh = {
   few: "few events",
   fromZero: "from 0",
   noValue: "no data",
+  fewRank: "few, no rank",
   points: "points",
   good: { fall: "lower is better", rise: "higher is better" },
   up: "up",

@@ -61,8 +61,8 @@ export function LeaguePane() {
               </p>
               <For each={grouped(league().rows)}>
                 {(one) => (
-                  <div class="league-group" data-group={one.group}>
-                    <Show when={one.rows.length > 1}>
+                  <div class="league-group" data-group={one.group ?? "few"}>
+                    <Show when={one.group !== null && one.rows.length > 1}>
                       <p class="alike">{report.say().alike(one.rows.length)}</p>
                     </Show>
                     <ol>
@@ -86,6 +86,10 @@ function Row(props: { row: LeagueRow; of: number; unit: string }) {
   const report = useReport();
   const { nameOf } = useFrame();
   const current = () => report.unit()?.code === props.row.code;
+  const ranks = () => {
+    const { rank, rank_low: low, rank_high: high } = props.row;
+    return rank === null || low === null || high === null ? null : { rank, low, high };
+  };
   return (
     <li>
       <button
@@ -101,18 +105,21 @@ function Row(props: { row: LeagueRow; of: number; unit: string }) {
       >
         <span class="rank">{rankText(props.row.rank)}</span>
         <span class="name">{nameOf(props.row)}</span>
-        <RankInterval
-          rank={props.row.rank}
-          low={props.row.rank_low}
-          high={props.row.rank_high}
-          of={props.of}
-        />
-        <span class="range">
-          {props.row.rank_low}–{props.row.rank_high}
-        </span>
+        <Show when={ranks()} fallback={<span class="range few">{report.say().fewRank}</span>}>
+          {(one) => (
+            <>
+              <RankInterval rank={one().rank} low={one().low} high={one().high} of={props.of} />
+              <span class="range">
+                {one().low}–{one().high}
+              </span>
+            </>
+          )}
+        </Show>
         <span class="value">
           {printedValue(props.row.printed)}
-          <span class="hidden"> {props.unit}</span>
+          <Show when={!props.row.suppressed}>
+            <span class="hidden"> {props.unit}</span>
+          </Show>
         </span>
         <ClassChip id={props.row.class} />
         <Show when={props.row.last_places > 1}>

@@ -116,8 +116,8 @@ export function sameDay(
 }
 
 export interface LeagueGroup {
-  /** Number the server gave. */
-  group: number;
+  /** Number the server gave; null: no ranks, since counts of 1 to 4 are not shown. */
+  group: number | null;
   rows: LeagueRow[];
 }
 
@@ -132,7 +132,8 @@ export function grouped(rows: readonly LeagueRow[]): LeagueGroup[] {
   return found;
 }
 
-/** 3 · 2.5 */
-export function rankText(rank: number): string {
+/** 3 · 2.5 · – (not shown) */
+export function rankText(rank: number | null): string {
+  if (rank === null) return "–";
   return Number.isInteger(rank) ? String(rank) : rank.toFixed(1);
 }

@@ -31,6 +31,7 @@ export const zh = {
   few: "件数少",
   fromZero: "此前为 0",
   noValue: "无数据",
+  fewRank: "件数少，不排名",
   points: "分",
   good: { fall: "越低越好", rise: "越高越好" },
   up: "上升",
