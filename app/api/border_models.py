@@ -254,7 +254,8 @@ class ZoneIndex(Model):
     ord: int
     kind: str
     withheld: bool = Field(
-        description="A side has 1 to min_count - 1 events here, so no number is shown"
+        description="A side has 1 to min_count - 1 events here, a difference to other answers "
+        "would be so few, or the delay is not over: no number is shown"
     )
     min_count: int
     observed: int | None

@@ -289,15 +289,24 @@ def limits(
 
     Without a treaty they are `MIN_COUNT` and `FINEST`.
     """
-    found = [
-        one.terms
-        for one in versions(connection, day, pack=pack)
-        if one.state == "in_force" and len(set(sides) & set(one.terms.sides)) > 1
-    ]
+    found = _between(connection, pack, sides, day)
     return (
         max((one.min_count for one in found), default=MIN_COUNT),
         min((one.resolution for one in found), default=FINEST),
     )
+
+
+def delay(connection: sa.Connection, pack: str, sides: Sequence[str], day: date) -> int:
+    """Days after its end that a period is told between some sides of a map; 0 without a treaty."""
+    return max((one.delay_days for one in _between(connection, pack, sides, day)), default=0)
+
+
+def _between(connection: sa.Connection, pack: str, sides: Sequence[str], day: date) -> list[Terms]:
+    return [
+        one.terms
+        for one in versions(connection, day, pack=pack)
+        if one.state == "in_force" and len(set(sides) & set(one.terms.sides)) > 1
+    ]
 
 
 def propose(

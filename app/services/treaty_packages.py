@@ -148,9 +148,10 @@ def parse(manifest: bytes, data: bytes) -> Package:
         )
     for name, kind in _FIELDS.items():
         value = about.get(name)
-        if not isinstance(value, kind) or (
-            kind is int and (isinstance(value, bool) or not 0 <= value < 2**31)
-        ):
+        good = isinstance(value, kind)
+        if isinstance(value, int) and kind is int:
+            good = not isinstance(value, bool) and 0 <= value < 2**31
+        if not good:
             raise Invalid(f"the manifest says no {name}", {"reason": "malformed"})
     try:
         date.fromisoformat(about["cutoff"])

@@ -111,6 +111,21 @@ def test_few_events_of_a_side_withhold_all(place: Place) -> None:
     assert answer["kind"] == "homicide"
 
 
+def test_all_kinds_less_the_kinds_told_is_no_small_number(place: Place) -> None:
+    def asked(ord_: int, kind: str) -> int | None:
+        found: int | None = place.index(MINE, f"period=year&ord={ord_}&kind={kind}").json()[
+            "observed"
+        ]
+        return found
+
+    all_kinds = [asked(n, "overall") for n in (0, 1)]
+    assert any(all_kinds)
+    for n, total in enumerate(all_kinds):
+        kinds = [asked(n, one) or 0 for one in KINDS]
+        if total is not None:
+            assert total == sum(kinds) or total - sum(kinds) >= 5
+
+
 def test_what_is_not_there(place: Place) -> None:
     for query, status in (("ord=99", 404), ("ord=1&kind=noise", 404), ("ord=1&period=week", 422),
                           ("kind=theft", 422)):  # fmt: skip
@@ -136,3 +151,17 @@ def test_the_strictest_treaty_says_how_few_are_few(place: Place) -> None:
         place.client.post("/api/treaties/strict/decisions", json=said, headers=officer[one])
     after = place.index(MINE, "period=year&ord=1").json()
     assert (after["min_count"], after["withheld"], after["observed"]) == (1000, True, None)
+    # what is not over for as long as agreed is not told either
+    for version, days, told in ((2, 3660, False), (3, 1, True)):
+        place.client.post(
+            "/api/treaties", headers=officer[MINE], json=body | {"min_count": 5, "delay_days": days}
+        )
+        for one in (MINE, THEIRS):
+            place.client.post(
+                "/api/treaties/strict/decisions", json=said | {"version": version},
+                headers=officer[one],
+            )  # fmt: skip
+        after = place.index(MINE, "period=year&ord=1").json()
+        assert (after["withheld"], after["observed"]) == (
+            (False, before["observed"]) if told else (True, None)
+        )

@@ -10328,7 +10328,7 @@ export interface components {
             kind: string;
             /**
              * Withheld
-             * @description A side has 1 to min_count - 1 events here, so no number is shown
+             * @description A side has 1 to min_count - 1 events here, a difference to other answers would be so few, or the delay is not over: no number is shown
              */
             withheld: boolean;
             /** Min Count */

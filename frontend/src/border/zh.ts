@@ -216,7 +216,7 @@ export const zh = {
   line: (a: string, b: string) => `${a}–${b}`,
   index: "联控区指数",
   indexNote: (cells: string, res: number) => `${cells} 个 H3 ${res} 级六边形，各侧合计`,
-  withheld: (n: number) => `有一侧不足 ${n} 件，不显示数字`,
+  withheld: (n: number) => `有一侧不足 ${n} 件，或本期尚未到约定的提供时间，不显示数字`,
   exceedance: "高于预期的概率",
   changeWord: "较上期",
   noIndex: "这一时段没有数字",
