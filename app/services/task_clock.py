@@ -11,7 +11,6 @@ import threading
 import sqlalchemy as sa
 
 from app.database import translated_errors
-from app.errors import WusetuError
 from app.services import alerts, task_push
 from app.services.task_keys import Keys
 
@@ -56,7 +55,7 @@ class TaskClock:
                 if rounds % CATCH_UP == 0:
                     alerts.catch_up(self._engine)
                 failed = False
-            except (WusetuError, sa.exc.SQLAlchemyError) as error:
+            except Exception as error:  # whatever it is: the clock is for every map
                 if not failed:  # once per failure
                     log.warning("the clock of tasks stands still: %s", type(error).__name__)
                 failed = True

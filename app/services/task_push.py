@@ -89,8 +89,8 @@ def _tell(
         "task": one.model_dump(mode="json", exclude={"steps", "photos"}),
     }
     content = json.dumps(body, ensure_ascii=False).encode()
-    path = urlsplit(row.url).path or "/"
     try:
+        path = urlsplit(row.url).path or "/"
         headers = {
             "Content-Type": "application/json",
             "Idempotency-Key": delivery,
@@ -99,8 +99,8 @@ def _tell(
         answer = client.post(row.url, content=content, headers=headers)
     except Invalid as error:
         return error.message
-    except httpx.HTTPError as error:
-        return type(error).__name__
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        return type(error).__name__  # a ValueError: a name no host can have
     return None if answer.is_success else f"answered {answer.status_code}"
 
 
@@ -144,6 +144,17 @@ def take_report(connection: sa.Connection, identity: Identity, given: models.Rep
     )
 
 
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").encode("idna"), parts.port
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL):
+        return False
+    usual = parts.scheme in {"http", "https"} and parts.username is None and port != 0
+    return usual and bool(host) and len(url) <= 400 and not any(map(str.isspace, url))
+
+
 def set_sink(
     connection: sa.Connection, pack: str, url: str | None, key_id: str | None, keys: Keys
 ) -> None:
@@ -159,8 +170,7 @@ def set_sink(
             sa.text("update task_sink set active = false where pack = :pack"), {"pack": pack}
         )
         return
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+    if not _is_address(url):
         raise Invalid("url: an http:// or https:// address without a user name")
     if key_id is None or key_id not in keys:
         raise Invalid(f"no secret for the key {key_id!r}: see WUSETU_TASKS_KEYS_FILE")

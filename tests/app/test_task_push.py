@@ -158,6 +158,44 @@ def report(client: TestClient, home: House, body: dict[str, Any], *, role: str =
     )  # fmt: skip
 
 
+def test_an_address_that_is_none_holds_nothing_up(
+    client: TestClient, home: House, keys_file: Path
+) -> None:
+    """It is refused; one that got in all the same is noted, and the clock goes on."""
+    keys = read_keys(keys_file)
+    odd = (
+        "http://a..b/tasks",
+        "http://[::1/tasks",
+        "http://h:port/tasks",
+        "http://h:99999/",
+        "http:///x",
+    )
+    for url in odd:
+        with home.engine.begin() as connection, pytest.raises(Invalid, match="url"):
+            task_push.set_sink(connection, "small", url, "k1", keys)
+    sink(home, "http://127.0.0.1:9/tasks", keys)
+    try:
+        for url in odd[:3]:
+            with home.engine.begin() as connection:
+                connection.execute(
+                    sa.text("update task_sink set url = :url where pack = 'small'"), {"url": url}
+                )
+            sent(client, home)
+            hurry(home)
+            task_push.send(home.engine, keys)
+            with home.engine.connect() as connection:
+                noted = connection.execute(
+                    sa.text(
+                        "select tries, error from task_outbox where sent_at is null order by id"
+                    )
+                ).all()
+            assert all(one.tries and one.error for one in noted)
+    finally:
+        sink(home, None, keys)
+        with home.engine.begin() as connection:
+            connection.execute(sa.text("delete from task_outbox where sent_at is null"))
+
+
 def test_a_signed_report_takes_a_step_once(client: TestClient, home: House) -> None:
     task = sent(client, home)["id"]
     body = {"task": task, "to": "accepted", "key": str(uuid.uuid4()), "note": "平台已接单"}
