@@ -20,6 +20,7 @@ from app.services.scene_parts import (
     When,
     Words,
 )
+from app.services.scenes import OVERALL
 from geo.alerts import AlertRule
 from geo.colours import COLOURS
 
@@ -104,8 +105,8 @@ class Rules:
         )
 
     def template(self, kind: str) -> TaskTemplate:
-        """Task sheet of a kind; the general one where the scene has none."""
-        return self.tasks.get(kind, GENERAL)
+        """Task sheet of a kind: its own, else that of `overall`, else the general one."""
+        return self.tasks.get(kind) or self.tasks.get(OVERALL, GENERAL)
 
     def overdue_hours(self) -> dict[str, int]:
         """Hours after the time feedback was due at which each step is taken.

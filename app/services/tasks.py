@@ -143,6 +143,8 @@ def make(
         No such alert or desk that may be seen.
     Conflict
         The alert is closed, its unit is gone, or a task about it is under way: `detail.task`.
+    Invalid
+        The map has no such kind.
     """
     if draft.key is not None:
         there = connection.execute(
@@ -163,6 +165,11 @@ def make(
         raise Conflict("a task about this alert is under way", {"task": active})
     desk = _desk(connection, one.pack, one.code, draft.desk)
     rules = rules_for(connection, one.pack, one.run)
+    if draft.kind not in {None, one.kind, *rules.names}:
+        raise Invalid(
+            f"kind: there is no {draft.kind!r}; there are {', '.join(rules.names)}",
+            {"field": "kind", "reason": "unknown"},
+        )
     sheet = rules.template(draft.kind or one.kind)
     look = {
         name: [{"zh": line.zh, "en": line.en} for line in lines]

@@ -295,6 +295,10 @@ def test_rules_come_from_the_scene() -> None:
     )
     assert (own.kernel().fdr, own.kernel().lasting_of, own.kernel().min_count) == (0.01, 0, 3)
     assert own.template("theft").check[0].zh == "门"
+    # the sheet for every other kind
+    line = {"zh": "人", "en": "All"}
+    both = rules_of({"kinds": {}, "tasks": {"overall": {"check": [line], "how": [line]}}})
+    assert both.template("theft").check[0].zh == "人"
     assert len(own.escalation) == 1
     assert not rules_of({"kinds": {}, "alerts": None}).watched
 

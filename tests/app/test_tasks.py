@@ -187,6 +187,15 @@ def test_from_alert_to_closed(client: TestClient, home: House) -> None:
     assert place == {"place": {"inside": True, "metres": 0}}  # not the position
 
 
+def test_a_task_is_about_a_kind_there_is(client: TestClient, home: House) -> None:
+    alert, headers = spare_alert(home), home.as_(DISPATCHER, MINE)
+    odd = client.post("/api/tasks", json={"alert": alert, "kind": "nonsense"}, headers=headers)
+    assert odd.status_code == 422
+    assert odd.json()["detail"]["field"] == "kind"
+    made = client.post("/api/tasks", json={"alert": alert, "kind": "fire"}, headers=headers)
+    assert (made.status_code, made.json()["kind"]) == (201, "fire")
+
+
 def test_an_unclear_answer_keeps_the_alert(client: TestClient, home: House) -> None:
     task = sent(client, home)
     number = task["id"]
