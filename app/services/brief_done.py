@@ -19,7 +19,8 @@ from app.services.loop import health
 from app.services.scenes import OVERALL
 
 MOST, TOLD = 5_000, 5
-DONE = ("verified", "closed", "merged", "declined")
+#: A task that was declined waits for another desk.
+DONE = ("verified", "closed", "merged")
 
 
 def _counted(addresses: list[str]) -> Said:

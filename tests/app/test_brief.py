@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -19,12 +19,13 @@ from fastapi.testclient import TestClient
 from pypdf import PdfReader
 
 from app.api.brief_models import Brief, BriefFact
+from app.api.task_models import Alert, AlertTask, TaskState
 from app.cli.brief import command
 from app.database import make_engine, transaction
 from app.errors import Invalid
 from app.main import create_app
 from app.security.identity import Role
-from app.services import accounts, accounts_tokens
+from app.services import accounts, accounts_tokens, brief_done
 from app.services import brief_say as say
 from app.services.assess import assess
 from app.settings import DatabaseSettings, Settings
@@ -180,6 +181,20 @@ def test_it_tells_the_planted_risk_and_why(house: House) -> None:
             if change and change.ratio is not None and change.low is not None:
                 assert (change.which == "more") == (change.low > 1)
                 assert (change.which == "less") == (change.high is not None and change.high < 1)
+
+
+def test_a_task_that_was_declined_is_not_done() -> None:
+    tasks = [
+        AlertTask(id=n, state=state, overdue=False)
+        for n, state in enumerate(get_args(TaskState), start=1)
+    ]
+    alert = Alert.model_construct(id=7, answer=None, tasks=tasks)
+    (said,) = brief_done._tasks(say.templates(), [alert])
+    told = {one.slot: one for one in said.facts}
+    assert told["count"].value == len(tasks) == 8
+    done = {tasks[int(one.split("/")[-2])].state for one in told["closed"].of}
+    assert done == {"verified", "closed", "merged"}
+    assert told["open"].value == 5
 
 
 def test_a_month_without_a_past_says_so(house: House) -> None:
