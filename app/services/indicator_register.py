@@ -22,7 +22,7 @@ from app.database import transaction
 from app.errors import Invalid
 from app.services.event_persons import looks_like
 from app.services.indicator_calendar import read_period
-from app.services.indicator_feeds import NOTE_FEED, Known, Report, known_codes, read_table
+from app.services.indicator_feeds import EARLIEST, NOTE_FEED, Known, Report, known_codes, read_table
 from app.services.indicator_ground import canonical, layout_of, newest_map
 from app.services.scene_tree import Deadline
 from app.services.scenes import Scene
@@ -285,8 +285,11 @@ def _item_faults(
     kinds = sorted(one.id for one in rule.kinds)
     if row["kind"] not in kinds:
         yield "kind", "unknown_kind", f"is no kind of this deadline; there are {', '.join(kinds)}"
-    if _day(row["due"]) is None:
+    due = _day(row["due"])
+    if due is None:
         yield "due", "bad_date", "is no day like 2025-12-03"
+    elif due < EARLIEST:
+        yield "due", "early", f"is before {EARLIEST}"
     done = _day(row["done"])
     if row["done"] and done is None:
         yield "done", "bad_date", "is no day like 2025-12-03"

@@ -441,6 +441,25 @@ def test_bad_rows_are_named_and_good_ones_kept(
         indicator_feeds.import_values(engine, path, scene=scene, pack="nowhere", today=TODAY)
 
 
+@pytest.mark.parametrize("due", ["0001-01-05", "1025-03-01"])
+def test_a_thing_that_ran_out_before_all_records_is_a_slip(
+    due: str, engine: sa.Engine, small: Small, tmp_path: Path
+) -> None:
+    """A year with a digit wrong would make panels of every day since."""
+    del small
+    path = tmp_path / "items.csv"
+    path.write_text(
+        f"reference,code,kind,due\nA-1,330101001,lease,{due}\nA-2,330101001,lease,2025-07-01\n",
+        encoding="utf-8",
+    )
+    scene = load_scene("village-warnings")
+    report = indicator_register.import_items(
+        engine, path, scene=scene, pack="small", deadline=scene.deadlines[0].id, as_of=TODAY
+    )
+    assert report.stored == 1
+    assert [(one.column, one.reason) for one in report.broken] == [("due", "early")]
+
+
 def test_units_and_things_that_run_out_hold_nothing_of_persons(
     small: Small, engine: sa.Engine, tmp_path: Path
 ) -> None:
