@@ -33,7 +33,7 @@ class Auditing:
     @contextmanager
     def entry(
         self,
-        action: Action | Literal["zone.index", "treaty.pull"],
+        action: Action | Literal["zone.index", "treaty.pull", "pooled.assess"],
         *,
         pack: str | None = None,
         run: int | None = None,

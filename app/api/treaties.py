@@ -14,6 +14,8 @@ from app.api.dependencies import PRIVATE, Door, Pack, Store, errors
 from app.api.treaty_models import (
     Evaluation,
     PooledClusters,
+    PooledDraft,
+    PooledJob,
     PooledList,
     Treaty,
     TreatyDecisionDraft,
@@ -25,6 +27,7 @@ from app.api.treaty_models import (
 from app.errors import NotFound
 from app.services import evaluation as evaluation_service
 from app.services import pooled as pooled_service
+from app.services import pooled_jobs
 from app.services import treaty_answers as service
 from app.services import treaty_packages as packages_service
 from app.services.periods import first_day, month_number
@@ -39,6 +42,8 @@ PackFilter = Annotated[
     str | None, Query(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="Only of this map")
 ]
 PooledNumber = Annotated[int, Path(ge=1, le=2**31 - 1, description="Number of the pooled run")]
+
+JobId = Annotated[int, Path(ge=1, le=2**53, description="Number of the job")]
 
 
 def today(request: Request) -> date:
@@ -184,6 +189,69 @@ def list_pooled(
     response.headers["Cache-Control"] = NO_STORE
     with store.read() as connection:
         return PooledList(pack=pack, runs=pooled_service.runs(connection, pack=pack))
+
+
+@router.post(
+    "/api/pooled",
+    operation_id="assessPooled",
+    summary="Look at a period anew, all sides together",
+    status_code=202,
+    responses=errors(404, 409, 422, 503),
+)
+def assess_pooled(
+    *,
+    request: Request,
+    response: Response,
+    draft: PooledDraft,
+    store: DecideDep,
+    auditing: AuditDep,
+) -> PooledJob:
+    """For who speaks for a side of the treaty; a process of its own works on it.
+
+    It reads only what crosses by the treaty. The run it makes is seen by all sides.
+    """
+    asked = draft.model_dump(mode="json", by_alias=True, exclude_none=True)
+    with (
+        auditing.entry("pooled.assess", pack=draft.pack, question=asked),
+        store.write() as connection,
+    ):
+        job = pooled_jobs.create(
+            connection, store.identity, draft, request.app.state.settings.jobs, today(request)
+        )
+    request.app.state.runner.wake()
+    response.headers["Location"] = f"/api/pooled/jobs/{job.id}"
+    response.headers["Cache-Control"] = NO_STORE
+    return job
+
+
+@router.get(
+    "/api/pooled/jobs/{job}",
+    operation_id="pooledJob",
+    summary="How far a pooled run is",
+    responses=errors(404, 422, 503),
+)
+def pooled_job(*, job: JobId, response: Response, store: DecideDep) -> PooledJob:
+    """One's own; `run` is its number once it is done."""
+    response.headers["Cache-Control"] = NO_STORE
+    with store.read() as connection:
+        return pooled_jobs.read(connection, store.identity, job)
+
+
+@router.delete(
+    "/api/pooled/jobs/{job}",
+    operation_id="endPooledJob",
+    summary="Cancel a pooled run that waits or is made, or remove the job when it has ended",
+    responses=errors(404, 422, 503),
+)
+def end_pooled_job(
+    *, job: JobId, request: Request, response: Response, store: DecideDep
+) -> PooledJob:
+    """Answer the job as it was left; a run that was made stays."""
+    response.headers["Cache-Control"] = NO_STORE
+    with store.write() as connection:
+        left = pooled_jobs.end(connection, store.identity, job)
+    request.app.state.runner.kill(job)
+    return left
 
 
 @router.get(

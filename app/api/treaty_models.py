@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from app.api.border_models import Side, SideCode
+from app.api.job_models import JobProblem, JobState, Step
 from app.api.models import Model, Period, Words
 
 TreatyState = Literal["proposed", "accepted", "in_force", "over", "rejected"]
@@ -156,6 +157,62 @@ class PooledList(Model):
 
     pack: str
     runs: list[PooledRun]
+
+
+class PooledDraft(Model):
+    """Ask for a period to be looked at by all sides together."""
+
+    pack: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="Map")
+    treaty: str | None = Field(
+        default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,39}$",
+        description="Needed where the map has several in force",
+    )  # fmt: skip
+    period: Period
+    start: date | None = Field(
+        default=None, alias="from",
+        description="First local day of the period; none: the newest all sides told",
+    )  # fmt: skip
+
+
+class PooledQuestion(Model):
+    """The same as it is stored: a job of type `pooled`."""
+
+    type: Literal["pooled"] = "pooled"
+    pack: str
+    treaty: str
+    period: Period
+    start: date | None = None
+
+
+class PooledResult(Model):
+    """What such a job keeps: the number of the pooled run it made."""
+
+    type: Literal["pooled"] = "pooled"
+    run: int
+    events: int
+    method: Words
+
+
+class PooledJob(Model):
+    """A pooled run being made in the background."""
+
+    id: int
+    state: JobState
+    progress: float = Field(description="Part that is done, 0 to 1")
+    step: Step = Field(description="What is being done; empty before and after")
+    pack: str
+    treaty: str
+    period: Period
+    start: date | None = Field(
+        alias="from", description="As asked; null: the newest all sides told"
+    )
+    run: int | None = Field(description="The pooled run, once it is done")
+    mine: bool = Field(description="Whether the asker of this answer asked for it")
+    error: JobProblem | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    expires_at: datetime = Field(description="When the job goes; the pooled run stays")
 
 
 class PooledSide(Model):

@@ -408,6 +408,43 @@ def common(sides: Sequence[SideTold], period: str) -> list[date]:
     return sorted(set.intersection(*told)) if told else []
 
 
+def agreed(terms: Terms, period: str) -> None:
+    """Do nothing when a period type crosses by a treaty.
+
+    Raises
+    ------
+    Invalid
+        It does not.
+    """
+    if period not in terms.periods:
+        raise Invalid(
+            f"by this treaty no {period} crosses, only {', '.join(terms.periods)}",
+            {"field": "period", "reason": "not_agreed"},
+        )
+
+
+def chosen(
+    terms: Terms, sides: Sequence[SideTold], period: str, starts: Sequence[date] | None
+) -> list[date]:
+    """First days of the periods asked for; without any the newest all sides told.
+
+    Raises
+    ------
+    NotFound, Invalid
+        As `assess`.
+    """
+    if len(sides) < 2:
+        raise Invalid("there are numbers of fewer than two sides of this treaty")
+    agreed(terms, period)
+    there = common(sides, period)
+    wanted = there[-1:] if starts is None else list(starts)
+    missing = sorted(set(wanted) - set(there))
+    if missing or not wanted:
+        said = f"{period} {missing[0]}" if missing else f"any {period}"
+        raise NotFound(f"not all sides told {said}")
+    return wanted
+
+
 def shared_lines(connection: sa.Connection, pack: str, sides: Sequence[str]) -> shapely.Geometry:
     """Lines between some sides of the newest boundaries, in the plane of border statistics."""
     rows = connection.execute(
@@ -444,19 +481,7 @@ def assess(  # noqa: PLR0917
         Fewer than two sides; the treaty does not let this period type cross.
     """
     how = method or Method()
-    if len(sides) < 2:
-        raise Invalid("there are numbers of fewer than two sides of this treaty")
-    if period not in version.terms.periods:
-        raise Invalid(
-            f"by this treaty no {period} crosses, only {', '.join(version.terms.periods)}",
-            {"field": "period", "reason": "not_agreed"},
-        )
-    there = common(sides, period)
-    wanted = there[-1:] if starts is None else list(starts)
-    missing = sorted(set(wanted) - set(there))
-    if missing or not wanted:
-        said = f"{period} {missing[0]}" if missing else f"any {period}"
-        raise NotFound(f"not all sides told {said}")
+    wanted = chosen(version.terms, sides, period, starts)
     here = region(sides, version.terms)
     with engine.connect() as connection:
         lines = shared_lines(connection, version.pack, [one.side for one in sides])

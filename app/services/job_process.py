@@ -7,6 +7,7 @@ long, ends it at once, whatever it is computing; nothing is stored but whole res
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -19,6 +20,7 @@ from importlib import import_module
 import sqlalchemy as sa
 
 from app.api.job_models import JobQuestion, Step
+from app.api.treaty_models import PooledQuestion
 from app.database import (
     claim,
     make_engine,
@@ -29,7 +31,7 @@ from app.database import (
 )
 from app.errors import WusetuError
 from app.logs import configure
-from app.services import jobs
+from app.services import job_pooled, jobs
 from app.services.areas import Areas
 from app.services.caches import Caches
 from app.services.job_ground import Study
@@ -140,6 +142,25 @@ def compute(
     return found if isinstance(found, Outcome) else Outcome(found)
 
 
+def _store(connection: sa.Connection, job: int, outcome: Outcome) -> None:
+    """Store what was found and say done; nothing when the job is not wanted any more."""
+    result = outcome.result
+    if outcome.keep is not None:
+        if not jobs.hold(connection, job):
+            return
+        result = outcome.keep(connection)
+    parts = {"json": result.model_dump_json().encode()}
+    parts |= {
+        name: part
+        for name, part in (("tif", outcome.tif), ("png", outcome.png))
+        if part is not None
+    }
+    jobs.finish(
+        connection, job,
+        method=result.method, run=result.run, rows=result.events, parts=parts,
+    )  # fmt: skip
+
+
 def work_on(settings: Settings, url: str, job: int) -> int:
     """Take a job up and end it; returns the exit code."""
     engine = make_engine(url, settings.database)
@@ -153,26 +174,19 @@ def work_on(settings: Settings, url: str, job: int) -> int:
         watch = Watch(engine, job, settings.jobs.longest_seconds)
         watch.start()
         try:
-            question = jobs.QUESTION.validate_python(row.question)
-            scope = None if row.prefixes is None else tuple(row.prefixes)
-            web = make_web_engine(url, settings.database)
-            outcome = compute(
-                (engine, web), settings, question, scope, Work(watch.said, lambda: False)
-            )
+            work = Work(watch.said, lambda: False)
+            if row.question["type"] == "pooled":
+                pooled = PooledQuestion.model_validate_json(json.dumps(row.question))
+                outcome = job_pooled.run(engine, settings.time_zone, pooled, work)
+            else:
+                question = jobs.QUESTION.validate_python(row.question)
+                scope = None if row.prefixes is None else tuple(row.prefixes)
+                web = make_web_engine(url, settings.database)
+                outcome = compute((engine, web), settings, question, scope, work)
             watch.said(0.98, "storing")
-            result = outcome.result
-            parts = {"json": result.model_dump_json().encode()}
-            parts |= {
-                name: part
-                for name, part in (("tif", outcome.tif), ("png", outcome.png))
-                if part is not None
-            }
             watch.stop()
             with transaction(engine) as connection:
-                jobs.finish(
-                    connection, job,
-                    method=result.method, run=result.run, rows=result.events, parts=parts,
-                )  # fmt: skip
+                _store(connection, job, outcome)
         except WusetuError as error:
             watch.stop()
             with transaction(engine) as connection:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import sqlalchemy as sa
 
 from app.api.job_models import Step
 from app.api.models import Words
@@ -35,11 +36,15 @@ class Work:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a job found: its answer, and for surfaces the raster and its picture."""
+    """What a job found: its answer, and for surfaces the raster and its picture.
+
+    `keep`, when there is one, stores what it found in the transaction that says done, and makes the answer.
+    """
 
     result: Any
     tif: bytes | None = None
     png: bytes | None = None
+    keep: Callable[[sa.Connection], Any] | None = None
 
 
 def column(values: npt.NDArray[np.floating[Any]], digits: int = 10) -> list[float | None]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
@@ -27,15 +27,46 @@ QUESTION: TypeAdapter[JobQuestion] = TypeAdapter(JobQuestion)
 #: First of the two keys of the advisory lock a job's process holds.
 LOCK_SPACE = 0x71144
 _COLUMNS = (
-    "id, type, state, pack, question, account_id, progress, step, method, rows, error_code, error, "
+    "id, type, state, pack, question, account_id, progress, step, method, run, rows, error_code, error, "
     "created_at, started_at, ended_at, expires_at"
 )
+
+#: Pooled runs are asked for and told of by `pooled_jobs`.
+_HERE = "type <> 'pooled'"
+
+
+class Asked(Protocol):
+    """A question of any type, a pydantic model."""
+
+    @property
+    def type(self) -> str:
+        """Type of the job."""
+
+    @property
+    def pack(self) -> str:
+        """Name of the map."""
+
+    def model_dump_json(self, *, exclude_none: bool) -> str:
+        """Write the question as JSON."""
 
 
 def create(
     connection: sa.Connection, identity: Identity, question: JobQuestion, settings: JobSettings
 ) -> Job:
     """Store a question; a process takes it up.
+
+    Raises
+    ------
+    TooMany
+        The account has too many jobs that wait or run.
+    """
+    return _job(insert(connection, identity, question, settings), identity)
+
+
+def insert(
+    connection: sa.Connection, identity: Identity, question: Asked, settings: JobSettings
+) -> sa.Row[Any]:
+    """Store a question of any type; returns its row.
 
     Raises
     ------
@@ -53,7 +84,7 @@ def create(
         raise TooMany(
             f"this account has {waiting} jobs that wait or run; end one or wait for it", 10
         )
-    row = connection.execute(
+    row: sa.Row[Any] = connection.execute(
         sa.text(
             "insert into analysis_job (type, pack, question, account_id, role, prefixes, expires_at) "
             "values (:type, :pack, cast(:question as jsonb), :account, :role, :prefixes, "
@@ -69,7 +100,7 @@ def create(
             "days": settings.keep_days,
         },
     ).one()
-    return _job(row, identity)
+    return row
 
 
 def listed(
@@ -79,7 +110,7 @@ def listed(
     rows = connection.execute(
         sa.text(
             f"select {_COLUMNS} from analysis_job where expires_at > now() "
-            "and (cast(:pack as text) is null or pack = :pack) order by id desc limit :limit"
+            f"and {_HERE} and (cast(:pack as text) is null or pack = :pack) order by id desc limit :limit"
         ),
         {"pack": pack, "limit": limit},
     )
@@ -95,7 +126,9 @@ def read(connection: sa.Connection, identity: Identity, job: int) -> Job:
         It is not there, or not for this caller.
     """
     row = connection.execute(
-        sa.text(f"select {_COLUMNS} from analysis_job where id = :job and expires_at > now()"),
+        sa.text(
+            f"select {_COLUMNS} from analysis_job where id = :job and expires_at > now() and {_HERE}"
+        ),
         {"job": job},
     ).one_or_none()
     if row is None:
@@ -114,7 +147,7 @@ def end(connection: sa.Connection, identity: Identity, job: int) -> Job:
     row = connection.execute(
         sa.text(
             "update analysis_job set state = 'cancelled', ended_at = clock_timestamp() "
-            f"where id = :job and state in ('queued', 'running') returning {_COLUMNS}"
+            f"where id = :job and state in ('queued', 'running') and {_HERE} returning {_COLUMNS}"
         ),
         {"job": job},
     ).one_or_none()
@@ -238,6 +271,15 @@ def begin(connection: sa.Connection, job: int) -> sa.Row[Any] | None:
         ),
         {"job": job},
     ).one_or_none()
+
+
+def hold(connection: sa.Connection, job: int) -> bool:
+    """Keep a running job from being cancelled until the transaction ends; False: it was."""
+    found = connection.scalar(
+        sa.text("select id from analysis_job where id = :job and state = 'running' for update"),
+        {"job": job},
+    )
+    return found is not None
 
 
 def report(connection: sa.Connection, job: int, progress: float, step: str) -> bool:
