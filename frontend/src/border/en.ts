@@ -223,7 +223,8 @@ export const en: Say = {
   line: (a, b) => `${a}–${b}`,
   index: "Zone index",
   indexNote: (cells, res) => `${cells} H3 cells of resolution ${res}, all sides together`,
-  withheld: (n) => `A side has fewer than ${n} events, or the period is not told yet: no number is shown`,
+  withheld: (n) =>
+    `A side has fewer than ${n} events, or the period is not told yet: no number is shown`,
   exceedance: "Probability of being above expected",
   changeWord: "vs the period before",
   noIndex: "No numbers for this period",

@@ -143,11 +143,12 @@ export function createBorder(frame: Frame, view: View<BorderState>): Border {
   media.addEventListener("change", turned);
   onCleanup(() => media.removeEventListener("change", turned));
 
+  const nameOf = (known: SessionInfo) => `${known.access} ${known.account ?? "-"}`;
   const account = () => {
     const known = session.value();
-    return known ? `${known.access} ${known.account ?? "-"}` : "";
+    return known ? nameOf(known) : "";
   };
-  const outbox = createOutbox(account, () => {
+  const outbox = createOutbox(account, nameOf, () => {
     checks.reload();
     zones.reload();
   });
