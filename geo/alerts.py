@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from geo import risk
 from geo.colours import COLOURS
 
 Floats = npt.NDArray[np.float64]
@@ -182,8 +183,8 @@ def fires(
     """Bits of what fires in each cell: `STEADY`, `SINGLE`, `LASTING` (METHODS 7).
 
     Both posteriors are families of their own; a cell that is clearly below expectation in this period
-    does not fire. Where no alert is open a cell has to belong to the chosen set of those cells alone,
-    too: else the alerts that are open for long, of which nobody doubts any more, would pay for new
+    does not fire. Where no alert is open a cell needs an event in this period, and has to belong to the
+    chosen set of those cells alone, too: else the alerts that are open for long, of which nobody doubts any more, would pay for new
     ones that are often wrong.
 
     Parameters
@@ -198,18 +199,19 @@ def fires(
     r = rule or AlertRule()
     one = evidence
     free = np.ones(one.p.shape, np.bool_) if holds is None else np.asarray(holds) == 0
+    there = one.o >= 1  # nothing opens where nothing happened
     with np.errstate(invalid="ignore"):
         families = (
             (STEADY, one.p, (one.theta >= r.theta_min) & (one.s >= r.min_count)),
             (SINGLE, one.p_single, (one.theta_single >= r.theta_min) & (one.o >= r.min_count)),
-            (LASTING, one.p, one.lasting & (one.s >= r.min_count)),
+            (LASTING, one.p, one.lasting & there & (one.s >= r.min_count)),
         )
         clear = one.p_single <= r.clear_below
     bits = np.zeros(one.p.shape, np.uint8)
     for bit, p, candidate in families:
         # lasting is a rule of its own while it lasts; only what opens by it is held to the rate
         chosen = candidate & ~np.isnan(p) if bit == LASTING else discoveries(p, candidate, r.fdr)
-        opening = discoveries(p, candidate & free, r.fdr)
+        opening = discoveries(p, candidate & free & there, r.fdr)
         bits |= np.where(chosen & (opening | ~free), bit, 0).astype(np.uint8)
     return np.where(clear, 0, bits).astype(np.uint8)
 
@@ -253,6 +255,70 @@ def transition(
     after = np.where(np.isnan(evidence.p), 0, before | now if same_period else later)
     after = after.astype(np.uint8)
     return Step(after, (before == 0) & (after != 0), (before != 0) & (after == 0))
+
+
+@dataclass(frozen=True)
+class Below:
+    """What the alerts of finer levels hold of each cell; arrays of the shape of the cells.
+
+    Attributes
+    ----------
+    o, e : float64
+        Observed and expected of the units below with an open alert of the same kind.
+    m : float64
+        Their expected counts times their remembered ratio S / X.
+    """
+
+    o: Floats
+    e: Floats
+    m: Floats
+
+
+def unexplained(
+    below: Below,
+    holds: npt.ArrayLike,
+    rule: AlertRule | None = None,
+    *,
+    o: Floats,
+    e: Floats,
+    s: Floats,
+    x: Floats,
+    alpha: Floats,
+) -> Bools:
+    """Tell cells that stand out without the units below them that have an alert of their own.
+
+    What is left of a cell, `O − o` against `E − e` and `S − m X / E` against `X (1 − e / E)`, has to
+    fire by itself to open: θ at least `theta_min`, P at least 1 − `fdr` and the least count. An alert
+    that is open stays while what is left says P ≥ `close_below` on either posterior.
+
+    Parameters
+    ----------
+    below : see `Below`; where its `e` is 0 nothing is explained
+    o, e, s, x, alpha : float64
+        Observed, expected, remembered, remembered expected events and strength of the prior.
+    holds : uint8
+        What holds the alerts that are open; 0: none is.
+
+    Returns
+    -------
+    bool, the shape of `o`; True where there is nothing below
+    """
+    r = rule or AlertRule()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        part = np.clip(np.where(e > 0, below.e / e, 0.0), 0.0, 1.0)
+        memory = np.where(e > 0, below.m / e, 0.0) * x
+        pairs = (
+            (np.maximum(o - below.o, 0.0), e * (1 - part)),
+            (np.maximum(s - memory, 0.0), x * (1 - part)),
+        )
+        opening, staying = np.zeros(o.shape, np.bool_), np.zeros(o.shape, np.bool_)
+        for left, expected in pairs:
+            theta = risk.relative_risk(alpha, left, expected)
+            p = risk.exceedance(alpha, left, expected)
+            opening |= (theta >= r.theta_min) & (p >= 1 - r.fdr) & (left >= r.min_count)
+            staying |= p >= r.close_below
+    alone = np.where(np.asarray(holds) != 0, staying, opening)
+    return np.asarray(np.where(below.e > 0, alone, True), dtype=np.bool_)
 
 
 def overflow(

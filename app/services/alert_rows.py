@@ -59,6 +59,7 @@ class Open:
     now: int  # in this period
     opened: date
     row: dict[str, Any] = field(default_factory=dict)  # as stored; empty: about to be opened
+    explained: bool = False  # closed for alerts of units inside
 
     @property
     def cell(self) -> tuple[int, int]:

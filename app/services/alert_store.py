@@ -107,7 +107,8 @@ def close(
         [
             {
                 "id": one.row["id"], "now": now, "run": look.facts.id, "last": span.start,
-                "reason": alert_words.closing(look.period, span.start, number),
+                "reason": alert_words.closing(look.period, span.start, number)
+                          + ("；已由下级单位的预警说明" if one.explained else ""),
             }
             for one, number in zip(closed, numbers, strict=True)
         ],

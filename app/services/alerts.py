@@ -19,12 +19,12 @@ import sqlalchemy as sa
 from app.database import transaction, translated_errors
 from app.errors import Conflict, Invalid, NotFound, WusetuError
 from app.services import alert_store
-from app.services.alert_panel import read_panel
+from app.services.alert_panel import Panel, read_panel
 from app.services.alert_rows import Look, Open, budgeted, rows_of
 from app.services.alert_rules import LEAST_UNITS, Rules, rules_of
 from app.services.periods import Span
 from app.services.runs import newest_run, read_facts
-from app.services.units import read_units
+from app.services.units import UnitTable, read_units
 from geo import alerts as kernel
 
 log = logging.getLogger("wusetu.alerts")
@@ -223,7 +223,10 @@ def _period(
     }
     fresh: list[Open] = []
     kept: list[Open] = []
-    for level in look.levels:
+    below = _Finer(look.table)
+    for level in reversed(
+        look.levels
+    ):  # fine to coarse: a coarser unit only for what is left of it
         panel = panels[level]
         there, quiet = _stored(connection, look, level, span)
         holds = np.zeros(panel.o.shape, np.uint8)
@@ -234,11 +237,17 @@ def _period(
         for cell in quiet:
             opening[cell] = 0
         decided = kernel.transition(holds, opening, panel.evidence, look.rule, same_period=again)
+        own = kernel.unexplained(
+            below.of(panel), holds, look.rule,
+            o=panel.o, e=panel.e, s=panel.s, x=panel.x, alpha=panel.alpha,
+        )  # fmt: skip
+        decided = _without(decided, holds, own, again=again)
         closed = []
         for one in there:
             one.now = int(opening[one.cell])
             one.fired |= one.now
             if decided.closed[one.cell]:
+                one.explained = not own[one.cell]
                 closed.append(one)
             else:
                 one.holds = int(decided.holds[one.cell])
@@ -249,6 +258,7 @@ def _period(
             bits = int(decided.holds[kind, at])
             code = look.table.codes[panel.first + at - 1]
             fresh.append(Open(code, level, kind, at, bits, bits, bits, span.start))
+        below.add(panel, decided.holds != 0)
     rows = list(rows_of(look, span, panels, [*fresh, *kept]))
     budgeted(connection, look, rows, now)
     written = alert_store.write(connection, look, rows, now)
@@ -257,6 +267,53 @@ def _period(
     report.escalated += written.escalated
     report.waiting = sum(row["overflow_rank"] is not None for _, row in rows)
     alert_store.escalate_tasks(connection, look.facts.pack)
+
+
+def _without(
+    decided: kernel.Step, holds: kernel.Bytes, own: kernel.Bools, *, again: bool
+) -> kernel.Step:
+    """Take away what finer alerts explain; a period looked at again closes nothing."""
+    stays = own | ((holds != 0) & (decided.holds != 0)) if again else own
+    after = np.where(stays, decided.holds, 0).astype(np.uint8)
+    return kernel.Step(after, (holds == 0) & (after != 0), (holds != 0) & (after == 0))
+
+
+class _Finer:
+    """What open alerts of the levels looked at before hold of the units above them."""
+
+    def __init__(self, table: UnitTable) -> None:
+        self._table = table
+        self._held: tuple[Panel, tuple[kernel.Floats, ...]] | None = None
+
+    def of(self, panel: Panel) -> kernel.Below:
+        """Add up what is below each unit of a level."""
+        if self._held is None:
+            empty = np.zeros(panel.o.shape)
+            return kernel.Below(empty, empty, empty)
+        finer, held = self._held
+        ids = finer.first + np.arange(finer.o.shape[1])
+        above = self._table.ancestors[ids, self._table.levels.index(panel.level)]
+        at = np.where(above > 0, above - panel.first, -1)
+        inside = (at >= 0) & (at < panel.o.shape[1])
+        made = []
+        for values in held:
+            one = np.zeros(panel.o.shape)
+            for k, row in enumerate(values):
+                one[k] = np.bincount(at[inside], row[inside], minlength=panel.o.shape[1])
+            made.append(one)
+        return kernel.Below(*made)
+
+    def add(self, panel: Panel, is_open: kernel.Bools) -> None:
+        """Note the open alerts of a level; where there is none, those below it."""
+        below = self.of(panel)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio = np.where(panel.x > 0, panel.s / panel.x, 0.0)
+        own = (panel.o, panel.e, panel.e * ratio)
+        held = tuple(
+            np.where(is_open, one, other)
+            for one, other in zip(own, (below.o, below.e, below.m), strict=True)
+        )
+        self._held = (panel, held)
 
 
 _STORED = """

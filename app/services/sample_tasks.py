@@ -1,4 +1,4 @@
-"""Alerts and tasks of a sample: three months looked at, desks on duty, some tasks in several states.
+"""Alerts and tasks of a sample: twelve months looked at, desks on duty, some tasks in several states.
 
 Everything goes through the ordinary services, the same at every load. Desks are offices with made-up
 names; nothing here stands for a person.
@@ -17,7 +17,7 @@ from app.database import claim, transaction
 from app.services import alerts, tasks
 from app.services.periods import Span
 
-MONTHS = 3
+MONTHS = 12
 #: Where each task is brought to, and how many hours ago it was sent.
 COURSE = ("accepted", "on_site", "feedback", "verified", "closed")
 STATES: tuple[tuple[str, int], ...] = (

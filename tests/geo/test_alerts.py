@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import gammaincc
 
 from geo import alerts
 from geo.alerts import LASTING, SINGLE, STEADY, AlertRule, Evidence
@@ -105,6 +106,61 @@ def test_lasting_asks_for_the_present_period_too() -> None:
     assert alerts.lasting(np.array([[5]], np.uint8)).tolist() == [False]
     never = AlertRule(lasting_of=0)
     assert alerts.lasting(np.array(seen, np.uint8), never).tolist() == [False] * 4
+
+
+def test_nothing_opens_where_nothing_happened() -> None:
+    one = evidence(2, theta=[2.0, 2.0], p=[0.999, 0.999], o=[0, 1], lasting=[True, True])
+    assert alerts.fires(one).tolist() == [0, STEADY | LASTING]
+    # what is open may stay: low counts must not make it flap
+    assert alerts.fires(one, holds=[STEADY, STEADY]).tolist() == [STEADY, STEADY | LASTING]
+
+
+COUNT = st.integers(0, 40)
+
+
+@given(
+    st.lists(
+        st.tuples(COUNT, st.floats(0.5, 30), st.integers(0, 1), st.integers(0, 60)),
+        min_size=1, max_size=6,
+    ),
+    st.floats(0.5, 50),
+    st.booleans(),
+)  # fmt: skip
+def test_a_unit_is_explained_by_those_inside(
+    inside: list[tuple[int, float, int, int]], alpha: float, is_open: bool
+) -> None:
+    """Against the same counted unit by unit: what is left when units with an alert are taken out."""
+    o, e = sum(one[0] for one in inside), sum(one[1] for one in inside)
+    memory = 3.0  # every unit remembers alike: twice its expected count before this period
+    x, s = memory * e, float(sum(one[0] + one[3] for one in inside))
+    held = [one for one in inside if one[2]]
+    below = alerts.Below(
+        np.array([float(sum(one[0] for one in held))]), np.array([sum(one[1] for one in held)]),
+        np.array([sum(one[1] * (one[0] + one[3]) / (memory * one[1]) for one in held)]),
+    )  # fmt: skip
+    found = alerts.unexplained(
+        below, [STEADY if is_open else 0], o=np.array([float(o)]), e=np.array([e]),
+        s=np.array([s]), x=np.array([x]), alpha=np.array([alpha]),
+    )  # fmt: skip
+    rest = [one for one in inside if not one[2]]
+    left = (sum(one[0] for one in rest), sum(one[1] for one in rest))
+    remembered = (sum(one[0] + one[3] for one in rest), memory * left[1])
+    theta, p, number = zip(
+        *(
+            (float((alpha + a) / (alpha + b)), float(gammaincc(alpha + a, alpha + b)), a)
+            for a, b in (left, remembered)
+        ),
+        strict=True,
+    )
+    near = any(abs(one - 0.8) < 1e-6 or abs(one - 0.95) < 1e-6 for one in p)
+    near |= any(abs(one - 1.5) < 1e-6 for one in theta)
+    if near:
+        return
+    opens = any(
+        t >= 1.5 and one >= 0.95 and n >= 5 for t, one, n in zip(theta, p, number, strict=True)
+    )
+    expected = not held or (any(one >= 0.8 for one in p) if is_open else opens)
+    assert found.tolist() == [expected]
 
 
 @pytest.mark.parametrize(
