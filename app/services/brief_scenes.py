@@ -16,7 +16,7 @@ from app.api.models import Words
 from app.services import brief_say as text
 from app.services.brief_facts import Facts, names_of
 from app.services.brief_say import Said, Templates, fact, plain
-from app.services.indicator_values import Question, values
+from app.services.indicator_values import Question, text_of, values
 from app.services.indicators import Run, levels_of, moments, newest_run, scenes, unit_of
 from app.services.scene_parts import Sentence, places_of
 from app.services.scene_tree import TOTAL
@@ -126,9 +126,8 @@ def _say(facts: Facts, run: Run, source: str, one: Sentence, n: int) -> list[Bri
     }
     change = row["change"]["previous"]
     if change is not None and change["ratio"] is not None and change["low"] is not None:
-        decimals = len(row["printed"].partition(".")[2])
         slots["previous"] = number(
-            "/change/previous/value", f"{change['value']:.{decimals}f}", units=True
+            "/change/previous/value", text_of(node, change["value"]), units=True
         )
         slots["ratio"] = number("/change/previous/ratio", text.ratio(change["ratio"]))
         slots["low"] = number("/change/previous/low", text.end(change["low"]))

@@ -8,7 +8,9 @@ import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import numpy as np
@@ -25,9 +27,12 @@ from app.database import make_engine, transaction
 from app.errors import Invalid
 from app.main import create_app
 from app.security.identity import Role
-from app.services import accounts, accounts_tokens, brief_done
+from app.services import accounts, accounts_tokens, brief_done, brief_scenes
 from app.services import brief_say as say
 from app.services.assess import assess
+from app.services.brief_facts import Facts
+from app.services.scene_parts import Sentence
+from app.services.scenes import load_scene
 from app.settings import DatabaseSettings, Settings
 
 from .conftest import HOT, install, settings_for
@@ -195,6 +200,24 @@ def test_a_task_that_was_declined_is_not_done() -> None:
     done = {tasks[int(one.split("/")[-2])].state for one in told["closed"].of}
     assert done == {"verified", "closed", "merged"}
     assert told["open"].value == 5
+
+
+def test_digits_that_are_cut_off_are_cut_off_of_the_month_before_too() -> None:
+    """8,528 of 8,881 firms are 96.0252 %: whatever is printed of it is not rounded up."""
+    scene = load_scene("finance-health")
+    change = {"value": 96.0287, "ratio": 1.0, "low": 0.9, "high": 1.1}
+    row = {
+        "code": "330101", "name": "区", "name_en": None, "indicator": "health_share",
+        "printed": "96.02", "change": {"previous": change},
+    }  # fmt: skip
+    facts = Facts.__new__(Facts)
+    facts._answers = {"/x": {"rows": [row]}, "/m": {"start": "2025-06-01"}}
+    facts.scope_name, facts.main, facts.month_name = say.plain("区"), "/m", ("六月", "June")
+    facts.span = SimpleNamespace(start=date(2025, 6, 1))  # type: ignore[assignment]
+    run = SimpleNamespace(scene=scene, pack="small")
+    sentence = Sentence(about="rise", zh="{unit}{previous}", en="{unit} {previous}")
+    (made,) = brief_scenes._say(facts, run, "/x", sentence, 0)  # type: ignore[arg-type]
+    assert made.text.zh == "区96.02%"
 
 
 def test_a_month_without_a_past_says_so(house: House) -> None:
