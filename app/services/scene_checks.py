@@ -293,8 +293,10 @@ def _palette(scene: Scene) -> list[Misfit]:
                 )
             )
     if risky:
-        for name in ("blue", *scene.rule.rows()):
-            wants(name, ("palette",))
+        needed = (*scene.rule.rows(), "blue")
+        for name in (one for one in ("blue", *scene.rule.rows()) if one not in ids):
+            reason = f"the palette has no class {name!r}; it has {', '.join(ids)}"
+            found.append((("palette",), f"{reason}; `risk` needs {', '.join(needed)}"))
     for i, deadline in enumerate(scene.deadlines):
         wants(deadline.warning, ("deadlines", i, "warning"))
         wants(deadline.overdue, ("deadlines", i, "overdue"))

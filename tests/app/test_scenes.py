@@ -190,7 +190,7 @@ def test_the_tree_is_good() -> None:
         ("goalposts: {worst: 5, best: 0}", "bands: [{class: good, up_to: 3}, {class: good, up_to: 2}, {class: bad}]", 27, "indicators.fields.0.groups.0.indicators.0", "must rise from band to band"),
         # classes
         ("goalposts: {worst: 5, best: 0}", "bands: [{class: fine, up_to: 3}, {class: bad}]", 27, "indicators.fields.0.groups.0.indicators.0.bands.0.class", "the palette has no class 'fine'; it has good, bad"),
-        ("goalposts: {worst: 5, best: 0}", "risk: true", 4, "palette", "the palette has no class 'blue'"),
+        ("goalposts: {worst: 5, best: 0}", "risk: true", 4, "palette", "the palette has no class 'blue'; it has good, bad; `risk` needs red, orange, yellow, green, blue"),
         ("when: {colour: bad}", "when: {any_of: [{persistent: {colour: red}}]}", 30, "escalation.0.when.any_of.0.persistent.colour", "the palette has no class 'red'"),
         ("score_min: 0}", "score_min: 10}", 4, "palette", "no class for scores from 0"),
         (", score_min: 0}", "}", 6, "palette.1", "'bad' has no score_min, others have one"),
