@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import re
 import uuid
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -33,10 +35,11 @@ from schemathesis.checks import (
 )
 from schemathesis.core.failures import FailureGroup
 
+from app.api.task_models import TaskDraft
 from app.database import make_engine, transaction
 from app.main import create_app
 from app.security.identity import MAY, Role
-from app.services import accounts, accounts_tokens, tile_archives
+from app.services import accounts, accounts_tokens, tasks, tile_archives
 from app.services.assess import assess
 from app.settings import DatabaseSettings, JobSettings, LimitSettings, Settings
 
@@ -106,6 +109,7 @@ def house(cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory)
                 days=1, longest=1,
             )  # fmt: skip
     sensors(engine)
+    rooms(engine)
     configured = Settings(
         access="accounts",
         data_dir=data,
@@ -153,6 +157,59 @@ def sensors(engine: sa.Engine) -> None:
             connection.exec_driver_sql(statement)
 
 
+def rooms(engine: sa.Engine) -> None:
+    """Enter desks, tasks, zones, a treaty with its package and run, and a job of an analyst with results."""
+    with engine.begin() as connection:
+        for statement in (
+            (
+                "insert into duty_desk (pack, code, side, name) select 'small', code, code, 'desk ' || code "
+                "from unnest(array['330101', '330102']) code"
+            ),
+            (
+                "insert into zone (pack, name, side, sides) select 'small', 'zone ' || n, '330101', "
+                "'{330101,330102}' from generate_series(1, 2) n"
+            ),
+            (
+                "insert into zone_version (zone_id, version, state, side, sides, units, valid_from, geom) "
+                "select id, 1, 'live', '330101', sides, sides, now() - interval '1 day', "
+                "st_multi(st_makeenvelope(119.9, 29.4, 120.1, 29.6, 4326)) from zone order by id"
+            ),
+            "insert into treaty (pack, name) values ('small', 'counties')",
+            (
+                "insert into treaty_version (treaty_id, version, side, sides, resolution, periods, delay_days, "
+                "min_count, kinds, valid_from, note, digest) select id, 1, '330101', '{330101,330102}', 6, "
+                "'{quarter}', 7, 5, '{}', '2024-01-01', 'counties', repeat('0', 64) from treaty"
+            ),
+            (
+                "insert into pooled_run (pack, treaty_id, version, sides, names, period, start, stop, cutoff, "
+                "resolution, delay_days, min_count, alpha, max_share, max_radius, replicates, seed, factor, totals, "
+                "sources, simulated, digest) select 'small', treaty_id, 1, sides, '{}', 'quarter', '2024-01-01', "
+                "'2024-04-01', '2024-04-01', 6, 7, 5, .05, .25, 30000, 999, 1, '{}', '{}', '{}', true, '' "
+                "from treaty_version"
+            ),
+            (
+                "insert into analysis_job (type, state, pack, question, account_id, prefixes, rows, expires_at) "
+                'select \'scan\', \'done\', \'small\', \'{"type": "scan", "pack": "small", "start": '
+                '"2024-01-01", "end": "2024-02-01", "area": {"units": ["330101"]}}\', id, prefixes, 5, '
+                "'infinity' from account where name ^@ 'analyst-' order by id"
+            ),
+        ):
+            connection.exec_driver_sql(statement)
+        body = json.dumps({"type": "scan", "clusters": []}).encode()
+        for name, kept in (("json", zlib.compress(body)), ("tif", body), ("png", body)):
+            connection.execute(
+                sa.text("insert into analysis_result select id, :name, :body from analysis_job"),
+                {"name": name, "body": kept},
+            )
+        found = connection.execute(
+            sa.text(
+                "select min(id) from alert where state = 'open' group by left(code, 6) order by 1"
+            )
+        )
+        for alert in list(found.scalars()):
+            tasks.make(connection, TaskDraft(alert=alert))
+
+
 def real_values(engine: sa.Engine, run: int) -> dict[str, list[Any]]:
     """What is there, by the name parameters have in addresses and queries."""
     with engine.connect() as connection:
@@ -167,7 +224,7 @@ def real_values(engine: sa.Engine, run: int) -> dict[str, list[Any]]:
         "digest": [*digests, "0" * 64], "z": [0, 6, 9], "x": [0, 53, 425], "y": [0, 26, 210],
         "account": [1, 2, 3], "token": [1, 2], "session": [1], "provider": ["none"],
         "limit": [1, 50], "q": ["3301", "村", "网格 1"], "set": ["wall"], "next": ["/"], "area": [1, 2], "job": [1, 2],
-        "scene": ["nine-kinds", "ecology-watch", "none"], "indicator": ["total", "joint"], "zone": [1, 2], "item": [1], "version": [1], "check": [1, 2], "alert": [1, 2], "task": [1, 2], "photo": [1], "treaty": ["counties"], "pooled": [1], "package": [1], "device": [1, 2], "rule": [1, 2], "alarm": [1, 2],
+        "scene": ["nine-kinds", "ecology-watch", "ecology-watch", "none"], "indicator": ["total", "joint"], "zone": [1, 2], "item": [1], "version": [1], "check": [1, 2], "alert": [1, 2], "task": [1, 2], "photo": [1], "treaty": ["counties"], "pooled": [1], "package": [1], "device": [1, 2], "rule": [1, 2], "alarm": [1, 2],
         "state": ["online", "raised"],
     }  # fmt: skip
 
