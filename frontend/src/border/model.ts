@@ -143,12 +143,11 @@ export function createBorder(frame: Frame, view: View<BorderState>): Border {
   media.addEventListener("change", turned);
   onCleanup(() => media.removeEventListener("change", turned));
 
-  const nameOf = (known: SessionInfo) => `${known.access} ${known.account ?? "-"}`;
   const account = () => {
     const known = session.value();
-    return known ? nameOf(known) : "";
+    return known ? `${known.access} ${known.account ?? "-"}` : "";
   };
-  const outbox = createOutbox(account, nameOf, () => {
+  const outbox = createOutbox(account, () => {
     checks.reload();
     zones.reload();
   });

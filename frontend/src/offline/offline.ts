@@ -4,7 +4,7 @@
  *   startOffline()                          once, at its start: registers `/sw.js`, keeps what is loaded
  *   const told = await heard<T>(address)    GET; `told.kept`: from the cache, heard at `told.at`
  *   away()                                  a signal: the server does not answer; `since()` the age to say
- *   const outbox = createOutbox(account, nameOf)    what is to be sent (see there); `account`: of /api/session
+ *   const outbox = createOutbox(account)    what is to be sent (see there); `account`: name of /api/session
  *   note(key, value), noted(key)            what the page wants to know again on this device
  *
  * A page is named in `rules.ts` (PAGES, ANSWERS) and in vite.config.ts. Needs HTTPS or localhost; without

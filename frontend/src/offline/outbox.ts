@@ -5,8 +5,8 @@
  */
 import { type Accessor, createEffect, createSignal, on, onCleanup } from "solid-js";
 import { Failure, request } from "../api/client";
-import { csrfToken, type SessionInfo } from "../api/session";
-import { away, heard, noticed, returned } from "./offline";
+import { csrfToken } from "../api/session";
+import { away, noticed, returned } from "./offline";
 import { type Action, type Draft, isLater, type No, type Outcome, Queue } from "./queue";
 import { openStore } from "./store";
 
@@ -64,26 +64,15 @@ async function sendNow(action: Action): Promise<Outcome> {
 
 const AGAIN_MS = 10_000;
 
-/**
- * `account`: whose actions these are; empty while it is not known: then nothing is sent. `nameOf`: the
- * same, of a session.
- */
+/** `account`: whose actions these are; empty while it is not known: then nothing is sent. */
 export function createOutbox(
   account: Accessor<string>,
-  nameOf: (session: SessionInfo) => string,
   onSent?: (key: string, answer: unknown) => void,
 ): Outbox {
   const [actions, setActions] = createSignal<readonly Action[]>([]);
   const [others, setOthers] = createSignal(0);
   const [lasting, setLasting] = createSignal(true);
-  const still = (wanted: string) =>
-    heard<SessionInfo>("/api/session").then(
-      ({ value, kept }) => !kept && nameOf(value) === wanted,
-      () => false,
-    );
-  const queue = openStore<Action>("queue").then(
-    (store) => new Queue(store, sendNow, undefined, still),
-  );
+  const queue = openStore<Action>("queue").then((store) => new Queue(store, sendNow));
   const look = async () => {
     const one = await queue;
     setLasting(one.lasting);

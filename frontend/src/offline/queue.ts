@@ -53,8 +53,6 @@ export class Queue {
     private readonly store: Store<Action>,
     private readonly sender: Sender,
     private readonly clock: () => Date = () => new Date(),
-    /** Whether the server, asked now, takes us for that account: another page may have logged in anew. */
-    private readonly still: (account: string) => Promise<boolean> = async () => true,
   ) {}
 
   get lasting(): boolean {
@@ -108,9 +106,8 @@ export class Queue {
 
   private async send(account: string): Promise<Map<string, unknown>> {
     const taken = new Map<string, unknown>();
-    const waiting = (await this.of(account)).filter((one) => !one.refused);
-    if (waiting.length === 0 || !(await this.still(account))) return taken;
-    for (const action of waiting) {
+    for (const action of await this.of(account)) {
+      if (action.refused) continue;
       const outcome = await this.sender(action);
       if (outcome.kind === "away") {
         await this.store.put({ ...action, tries: action.tries + 1 });

@@ -66,6 +66,5 @@ export function isYoung(kept: string | null, now: number): boolean {
 
 /** Whether a request ends or begins a session: what is kept belongs to whoever was there before. */
 export function changesHands(method: string, path: string): boolean {
-  if (method === "GET") return /^\/api\/oidc\/[^/]+\/callback$/.test(path);
-  return method !== "HEAD" && /^\/api\/(session|login|oidc)(\/|$)/.test(path);
+  return method !== "GET" && method !== "HEAD" && /^\/api\/(session|login|oidc)(\/|$)/.test(path);
 }

@@ -76,12 +76,6 @@ worker.addEventListener("fetch", (event) => {
   const url = new URL(request.url);
   if (url.origin === origin && changesHands(request.method, url.pathname)) {
     event.waitUntil(forget());
-    // until the server has answered, pages still ask under the session before
-    if (request.mode !== "navigate") {
-      const said = fetch(request);
-      event.respondWith(said);
-      event.waitUntil(said.then(forget, forget));
-    }
     return;
   }
   const way = wayOf(request.method, request.url, origin, request.mode === "navigate");
@@ -111,14 +105,13 @@ async function page(request: Request, url: URL): Promise<Response> {
 
 async function answer(event: Asked, way: "answer" | "tile"): Promise<Response> {
   const { request } = event;
-  const under = hands;
   const asked = fetch(request);
   // other pages do not say how old an answer is: they get none but the server's
   const asks = await worker.clients.get(event.clientId);
   if (!asks || !pageOf(new URL(asks.url).pathname)) return asked;
   // what comes too late is kept all the same
   event.waitUntil(
-    asked.then((found) => heard(way, request.url, found.clone(), under)).catch(() => undefined),
+    asked.then((found) => heard(way, request.url, found.clone())).catch(() => undefined),
   );
   const known = await (await caches.open(OWN[way])).match(request.url, { ignoreVary: true });
   if (!known || !isYoung(known.headers.get(KEPT), Date.now())) return asked;
@@ -140,25 +133,12 @@ async function timed(asked: Promise<Response>, patience: number): Promise<Respon
   }
 }
 
-/** Counts changes of hands: what was asked before one is not kept after it. */
-let hands = 0;
-
-/**
- * Keep a good answer that was asked `under` the present hands (its body is used up here); let go of
- * everything when the session is over or another's.
- */
-async function heard(
-  way: "answer" | "tile",
-  address: string,
-  found: Response,
-  under: number,
-): Promise<void> {
-  if (under !== hands) return;
+/** Keep a good answer (its body is used up here); let go of everything when the session is over or another's. */
+async function heard(way: "answer" | "tile", address: string, found: Response): Promise<void> {
   if (found.status === 401) await forget();
   if (!found.ok) return;
-  let now = under;
   if (way === "answer" && new URL(address).pathname === "/api/session") {
-    now = await belongsTo(found.clone(), under);
+    await belongsTo(found.clone());
   }
   const headers = new Headers(found.headers);
   headers.delete("content-encoding");
@@ -166,8 +146,6 @@ async function heard(
   headers.set(KEPT, new Date().toISOString());
   const body = found.status === 204 ? null : await found.arrayBuffer();
   const cache = await caches.open(OWN[way]);
-  // a cache that is let go of after this takes nothing with it into the next
-  if (now !== hands) return;
   await cache.put(address, new Response(body, { status: found.status, headers }));
   await trim(cache, MOST[way]);
 }
@@ -180,34 +158,26 @@ async function trim(cache: Cache, most: number): Promise<void> {
   await Promise.all(keys.slice(0, Math.max(0, keys.length - most)).map((one) => cache.delete(one)));
 }
 
-/** Let go of another account's; the hands it is in now. */
-async function belongsTo(session: Response, under: number): Promise<number> {
+async function belongsTo(session: Response): Promise<void> {
   const { access, account } = (await session.json()) as { access?: string; account?: number };
   const owner = `${access} ${account}`;
   const before = await (await caches.open(OWN.answer)).match(OWNER);
-  const another = before !== undefined && (await before.text()) !== owner;
-  if (under !== hands) return under;
-  if (another) await forget();
-  const now = another ? under + 1 : under;
-  const cache = await caches.open(OWN.answer);
-  if (now === hands) await cache.put(OWNER, new Response(owner));
-  return now;
+  if (before && (await before.text()) !== owner) await forget();
+  await (await caches.open(OWN.answer)).put(OWNER, new Response(owner));
 }
 
 async function forget(): Promise<void> {
-  hands += 1;
   await Promise.all(Object.values(OWN).map((one) => caches.delete(one)));
 }
 
 /** Ask for what a page already has from before there was a worker. */
 async function keepAll(addresses: readonly string[]): Promise<void> {
-  const under = hands;
   for (const one of addresses) {
     const way: Way | null = wayOf("GET", one, origin);
     if (way !== "answer" && way !== "tile") continue;
     const address = new URL(one, origin).href;
     try {
-      await heard(way, address, await fetch(address), under);
+      await heard(way, address, await fetch(address));
     } catch {
       return; // without a signal there is nothing to keep
     }

@@ -155,7 +155,6 @@ export function createBoard(frame: Frame, view: View<TasksState>): Board {
 
   const outbox = createOutbox(
     () => me()?.name ?? "",
-    (session) => session.name ?? "",
     (_key, answer) => {
       // a step is answered with the task after it; anything else is asked for
       if (isTask(answer)) setTold((known) => known && withOne(known, answer));
