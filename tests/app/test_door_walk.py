@@ -646,7 +646,18 @@ def border_of(engine: sa.Engine) -> None:
 
 def test_the_border_shows_what_is_shared_and_no_more(walked: Walked) -> None:
     border_of(walked.engine)
-    words = ("desk", "point", "draft", "zone", "news", "device", "rule", "treaty", "pooled", "package")
+    words = (
+        "desk",
+        "point",
+        "draft",
+        "zone",
+        "news",
+        "device",
+        "rule",
+        "treaty",
+        "pooled",
+        "package",
+    )
     with walked.app() as client:
         for role, prefix in (("border_officer", MINE), ("border_officer", DEEP)):
             found = walk(walked, client, walked.as_(role, prefix))

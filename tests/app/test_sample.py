@@ -340,7 +340,12 @@ def test_load_is_complete_resumable_and_removable(small, small_packs, engine, tm
     with engine.begin() as connection:
         connection.execute(sa.text("delete from event where reference like 'HZ00001%'"))
     fourth = load(engine, tmp_path, small)
-    assert [name for name, step in fourth.items() if step.done] == ["events", "assessment", "alerts", "indicators"]
+    assert [name for name, step in fourth.items() if step.done] == [
+        "events",
+        "assessment",
+        "alerts",
+        "indicators",
+    ]
     with engine.connect() as connection:
         assert connection.scalar(sa.text("select count(*) from event")) == counts["good"]
     # an archive was lost
