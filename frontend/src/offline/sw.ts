@@ -108,7 +108,7 @@ async function answer(event: Asked, way: "answer" | "tile"): Promise<Response> {
   const asked = fetch(request);
   // other pages do not say how old an answer is: they get none but the server's
   const asks = await worker.clients.get(event.clientId);
-  if (!asks || !pageOf(new URL(asks.url).pathname)) return asked;
+  if (asks && !pageOf(new URL(asks.url).pathname)) return asked;
   // what comes too late is kept all the same
   event.waitUntil(
     asked.then((found) => heard(way, request.url, found.clone())).catch(() => undefined),

@@ -23,7 +23,12 @@ from app.settings import PROJECT, JobSettings
 from ..conftest import until
 from .conftest import Bench, Ended, question
 
-LONG = {"parameters": {"metres": [0, 50_000], "days": [0, 300], "replicates": 9_999}}
+LONG = {
+    "parameters": {
+        "metres": [0, 5_000, 10_000, 20_000, 50_000], "days": [0, 50, 100, 200, 300],
+        "replicates": 9_999,
+    }
+}  # fmt: skip
 MINE, THEIRS = "330101", "330102"
 
 
