@@ -58,7 +58,7 @@ IngestDep = Annotated[Ingest, Depends(ingest_of)]
     "/api/devices",
     operation_id="listDevices",
     summary="Devices: one's own, and those in zones in force",
-    responses=errors(422, 503),
+    responses=errors(404, 422, 503),
 )
 def list_devices(
     *,

@@ -125,15 +125,7 @@ def read(connection: sa.Connection, identity: Identity, job: int) -> Job:
     NotFound
         It is not there, or not for this caller.
     """
-    row = connection.execute(
-        sa.text(
-            f"select {_COLUMNS} from analysis_job where id = :job and expires_at > now() and {_HERE}"
-        ),
-        {"job": job},
-    ).one_or_none()
-    if row is None:
-        raise NotFound(f"no job {job}")
-    return _job(row, identity)
+    return _job(row_of(connection, job), identity)
 
 
 def end(connection: sa.Connection, identity: Identity, job: int) -> Job:
@@ -144,16 +136,48 @@ def end(connection: sa.Connection, identity: Identity, job: int) -> Job:
     NotFound
         It is not there, or not for this caller.
     """
+    return _job(end_row(connection, job), identity)
+
+
+def row_of(connection: sa.Connection, job: int, *, pooled: bool = False) -> sa.Row[Any]:
+    """Row of a job, those of pooled runs apart.
+
+    Raises
+    ------
+    NotFound
+        It is not there, or not for this caller.
+    """
+    row = connection.execute(
+        sa.text(
+            f"select {_COLUMNS} from analysis_job where id = :job and expires_at > now() "
+            "and (type = 'pooled') = :pooled"
+        ),
+        {"job": job, "pooled": pooled},
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"no job {job}")
+    return row
+
+
+def end_row(connection: sa.Connection, job: int, *, pooled: bool = False) -> sa.Row[Any]:
+    """Row of a job as it was left: cancelled when it waited or ran, removed when it had ended.
+
+    Raises
+    ------
+    NotFound
+        It is not there, or not for this caller.
+    """
     row = connection.execute(
         sa.text(
             "update analysis_job set state = 'cancelled', ended_at = clock_timestamp() "
-            f"where id = :job and state in ('queued', 'running') and {_HERE} returning {_COLUMNS}"
+            "where id = :job and state in ('queued', 'running') and (type = 'pooled') = :pooled "
+            f"returning {_COLUMNS}"
         ),
-        {"job": job},
+        {"job": job, "pooled": pooled},
     ).one_or_none()
     if row is not None:
-        return _job(row, identity)
-    found = read(connection, identity, job)
+        return row
+    found = row_of(connection, job, pooled=pooled)
     connection.execute(sa.text("delete from analysis_job where id = :job"), {"job": job})
     return found
 

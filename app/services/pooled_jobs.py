@@ -4,8 +4,6 @@ Takes connections of the web's role. Promises: only who speaks for a side of a t
 limits, row security, cancelling and keeping are those of all jobs.
 """
 
-# ruff: noqa: S608 - the pieces of the statements are constants of this file
-
 from __future__ import annotations
 
 import json
@@ -16,15 +14,10 @@ import sqlalchemy as sa
 
 from app.api.job_models import JobProblem
 from app.api.treaty_models import PooledDraft, PooledJob, PooledQuestion
-from app.errors import Forbidden, NotFound
+from app.errors import Forbidden
 from app.security.identity import Identity
 from app.services import border, border_assess, jobs, treaties
 from app.settings import JobSettings
-
-_COLUMNS = (
-    "id, state, question, account_id, progress, step, run, error_code, error, created_at, started_at, "
-    "ended_at, expires_at"
-)
 
 
 def create(
@@ -62,16 +55,7 @@ def read(connection: sa.Connection, identity: Identity, job: int) -> PooledJob:
     NotFound
         It is not there, or not for this caller.
     """
-    row = connection.execute(
-        sa.text(
-            f"select {_COLUMNS} from analysis_job where id = :job and type = 'pooled' "
-            "and expires_at > now()"
-        ),
-        {"job": job},
-    ).one_or_none()
-    if row is None:
-        raise NotFound(f"no job {job}")
-    return _job(row, identity)
+    return _job(jobs.row_of(connection, job, pooled=True), identity)
 
 
 def end(connection: sa.Connection, identity: Identity, job: int) -> PooledJob:
@@ -82,18 +66,7 @@ def end(connection: sa.Connection, identity: Identity, job: int) -> PooledJob:
     NotFound
         It is not there, or not for this caller.
     """
-    row = connection.execute(
-        sa.text(
-            "update analysis_job set state = 'cancelled', ended_at = clock_timestamp() where id = :job "
-            f"and type = 'pooled' and state in ('queued', 'running') returning {_COLUMNS}"
-        ),
-        {"job": job},
-    ).one_or_none()
-    if row is not None:
-        return _job(row, identity)
-    found = read(connection, identity, job)
-    connection.execute(sa.text("delete from analysis_job where id = :job"), {"job": job})
-    return found
+    return _job(jobs.end_row(connection, job, pooled=True), identity)
 
 
 def _job(row: sa.Row[Any], identity: Identity) -> PooledJob:

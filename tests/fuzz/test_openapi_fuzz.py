@@ -323,6 +323,24 @@ def plainly(house: House, operation: Any, wrong: dict[str, str]) -> None:
         ask(house, case, desk, wrong)
 
 
+def strangely(house: House, operation: Any, wrong: dict[str, str]) -> None:
+    """Ask for what is there, but for one value of a query that names nothing."""
+    random = Random(operation.label)
+    desk = (Role.admin, None)
+    for stranger in operation.query:
+        query = {
+            one.name: random.choice(house.values[one.name])
+            for one in operation.query
+            if one.name in house.values and (one.is_required or one.name in ("pack", "within"))
+        }
+        path = {
+            one.name: random.choice(house.values[one.name]) for one in operation.path_parameters
+        }
+        for value in ("none", "999999", "0"):
+            case = operation.Case(path_parameters=path, query={**query, stranger.name: value})
+            ask(house, case, desk, wrong)
+
+
 @pytest.mark.parametrize(
     "rounds", [1, pytest.param(40, marks=pytest.mark.slow)], ids=["few", "many"]
 )
@@ -331,6 +349,7 @@ def test_every_answer_is_documented(house: House, rounds: int) -> None:
     wrong: dict[str, str] = {}
     for operation in operations(house).values():
         plainly(house, operation, wrong)
+        strangely(house, operation, wrong)
         for mode in GenerationMode:
             search(house, operation, mode, rounds * len(DESKS), wrong)
     assert not wrong, "\n\n".join(wrong.values())
