@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic_core import to_json
@@ -40,6 +40,16 @@ TOPICS: dict[str, tuple[Action, ...]] = {
     "task": ("work_tasks", "dispatch"),
 }
 _NUMBER = 19
+#: One event of the stream, as the documentation describes each (OpenAPI 3.1).
+EVENT: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "pattern": "^[0-9]{1,19}$", "description": "Number of the event"},
+        "event": {"type": "string", "enum": list(TOPICS), "description": "Its topic"},
+        "data": {"type": "string", "description": "JSON: `at` and what changed"},
+    },
+    "required": ["id", "event", "data"],
+}
 
 
 def topics_of(identity: Identity, wanted: Sequence[str] | None) -> list[str]:
@@ -58,8 +68,8 @@ def topics_of(identity: Identity, wanted: Sequence[str] | None) -> list[str]:
     response_class=Response,
     responses={
         200: {
-            "content": {STREAM: {"schema": {"type": "string"}}},
-            "description": "`id` a number, `event` the topic, `data` JSON: `at` and what changed",
+            "content": {STREAM: {"schema": EVENT}},
+            "description": "Events, one after the other",
         },
         **errors(422, 503),
     },

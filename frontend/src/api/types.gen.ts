@@ -20694,13 +20694,23 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description `id` a number, `event` the topic, `data` JSON: `at` and what changed */
+            /** @description Events, one after the other */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": string;
+                    "text/event-stream": {
+                        /** @description Number of the event */
+                        id: string;
+                        /**
+                         * @description Its topic
+                         * @enum {string}
+                         */
+                        event: "run" | "alert" | "zone" | "check" | "device" | "alarm" | "task";
+                        /** @description JSON: `at` and what changed */
+                        data: string;
+                    };
                 };
             };
             /** @description Nobody is logged in, or not any more */
