@@ -1,4 +1,4 @@
-""" their runs, dead letters and health."""
+"""Feeds: their runs, dead letters and health."""
 
 from pathlib import Path
 
