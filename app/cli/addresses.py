@@ -66,13 +66,13 @@ def names_command(*, file: Path, pack: str) -> None:
 @command.command("sample")
 @click.option("--pack", default="hangzhou", show_default=True, help="Map to make a base for.")
 @click.option("--addresses", default=520_000, show_default=True, help="About how many.")
-@click.option("--seed", default=20240101, show_default=True)
+@click.option("--seed", default=20240101, show_default=True, help="Another one, other addresses.")
 @click.option(
     "--noisy",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also write addresses as people write them, with the codes they mean (CSV).",
 )
-@click.option("--noisy-rows", default=10_000, show_default=True)
+@click.option("--noisy-rows", default=10_000, show_default=True, help="How many of these.")
 def sample_command(
     *, pack: str, addresses: int, seed: int, noisy: Path | None, noisy_rows: int
 ) -> None:

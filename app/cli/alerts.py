@@ -48,7 +48,8 @@ def told(report: Report) -> str:
 @command.command("list")
 @click.option("--pack", help="Only of this map.")
 @click.option("--all", "everything", is_flag=True, help="Closed ones too.")
-@click.option("--limit", type=click.IntRange(1, 2000), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 2000), default=50, show_default=True,
+              help="At most so many.")  # fmt: skip
 def list_(*, pack: str | None, everything: bool, limit: int) -> None:
     """List alerts, the most urgent first."""
     from app.services.alerts_read import alerts

@@ -37,13 +37,16 @@ def local_day() -> date:
 @click.option("--last", type=click.IntRange(1, 1000), default=1, show_default=True,
               help="So many newest periods of each type.")  # fmt: skip
 @click.option("--on", type=click.DateTime(["%Y-%m-%d"]), help="Local day it is (today).")
-@click.option("--alpha", type=click.FloatRange(0.001, 0.5), default=0.05, show_default=True)
+@click.option("--alpha", type=click.FloatRange(0.001, 0.5), default=0.05, show_default=True,
+              help="Level of the test, of all sides together.")  # fmt: skip
 @click.option("--max-share", type=click.FloatRange(0.001, 0.5), default=0.25, show_default=True,
               help="Largest circle, share of what is expected.")  # fmt: skip
 @click.option("--max-km", type=click.FloatRange(0.1, 1000), default=30, show_default=True,
               help="Largest circle, radius.")  # fmt: skip
-@click.option("--replicates", type=click.IntRange(19, 99_999), default=999, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=20260101, show_default=True)
+@click.option("--replicates", type=click.IntRange(19, 99_999), default=999, show_default=True,
+              help="Simulated maps the p-value is counted from.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=20260101, show_default=True,
+              help="Of the simulated maps.")  # fmt: skip
 def assess(
     *, pack: str | None, name: str | None, period: str | None, start: datetime | None, last: int,
     on: datetime | None, alpha: float, max_share: float, max_km: float, replicates: int, seed: int,

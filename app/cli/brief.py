@@ -27,10 +27,12 @@ def _month(_context: click.Context, _option: click.Parameter, value: str | None)
     "--format",
     "form",
     type=click.Choice(["html", "pdf", "json"]),
+    help="json: every sentence with the addresses of its numbers.",
     default="pdf",
     show_default=True,
 )
-@click.option("--lang", type=click.Choice(["zh", "en"]), default="zh", show_default=True)
+@click.option("--lang", type=click.Choice(["zh", "en"]), default="zh", show_default=True,
+              help="Language of the text.")  # fmt: skip
 @click.option(
     "--small/--no-small",
     default=True,

@@ -38,7 +38,8 @@ def command() -> None:
 @click.option("--pack", required=True, help="Series of boundaries; its newest version is used.")
 @click.option("--job", "folder", required=True, type=click.Path(file_okay=False, path_type=Path),
               help="Folder of the job; for Spark one that every worker sees.")  # fmt: skip
-@click.option("--engine", type=click.Choice(["local", "spark"]), default="local", show_default=True)
+@click.option("--engine", type=click.Choice(["local", "spark"]), default="local", show_default=True,
+              help="Processes of this machine, or Spark.")  # fmt: skip
 @click.option("--master", default="local[*]", show_default=True, help="Master of Spark.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True,
               help="Processes of the local engine.")  # fmt: skip

@@ -134,7 +134,8 @@ def listen(*, name: str | None, receipts: bool, clock: bool, **given: Any) -> No
 @command.command()
 @_broker_options
 @click.option("--pack", required=True, help="Map to put them on.")
-@click.option("--devices", "count", type=click.IntRange(1, 100_000), default=600, show_default=True)
+@click.option("--devices", "count", type=click.IntRange(1, 100_000), default=600, show_default=True,
+              help="How many.")  # fmt: skip
 @click.option(
     "--seconds", type=click.IntRange(1), default=60, show_default=True, help="For so long."
 )
@@ -152,7 +153,7 @@ def listen(*, name: str | None, receipts: bool, clock: bool, **given: Any) -> No
     show_default=True,
     help="Devices that see smoke half-way.",
 )
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="Another one, other readings.")
 def simulate(  # noqa: PLR0917
     count: int, pack: str, seconds: int, every: int, fires: int, seed: int, **given: Any
 ) -> None:

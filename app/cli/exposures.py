@@ -46,7 +46,8 @@ def _pairs(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dic
     type=click.DateTime(["%Y-%m-%d"]),
     help="Day the values describe, where the file has no column as_of.",
 )
-@click.option("--encoding", type=click.Choice(["utf-8", "gb18030", "gbk"]), default="utf-8")
+@click.option("--encoding", type=click.Choice(["utf-8", "gb18030", "gbk"]), default="utf-8",
+              help="Encoding of a CSV.")  # fmt: skip
 @click.option(
     "--rejects",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -37,7 +37,8 @@ class PortTaken(WusetuError):
 @click.command()
 @click.option("--host", help="Address to listen on (WUSETU_SERVER_HOST; 127.0.0.1).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port (WUSETU_SERVER_PORT; 8000).")
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True,
+              help="Processes that answer.")  # fmt: skip
 @click.option("--migrate/--no-migrate", default=True, help="Bring the schema up to date first.")
 @click.option("--check", is_flag=True, help="Only look at the port: 0 free, 4 served by us.")
 def command(host: str | None, port: int | None, workers: int, migrate: bool, check: bool) -> None:

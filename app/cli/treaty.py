@@ -31,7 +31,8 @@ def command() -> None:
               default=["quarter"], show_default=True, help="May be given more than once.")  # fmt: skip
 @click.option("--delay", type=click.IntRange(0, 3660), default=7, show_default=True,
               help="Days after its end before a period crosses.")  # fmt: skip
-@click.option("--min-count", type=click.IntRange(2, 1000), default=5, show_default=True)
+@click.option("--min-count", type=click.IntRange(2, 1000), default=5, show_default=True,
+              help="Smaller counts of a cell are not told.")  # fmt: skip
 @click.option("--kinds", help="Kinds, separated by commas (all of the scene).")
 @click.option("--valid-from", type=click.DateTime(["%Y-%m-%d"]), help="First day (today).")
 @click.option("--valid-to", type=click.DateTime(["%Y-%m-%d"]), help="First day it holds no longer.")
@@ -63,7 +64,7 @@ def propose(
 
 @command.command()
 @click.argument("name")
-@click.option("--version", type=click.IntRange(1), required=True)
+@click.option("--version", type=click.IntRange(1), required=True, help="Version of the treaty.")
 @click.option("--side", "sides", multiple=True, required=True, help="Side that decides.")
 @click.option("--reject", is_flag=True, help="Reject it instead.")
 @click.option("--reason", default="", help="Needed to reject.")
@@ -116,8 +117,9 @@ def show(name: str | None, pack: str | None) -> None:
 
 @command.command()
 @click.argument("name")
-@click.option("--version", type=click.IntRange(1), required=True)
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True)
+@click.option("--version", type=click.IntRange(1), required=True, help="Version of the treaty.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True,
+              help="File to write.")  # fmt: skip
 def terms(*, name: str, version: int, out: Path) -> None:
     """Write the terms of a version with every signed decision to a file for the other sides."""
     from app.cli.runs import _engine
@@ -243,7 +245,7 @@ def key_show(*, side: str | None) -> None:
 
 
 @key.command("add")
-@click.option("--side", required=True)
+@click.option("--side", required=True, help="Side the key belongs to (its code prefix).")
 @click.option("--public", required=True, help="64 hexadecimal digits.")
 def key_add(*, side: str, public: str) -> None:
     """Register the public key of another installation's side: from now on it tells by packages."""
@@ -270,7 +272,7 @@ def key_retire(*, name: str) -> None:
 
 
 @key.command("rotate")
-@click.option("--side", required=True)
+@click.option("--side", required=True, help="Side of this installation (its code prefix).")
 def key_rotate(*, side: str) -> None:
     """Make a new key for a side of this installation and retire the old one."""
     from app.cli.runs import _engine

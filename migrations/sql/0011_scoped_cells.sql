@@ -140,3 +140,7 @@ grant select (run_id, res, reference_id, kind, period, rate, alpha, short) on ru
 -- Values are cut where they are stored, so they are stored as they are; the database packs them.
 alter table run_cell_value alter column payload set storage extended;
 comment on column run_cell_value.payload is 'the bytes of packed_values.payload, in the order of the cells of the chunk';
+
+comment on function own_cell is 'shares, counts and marks of one cell of a run, when it lies wholly inside the claimed jurisdiction';
+comment on function own_values is 'colours and relative risks of a chunk of cells; those beyond the claimed jurisdiction blank';
+comment on function own_colours is 'colours of one cell in every kind and period of a type, when it lies wholly inside the claimed jurisdiction';

@@ -587,3 +587,10 @@ end
 $$;
 comment on function border_time is 'ends checks and zones whose time is over; how many; one at a time';
 revoke execute on function border_time from public;
+
+comment on function border_audit is 'writes what was done at the border into the audit, with the account as it is now';
+comment on function check_event_told is 'trigger: a step of a check goes to the live stream of its sides';
+comment on function check_guarded is 'trigger: a check goes forward only, and keeps what it was opened with';
+comment on function run_is_live is 'trigger: a published run goes to the live stream';
+comment on function zone_decided is 'trigger: a decision about a zone goes to the live stream of its sides';
+comment on function zone_told is 'trigger: a new or changed version of a zone goes to the live stream of its sides';

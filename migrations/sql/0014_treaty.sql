@@ -363,3 +363,6 @@ $$;
 comment on function treaty_decide is 'one side accepts or rejects a version; its state after that; null: there is none for who asks';
 revoke execute on function treaty_propose, treaty_decide from public;
 grant execute on function treaty_propose, treaty_decide to wusetu_web;
+
+comment on function pooled_stays is 'trigger: rows of treaties, packages and pooled runs are never changed';
+comment on function treaty_told is 'trigger: a new version of a treaty goes to the live stream of its sides';
