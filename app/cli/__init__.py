@@ -24,6 +24,7 @@ COMMANDS = {
     "cells": "app.cli.cells",
     "db": "app.cli.db",
     "devices": "app.cli.devices",
+    "docs": "app.cli.docs",
     "events": "app.cli.events",
     "export": "app.cli.export",
     "exposures": "app.cli.exposures",
