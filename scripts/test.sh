@@ -27,7 +27,7 @@ suite() { # NAME COMMAND...
   say "$su_name"
   "$@" || failed="$failed $su_name"
 }
-tests() { "$bin/pytest" -n "${WUSETU_TEST_WORKERS:-2}" --dist loadfile -q --durations=20 --durations-min=5 "$@" </dev/null; }
+tests() { "$bin/pytest" -n "${WUSETU_TEST_WORKERS:-2}" --dist loadfile --no-loadscope-reorder -q --durations=20 --durations-min=5 "$@" </dev/null; }
 # The closing line of pytest, for whoever reads only the end.
 closing=$DATA/log/pytest.txt
 mkdir -p "$DATA/log"
@@ -57,12 +57,12 @@ kernel_covered() { "$bin/coverage" report --include='geo/*' --fail-under=95; }
 
 case $what in
 lint) lint; suite "front end" scripts/node.sh check ;;
-py) suite pytest steady tests -m "not slow and not e2e and not spark" ;;
+py) suite pytest steady tests -m "not slow and not e2e and not spark and not qgis" ;;
 e2e) suite pytest steady tests -m "e2e and not slow" ;;
-slow) suite pytest recorded tests -m "slow and not spark" ;;
+slow) suite pytest recorded tests -m "slow and not spark and not qgis" ;;
 all)
   lint
-  COVER=1 suite pytest steady tests -m "not slow and not spark" --cov --cov-report=
+  COVER=1 suite pytest steady tests -m "not slow and not spark and not qgis" --cov --cov-report=
   suite "coverage of geo" kernel_covered
   suite "front end" scripts/node.sh check
   suite "compose file" scripts/compose.sh

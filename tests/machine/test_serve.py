@@ -296,7 +296,7 @@ def test_a_cluster_that_dies_under_a_server_is_started_again(
     marks = {since for _, since, _ in seen if since}
     assert len(marks) <= 1
     until(lambda: read(f"{address}api/health/ready") == 200)
-    assert any("PostgreSQL runs again" in line for line in server.lines)
+    until(lambda: any("PostgreSQL runs again" in line for line in server.lines))
     assert server.end(signal.SIGINT) == 0
     assert not home.running()
     assert not home._members()
