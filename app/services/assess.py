@@ -32,6 +32,7 @@ from app.services.exposures import exposure_table
 from app.services.periods import Span, month_bounds, spans
 from app.services.publish import Writer
 from app.services.runs import read_facts
+from app.services.scene_store import scene_of
 from app.services.scenes import DEFAULT, OVERALL, Scene, load_scene, scene_names
 from app.services.tracks import Floats
 from app.services.units import UnitTable, read_units
@@ -171,6 +172,9 @@ def choose_scene(connection: sa.Connection, pack: str, scene: Scene | str | Path
     if isinstance(scene, Scene):
         return scene
     if scene is not None:
+        name = Path(scene)
+        if name.suffix not in {".yaml", ".yml"} and str(name) not in scene_names():
+            return scene_of(connection, str(name))  # one of the user's own that was applied
         return load_scene(scene)
     last = connection.execute(
         sa.text(

@@ -30,6 +30,7 @@ from app.errors import Invalid, NotFound
 from app.services.boundaries import newest_version
 from app.services.event_files import Broken, Wanted, column_names, open_feed
 from app.services.event_persons import shown
+from app.services.scene_store import versions
 from app.services.scenes import load_scene, scene_names
 from app.services.succession import Succession
 from geo.codes import CodeError, CodeLayout
@@ -428,8 +429,9 @@ def _write(engine: sa.Engine, good: pd.DataFrame, pack: str, source: str) -> tup
 
 
 def scene_measures(connection: sa.Connection, pack: str) -> list[str]:
-    """Measures the shipped scenes and the scene of the newest run of `pack` know, in order."""
+    """Measures the scenes that ship or were applied and the newest run of `pack` know, in order."""
     known = {measure for name in scene_names() for measure in load_scene(name).measures}
+    known |= {measure for one in versions(connection) for measure in one.scene.measures}
     body = connection.scalar(
         sa.text("select scene_body from run where pack = :pack order by id desc limit 1"),
         {"pack": pack},
