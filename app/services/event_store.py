@@ -131,18 +131,23 @@ class EventStore:
             A statement of the same transaction; it gets `:source`.
         """
         with transaction(self.engine) as connection:
-            source = self.source or self._make_source(connection)
-            text = copy_rows(events, source, self.version)
-            stored = self._copy(connection, text) if self._direct else None
-            if stored is None:
-                stored = _merge(connection, text)
-                self._direct = stored == (len(events), 0)
+            source, stored = self.put(connection, events)
             if also is not None:
                 connection.execute(also, {"source": source})
-            if self.fresh is not None and stored == (len(events), 0):
-                self.fresh.add(_written(connection), (self.pack, self.version), events)
         self.source = source
         return stored
+
+    def put(self, connection: sa.Connection, events: pa.Table) -> tuple[int, tuple[int, int]]:
+        """Store a batch inside a transaction of the caller: the source, how many new and changed."""
+        source = self.source or self._make_source(connection)
+        text = copy_rows(events, source, self.version)
+        stored = self._copy(connection, text) if self._direct else None
+        if stored is None:
+            stored = _merge(connection, text)
+            self._direct = stored == (len(events), 0)
+        if self.fresh is not None and stored == (len(events), 0):
+            self.fresh.add(_written(connection), (self.pack, self.version), events)
+        return source, stored
 
     def _copy(self, connection: sa.Connection, text: io.BytesIO) -> tuple[int, int] | None:
         """Copy into the table; None when an event is there already, and nothing is done."""
