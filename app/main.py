@@ -31,6 +31,7 @@ from app.api import (
     indicators,
     live,
     meta,
+    ogc,
     oidc,
     operation,
     pages,
@@ -204,6 +205,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(area_exports_api.router)
     app.include_router(bulletin.router)
     app.include_router(jobs_api.router)
+    app.include_router(ogc.router)
     app.include_router(sessions.router)
     app.include_router(accounts_api.router)
     app.include_router(oidc.router)

@@ -17,7 +17,8 @@ from tiles import levels as lv
 from tiles.cut import compress
 from tiles.geometry import RADIUS, project
 from tiles.levels import ZoomRange
-from tiles.mvt import POLYGON, Columns, layer, ring_commands
+from tiles.mvt import POLYGON, Columns, Value, layer, ring_commands
+from tiles.palette import CLASSES
 from tiles.rings import Rings
 
 LAYER = "cells"
@@ -97,8 +98,15 @@ class CellLayer:
         edge = math.sqrt(h3.area_km2(float(middle[0]), float(middle[1]), res) / 2.598) * 1000
         self.reach = 1.5 * edge / math.cos(math.radians(min(lat + 1, 85))) / (2 * math.pi * RADIUS)
 
-    def tile(self, zoom: int, x: int, y: int) -> bytes:
-        """Make one tile, gzip; empty where no cell reaches into it."""
+    def tile(self, zoom: int, x: int, y: int, values: NDArray[np.uint8] | None = None) -> bytes:
+        """Make one tile, gzip; empty where no cell reaches into it.
+
+        Parameters
+        ----------
+        values : uint8 (2, n)
+            Colours and relative risks of the layer's cells, as packed for the map: the properties
+            of a coloured tile are added. None: shapes alone.
+        """
         size = 2.0**-zoom
         reach = self.reach + size * lv.BUFFER
         # rows count from the north, mercator from the south
@@ -127,13 +135,32 @@ class CellLayer:
             np.zeros(len(near), bool), feature, len(near),
         )  # fmt: skip
         names = [f"{one:x}" for one in self.cells[near].tolist()]
-        columns = Columns.of(
-            self.ids[near], {"cell": names, "code": [self.codes[i] for i in near.tolist()]}
-        )
+        properties: dict[str, Sequence[Value]] = {
+            "cell": names,
+            "code": [self.codes[i] for i in near.tolist()],
+        }
+        if values is not None:
+            properties |= coloured(values[:, near])
+        columns = Columns.of(self.ids[near], properties)
         commands = ring_commands(rings)
         return compress(
             layer(LAYER, columns, feature.tolist(), commands, kind=POLYGON, extent=lv.EXTENT)
         )
+
+
+def coloured(values: NDArray[np.uint8]) -> dict[str, list[Value]]:
+    """Properties of coloured features from packed values, (2, n): as in the tiles of units."""
+    classes = [CLASSES[one] for one in values[0].tolist()]
+    theta = np.round(2.0 ** ((values[1].astype(float) - 128) / 16), 4).tolist()
+    return {
+        "colour": [one.value for one in classes],
+        "colour_name": [one.id for one in classes],
+        "class_zh": [one.meaning_zh for one in classes],
+        "class_en": [one.meaning_en for one in classes],
+        "theta": [
+            one if risk else None for one, risk in zip(theta, values[1].tolist(), strict=True)
+        ],
+    }
 
 
 def _touching(local: NDArray[np.float64], start: NDArray[np.int64]) -> NDArray[np.bool_]:

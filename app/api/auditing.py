@@ -81,6 +81,17 @@ async def _auditing(
         ),
     ] = None,
 ) -> Auditing:
+    return auditing(request, x_purpose, purpose)
+
+
+def auditing(request: Request, x_purpose: str | None, purpose: str | None) -> Auditing:
+    """Make the audit of a request that says its purpose by header, by parameter, or not at all.
+
+    Raises
+    ------
+    Invalid
+        The two differ, or the installation demands one and there is none.
+    """
     audit: Audit = request.app.state.audit
     given = purpose
     if x_purpose is not None:

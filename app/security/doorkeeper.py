@@ -282,6 +282,8 @@ def _refusal(scope: Scope, no: Refused) -> Response:
         no.status == 401
         and scope["method"] in {"GET", "HEAD"}
         and not path.startswith(("/api/", "/tiles/", "/metrics"))
+        # other people's programs read it, and people do: only they are sent to log in
+        and not (path.startswith("/ogc") and "text/html" not in _accepted(scope))
     ):
         wanted = path
         if scope["query_string"]:
@@ -294,6 +296,10 @@ def _refusal(scope: Scope, no: Refused) -> Response:
     if no.status == 401:
         answer.headers["WWW-Authenticate"] = 'Bearer realm="wusetu"'
     return answer
+
+
+def _accepted(scope: Scope) -> str:
+    return _header(scope["headers"], b"accept") or ""
 
 
 def _varying(send: Send) -> Send:

@@ -99,7 +99,14 @@ def layers(connection: sa.Connection, caches: Caches, run: int) -> list[CellInfo
     ]
 
 
-def _digest(connection: sa.Connection, facts: RunFacts, res: int) -> str:
+def digest_of(connection: sa.Connection, facts: RunFacts, res: int) -> str:
+    """Digest of the grid of a resolution of a run.
+
+    Raises
+    ------
+    NotFound
+        The run has no cells of that resolution.
+    """
     digest = connection.execute(
         sa.text("select digest from run_cell where run_id = :run and res = :res"),
         {"run": facts.id, "res": res},
@@ -122,7 +129,7 @@ def chunks(connection: sa.Connection, caches: Caches, run: int, res: int) -> lis
         No such run or resolution.
     """
     facts = run_facts(connection, caches, run)
-    grid = places(connection, caches, _digest(connection, facts, res))
+    grid = places(connection, caches, digest_of(connection, facts, res))
     at = h3.centres(grid.cells)
     # a cell reaches beyond its centre
     reach = math.degrees(math.sqrt(h3.area_km2(float(at[0, 0]), float(at[0, 1]), res)) / 6371)
@@ -168,16 +175,42 @@ def values(
         {"run": run, "chunk": chunk, **vars(layer)},
     ).scalar_one_or_none()
     if found is None:
-        _digest(connection, facts, layer.res)
+        digest_of(connection, facts, layer.res)
         raise NotFound(f"run {run} has no cells of resolution {layer.res} in {chunk:x}")
     return bytes(found)
+
+
+def coloured(
+    connection: sa.Connection, caches: Caches, run: int, layer: CellLayerKey
+) -> npt.NDArray[np.uint8]:
+    """Colours and relative risks of all cells of a layer, (2, n) in the order of the grid.
+
+    Cells the asker may not see are 0, as in `values`.
+
+    Raises
+    ------
+    NotFound
+        No such run, resolution, kind or period.
+    """
+    facts = run_facts(connection, caches, run)
+    facts.kind(layer.kind)
+    facts.span(layer.period, layer.ord)
+    grid = places(connection, caches, digest_of(connection, facts, layer.res))
+    return _values(connection, grid, run, layer)
 
 
 def _colours(
     connection: sa.Connection, grid: Places, run: int, layer: CellLayerKey
 ) -> npt.NDArray[np.uint8]:
     """Colours of all cells of a layer, (n,); 0 for those the asker may not see."""
-    colour = np.zeros(len(grid.cells), np.uint8)
+    return _values(connection, grid, run, layer)[0]
+
+
+def _values(
+    connection: sa.Connection, grid: Places, run: int, layer: CellLayerKey
+) -> npt.NDArray[np.uint8]:
+    """Colours and relative risks, (2, n); 0 for those the asker may not see."""
+    found = np.zeros((2, len(grid.cells)), np.uint8)
     place = {chunk.chunk: chunk for chunk in grid.chunks}
     rows = connection.execute(
         sa.text(
@@ -189,8 +222,8 @@ def _colours(
     for row in rows:
         if row.payload is not None:
             chunk = place[row.chunk]
-            colour[chunk.slice] = np.frombuffer(row.payload, np.uint8, chunk.n)
-    return colour
+            found[:, chunk.slice] = np.frombuffer(row.payload, np.uint8).reshape(2, chunk.n)
+    return found
 
 
 def counts(
@@ -212,7 +245,7 @@ def counts(
     facts = run_facts(connection, caches, run)
     facts.kind(layer.kind)
     span = facts.span(layer.period, layer.ord)
-    grid = places(connection, caches, _digest(connection, facts, layer.res))
+    grid = places(connection, caches, digest_of(connection, facts, layer.res))
     before: npt.NDArray[np.int64] | None = None
     earlier = CellLayerKey(layer.res, layer.kind, layer.period, layer.ord - 1)
     code = None
@@ -296,7 +329,7 @@ def find(connection: sa.Connection, caches: Caches, run: int, cell: int) -> _Cel
     """
     facts = run_facts(connection, caches, run)
     res = cell >> 52 & 15
-    digest = _digest(connection, facts, res)
+    digest = digest_of(connection, facts, res)
     grid = places(connection, caches, digest)
     place = int(np.searchsorted(grid.cells, np.uint64(cell)))
     there = place < len(grid.cells) and int(grid.cells[place]) == cell

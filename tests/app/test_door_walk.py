@@ -251,6 +251,10 @@ def questions(walked: Walked, path: str) -> Iterator[str]:
         "scene": ["nine-kinds", "ecology-watch"], "alert": [1, 2], "task": [1, 2], "photo": [1],
         "device": [1, 2], "rule": [1, 2], "alarm": [1, 2], "token": ["0" * 16],
         "treaty": ["theirs", "shared"], "pooled": [1, 2], "package": [1, 2],
+        "collection": ["units-small-county", "units-small-grid", f"cells-small-{CELLS}", "hotspots-small",
+                       "zones-small", "facilities-small", "units-other-county"],
+        "feature": [MINE, THEIRS, "330102001001001", *PLACES, "1", "2", "1-0", "device-1", "device-2"],
+        "matrices": ["WebMercatorQuad"],
         "z": [TILE[0]], "x": [TILE[1]], "y": [TILE[2]],
     }  # fmt: skip
     names = re.findall(r"{(\w+)", path)
@@ -679,7 +683,7 @@ def test_the_border_shows_what_is_shared_and_no_more(walked: Walked) -> None:
                 # of the neighbour's units: the side itself, where a line or a zone names it
                 assert not re.search(THEIRS + r"[0-9]", text), address
                 if THEIRS in text:
-                    shown = r"/border/|/api/(zones|devices|alarms|treaties|pooled)"
+                    shown = r"/border/|/ogc/collections/(zones|facilities)-|/api/(zones|devices|alarms|treaties|pooled)"
                     assert re.search(shown, address), address
             # the installation sees all of it
         everything = walk(walked, client, walked.as_("admin", None))

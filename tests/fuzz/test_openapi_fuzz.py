@@ -226,6 +226,8 @@ def real_values(engine: sa.Engine, run: int) -> dict[str, list[Any]]:
         "limit": [1, 50], "q": ["3301", "村", "网格 1"], "set": ["wall"], "next": ["/"], "area": [1, 2], "job": [1, 2],
         "scene": ["nine-kinds", "ecology-watch", "ecology-watch", "none"], "indicator": ["total", "joint"], "zone": [1, 2], "item": [1], "version": [1], "check": [1, 2], "alert": [1, 2], "task": [1, 2], "photo": [1], "treaty": ["counties"], "pooled": [1], "package": [1], "device": [1, 2], "rule": [1, 2], "alarm": [1, 2],
         "state": ["online", "raised"],
+        "collection": ["units-small-grid", "units-small-county", "zones-small", "hotspots-small", "facilities-small"],
+        "feature": [*codes, "1", "device-1"], "matrices": ["WebMercatorQuad"],
     }  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""OGC API - Features and Tiles: what is on the map, for other people's tools."""
