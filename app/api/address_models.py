@@ -25,6 +25,9 @@ class AddressCandidate(Model):
 
     code: str
     name: str | None = Field(description="Names of its units, from the coarsest")
+    level: str | None = Field(description="Level of the code, `building` or `room` below the map's")
+    unit: str | None = Field(description="Code of the finest unit of the map that holds it")
+    place: str | None = Field(description="Place of the address base that was recognised")
     reasons: list[str]
 
 
@@ -38,6 +41,8 @@ class AddressAnswer(Model):
     )
     name: str | None
     level: str | None = Field(description="Level of the code, `building` or `room` below the map's")
+    unit: str | None = Field(description="Code of the finest unit of the map that holds it")
+    place: str | None = Field(description="Place of the address base that was recognised")
     confidence: float = Field(ge=0, le=1)
     certain: bool = Field(description="May be used without looking")
     reasons: list[str] = Field(description="Machine words, see the documentation of addresses")

@@ -135,11 +135,20 @@ def _answer(ground: Ground, text: str, found: Resolved) -> AddressAnswer:
         code=found.code or None,
         name=_name(ground, found.code),
         level=_level(ground, found.code),
+        unit=_unit(ground, found.code),
+        place=_place(ground, found.place),
         confidence=found.confidence,
         certain=found.certain,
         reasons=list(found.reasons),
         candidates=[
-            AddressCandidate(code=one.code, name=_name(ground, one.code), reasons=list(one.reasons))
+            AddressCandidate(
+                code=one.code,
+                name=_name(ground, one.code),
+                level=_level(ground, one.code),
+                unit=_unit(ground, one.code),
+                place=_place(ground, one.place),
+                reasons=list(one.reasons),
+            )
             for one in _distinct(found.candidates)
         ],
     )
@@ -156,6 +165,16 @@ def _name(ground: Ground, code: str) -> str | None:
         if length <= len(code) and code[:length] in ground.names
     ]
     return "".join(names[:-1] + names[-1:]) or None
+
+
+def _unit(ground: Ground, code: str) -> str | None:
+    """Finest unit of the map a code lies in."""
+    cuts = (code[:length] for length in reversed(ground.resolver.base.lengths))
+    return next((one for one in cuts if one in ground.names), None)
+
+
+def _place(ground: Ground, place: int) -> str | None:
+    return ground.resolver.base.name[place] if place >= 0 else None
 
 
 def _level(ground: Ground, code: str) -> str | None:

@@ -50,6 +50,7 @@ class Resolved:
     certain : true when the answer may be used without looking
     reasons : machine words, see `REASONS`
     candidates : other codes, best first, at most five
+    place : index of the place of the base behind `code`, -1 when none is
     """
 
     status: Status
@@ -59,6 +60,7 @@ class Resolved:
     reasons: tuple[str, ...]
     candidates: tuple[Candidate, ...] = ()
     numbers: Numbers = field(default_factory=Numbers)
+    place: int = -1
 
 
 REASONS = {
@@ -359,7 +361,7 @@ class Resolver:
         confidence = max(0.05, round(confidence, 2))
         certain = confidence >= CERTAIN
         status = Status.FOUND if certain else Status.UNSURE
-        return Resolved(status, code, confidence, certain, told, others, said)
+        return Resolved(status, code, confidence, certain, told, others, said, best.place)
 
     def _down_to_room(
         self, text: str, spans: list[Span], best: Candidate
