@@ -9,11 +9,11 @@ const server = process.env.WUSETU_DEV_SERVER ?? "http://127.0.0.1:8000";
 const FRAME = new RegExp(
   [
     "node_modules/(lucide|solid-js)",
-    "src/command/(root|frame|pages|states|stale|whoami|mark|icon)\\.",
+    "src/command/(root|frame|pages|states|stale|whoami|mark|icon|me|look|ink|return-focus|search)\\.",
     "src/api/(answer|client|models|server|session)\\.",
-    "src/state/(hash|view|times)\\.",
+    "src/state/(hash|view|times|taste)\\.",
     "src/(i18n|charts)/",
-    "src/style/(theme|palette|(desk|panel|cells|charts|narrow)\\.css)",
+    "src/style/(theme|palette|patterns|(desk|panel|cells|charts|narrow)\\.css)",
     "src/analyst/download",
     "src/border/live",
   ]
@@ -36,6 +36,8 @@ export default defineConfig({
         "border.html",
         "tasks.html",
         "report.html",
+        "addresses.html",
+        "feeds.html",
         "login.html",
         "admin.html",
       ],
@@ -45,7 +47,7 @@ export default defineConfig({
             { name: "maplibre", test: /node_modules[\\/]maplibre-gl/, priority: 1 },
             { name: "draw", test: /node_modules[\\/]terra-draw/, priority: 1 },
             // what every page needs; what the pages about accounts share; what those with a map share
-            { name: "shared", minShareCount: 6, priority: 1 },
+            { name: "shared", minShareCount: 8, priority: 1 },
             { name: "accounts", test: /src[\\/](login|admin)[\\/]/, minShareCount: 2, priority: 1 },
             { name: "frame", test: FRAME, minShareCount: 2, priority: 1 },
             { name: "views", minShareCount: 2 },

@@ -21,7 +21,9 @@ from app.settings import PROJECT
 
 DIST = PROJECT / "frontend" / "dist"
 #: Pages with an address of their own beside the first one.
-PAGES = frozenset({"/login", "/analyst", "/admin", "/border", "/tasks", "/report", "/addresses"})
+PAGES = frozenset(
+    {"/login", "/analyst", "/admin", "/border", "/tasks", "/report", "/addresses", "/feeds"}
+)
 IMMUTABLE = "public, max-age=31536000, immutable"
 
 NOT_BUILT = """<!doctype html>

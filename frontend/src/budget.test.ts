@@ -18,6 +18,8 @@ const BUDGET: [RegExp, number][] = [
   [/^border-.*\.js$/, 40],
   [/^tasks-.*\.js$/, 26],
   [/^report-.*\.js$/, 14],
+  [/^addresses-.*\.js$/, 12],
+  [/^feeds-.*\.js$/, 10],
   // the maps of the tasks page, after its words
   [/^(strip|desk-map)\.view-.*\.js$/, 3],
   [/^draw-.*\.js$/, 42],

@@ -3,6 +3,7 @@ import { X } from "lucide";
 import { For, Show } from "solid-js";
 import { levelsBelow } from "../state/levels";
 import { Icon } from "./icon";
+import { LookChoices } from "./look.view";
 import { useModel } from "./model";
 
 export function DisplaySettings(props: { onClose: () => void }) {
@@ -61,60 +62,7 @@ export function DisplaySettings(props: { onClose: () => void }) {
           </Show>
         </select>
       </Show>
-      <Choice
-        label={words().theme}
-        options={[
-          ["light", words().light],
-          ["night", words().night],
-        ]}
-        value={view.state.theme}
-        onChoose={(theme) => view.go({ theme: theme as "light" }, "replace")}
-      />
-      <Choice
-        label={words().palette}
-        options={[
-          ["standard", words().standard],
-          ["stepped", words().stepped],
-        ]}
-        value={view.state.palette}
-        onChoose={(palette) => view.go({ palette: palette as "standard" }, "replace")}
-      />
-      <label class="check">
-        <input
-          type="checkbox"
-          checked={view.state.pattern}
-          onChange={(event) => view.go({ pattern: event.currentTarget.checked }, "replace")}
-        />
-        {words().pattern}
-      </label>
-      <p class="note">{words().patternNote}</p>
+      <LookChoices />
     </section>
-  );
-}
-
-function Choice(props: {
-  label: string;
-  options: [string, string][];
-  value: string;
-  onChoose: (value: string) => void;
-}) {
-  return (
-    <fieldset class="choice">
-      <legend>{props.label}</legend>
-      <span class="segments">
-        <For each={props.options}>
-          {([value, name]) => (
-            <button
-              type="button"
-              class="segment"
-              aria-pressed={value === props.value}
-              onClick={() => props.onChoose(value)}
-            >
-              {name}
-            </button>
-          )}
-        </For>
-      </span>
-    </fieldset>
   );
 }

@@ -1,14 +1,23 @@
 /** The pages of the product and the language; pages that do not exist yet are named, not linked. */
 import { For, Show } from "solid-js";
 import { useFrame } from "./frame";
+import { LookSwitch } from "./look.view";
+import { may } from "./me";
 
-type Page = "command" | "analyst" | "border" | "tasks" | "report";
+type Page = "command" | "analyst" | "border" | "tasks" | "report" | "addresses" | "feeds";
 const ADDRESS: Record<string, string | undefined> = {
   command: "/",
   analyst: "/analyst",
   border: "/border",
   tasks: "/tasks",
   report: "/report",
+  addresses: "/addresses",
+  feeds: "/feeds",
+};
+/** Pages of the back office: only who may use them is told of them. */
+const NEEDS: Record<string, string | undefined> = {
+  addresses: "address:review",
+  feeds: "feed:read",
 };
 
 export function Pages(props: { current: Page }) {
@@ -24,9 +33,13 @@ export function Pages(props: { current: Page }) {
     if (pattern) parts.set("pattern", "1");
     return parts.size > 0 ? `#${parts}` : "";
   };
+  const shown = (page: string) => {
+    const action = NEEDS[page];
+    return action === undefined || page === props.current || may(action);
+  };
   return (
     <nav class="pages" aria-label={words().navigation}>
-      <For each={Object.entries(words().nav)}>
+      <For each={Object.entries(words().nav).filter(([page]) => shown(page))}>
         {([page, name]) => (
           <Show
             when={ADDRESS[page]}
@@ -74,6 +87,7 @@ export function LanguageSwitch() {
       >
         EN
       </button>
+      <LookSwitch />
     </fieldset>
   );
 }

@@ -19,6 +19,7 @@ import { dictionary } from "../i18n";
 import type { ViewState } from "../state/hash";
 import type { View } from "../state/view";
 import { cssVariables, makeTheme, type Theme } from "../style/theme";
+import { InkPatterns } from "./ink.view";
 
 const REFRESH_MS = 60_000;
 /** Pause between questions while the server or its database is away. */
@@ -123,7 +124,16 @@ export function Root(props: {
           </div>
         )}
       </Match>
-      <Match when={manifest()}>{(known) => props.page(known, () => failure() !== undefined)}</Match>
+      <Match when={manifest()}>
+        {(known) => (
+          <>
+            <Show when={view.state.pattern}>
+              <InkPatterns dark={wall() || view.state.theme === "night"} />
+            </Show>
+            {props.page(known, () => failure() !== undefined)}
+          </>
+        )}
+      </Match>
       <Match when={failure()}>
         {(failed) => (
           <div class="blank state" role="alert">

@@ -18,7 +18,7 @@ import { Icon } from "./icon";
 
 const PAUSE_MS = 150;
 
-export function SearchBox(props: { onFound: (code: string) => void }) {
+export function SearchBox(props: { onFound: (code: string) => void; label?: string }) {
   const model = useFrame();
   const words = model.words;
   const list = createUniqueId();
@@ -81,8 +81,8 @@ export function SearchBox(props: { onFound: (code: string) => void }) {
         role="combobox"
         autocomplete="off"
         spellcheck={false}
-        placeholder={words().search}
-        aria-label={words().searchLabel}
+        placeholder={props.label ?? words().search}
+        aria-label={props.label ?? words().searchLabel}
         aria-expanded={open() && asked() !== ""}
         aria-controls={list}
         aria-autocomplete="list"

@@ -1,17 +1,17 @@
 /** Who is logged in, and the way out; nothing at all on a single machine. */
-import { createResource, Show } from "solid-js";
-import { ask, type SessionInfo } from "../api/session";
+import { Show } from "solid-js";
+import { ask } from "../api/session";
 import { useFrame } from "./frame";
+import { session } from "./me";
 
 export function WhoAmI() {
   const words = useFrame().words;
-  const [me] = createResource(() => ask<SessionInfo>("GET", "/api/session"));
   const logout = async () => {
     await ask("DELETE", "/api/session");
     location.assign("/login");
   };
   const shown = () => {
-    const info = me()?.answer;
+    const info = session();
     return info?.access === "accounts" ? info : undefined;
   };
   return (

@@ -3,7 +3,15 @@ import type { Colour, Period } from "../api/models";
 
 export const zh = {
   product: "五色图",
-  nav: { command: "指挥", analyst: "研判", border: "边界", tasks: "任务", report: "报表" },
+  nav: {
+    command: "指挥",
+    analyst: "研判",
+    border: "边界",
+    tasks: "任务",
+    report: "报表",
+    addresses: "地址",
+    feeds: "数据源",
+  },
   later: "此版本尚未提供",
   navigation: "主导航",
   crumbs: "所在范围",
@@ -77,6 +85,7 @@ export const zh = {
   theme: "界面",
   light: "浅色",
   night: "夜间",
+  look: "色觉与界面",
   palette: "色觉",
   standard: "常规",
   stepped: "阶梯色",
@@ -219,6 +228,7 @@ export const zh = {
   sheet: "详情面板",
   expand: "展开面板",
   collapse: "收起面板",
+  alertMark: "有预警",
   alertOpen: (kind: string) => `${kind}预警`,
   alertClosed: (kind: string) => `${kind}预警已关闭`,
   alertSince: (time: string) => `${time} 起`,
@@ -226,6 +236,7 @@ export const zh = {
   alertClosedBy: {
     rule: "数字已回落",
     unit_ended: "单位已撤销",
+    not_watched: "已不再关注",
     desk: "人工关闭",
     confirmed: "经巡查属实，已办结",
     not_confirmed: "经巡查不属实，已办结",

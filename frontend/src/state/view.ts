@@ -2,6 +2,7 @@
 import { batch, createSignal, onCleanup } from "solid-js";
 import { createStore } from "solid-js/store";
 import { parse, serialise, type ViewState } from "./hash";
+import { keepLook, keptLook, withLook } from "./taste";
 
 export interface View<S extends ViewState = ViewState> {
   state: S;
@@ -21,7 +22,8 @@ export interface Codec<S extends ViewState> {
 export function createView(): View;
 export function createView<S extends ViewState>(codec: Codec<S>): View<S>;
 export function createView(codec: Codec<ViewState> = { parse, serialise }): View {
-  const [state, setState] = createStore<ViewState>(codec.parse(location.hash));
+  const here = () => withLook(codec.parse(location.hash), location.hash, keptLook());
+  const [state, setState] = createStore<ViewState>(here());
   const [link, setLink] = createSignal(location.href);
   // A part that changed is replaced as a whole: whoever reads a list need not read all that is in it to
   // hear of a change deep inside.
@@ -33,7 +35,7 @@ export function createView(codec: Codec<ViewState> = { parse, serialise }): View
       }
     });
   const read = () => {
-    put(codec.parse(location.hash));
+    put(here());
     setLink(location.href);
   };
   addEventListener("hashchange", read);
@@ -44,6 +46,7 @@ export function createView(codec: Codec<ViewState> = { parse, serialise }): View
   });
 
   const go: View["go"] = (patch, how = "push") => {
+    keepLook(patch);
     const next = { ...state, ...patch };
     const hash = codec.serialise(next);
     if (hash === codec.serialise(state)) return;
