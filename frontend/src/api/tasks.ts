@@ -54,6 +54,7 @@ export const taskAddresses = {
   photos: (task: number) => `/api/tasks/${task}/photos`,
   photo: (task: number, photo: number) => `/api/tasks/${task}/photos/${photo}`,
   handover: (task: number) => `/api/tasks/${task}/handover`,
+  merge: (task: number) => `/api/tasks/${task}/merge`,
   desks: (pack: string) => `/api/desks${query({ pack })}`,
 };
 

@@ -2,6 +2,7 @@
 import { createSignal, For, Show } from "solid-js";
 import { PERIODS } from "../api/models";
 import { count, expectedCount } from "../charts/numbers";
+import { AssessAnew } from "./assess.view";
 import { SeenMark } from "./cluster-mark.view";
 import { SEEN } from "./clusters";
 import { pText } from "./format";
@@ -43,6 +44,7 @@ export function ClusterList() {
               <p class="list-none">
                 <b>{say().noRuns}</b> {say().noRunsText}
               </p>
+              <AssessAnew run={undefined} />
             </Show>
           </>
         }
@@ -82,6 +84,7 @@ export function ClusterList() {
                 </For>
               </select>
             </div>
+            <AssessAnew run={one()} />
             <h3 class="list-head">
               <span>{say().clusters(clusters().length)}</span>
             </h3>

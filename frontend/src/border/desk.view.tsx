@@ -4,6 +4,7 @@ import { createEffect, For, Match, on, onCleanup, onMount, Show, Switch } from "
 import { Icon } from "../command/icon";
 import { Mark } from "../command/mark";
 import { LanguageSwitch, Pages } from "../command/pages.view";
+import { returnFocus } from "../command/return-focus";
 import { SearchBox } from "../command/search.view";
 import { WhoAmI } from "../command/whoami.view";
 import { AlarmList, AlarmsView } from "./alarms.view";
@@ -43,6 +44,13 @@ export function BorderDesk() {
     addEventListener("keydown", leave);
     onCleanup(() => removeEventListener("keydown", leave));
   });
+  returnFocus(
+    () => what() !== "",
+    () =>
+      document.querySelector<HTMLElement>(
+        ".tabbar button[aria-current], .border .maplibregl-canvas",
+      ),
+  );
   // what is opened begins at its top
   let panel!: HTMLElement;
   createEffect(

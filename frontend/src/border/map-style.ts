@@ -10,6 +10,7 @@ import { contextLabelLayers, contextLayers } from "../command/context.layer";
 import { BOLD, nameIn, REGULAR } from "../command/labels.layer";
 import { sourceOf, UNITS } from "../command/map-style";
 import type { Lang } from "../state/hash";
+import { OVERLAY } from "../style/patterns";
 import type { Theme } from "../style/theme";
 import { clusterFeatures } from "./clusters";
 import type { BorderLines, Checkpoint, Cluster, Device, PooledRun, Zone } from "./types";
@@ -19,6 +20,8 @@ export interface MapInput {
   theme: Theme;
   lang: Lang;
   phone: boolean;
+  /** Patterns of the classes over the cells. */
+  pattern: boolean;
   lines: BorderLines | undefined;
   zones: readonly Zone[];
   checkpoints: readonly Checkpoint[];
@@ -166,7 +169,7 @@ function groundLayers({ theme, map }: MapInput): LayerSpecification[] {
   return layers;
 }
 
-function cellLayers({ theme, run, kind }: MapInput): LayerSpecification[] {
+function cellLayers({ theme, run, kind, pattern }: MapInput): LayerSpecification[] {
   if (!run) return [];
   const n = theme.neutral;
   const colours = COLOURS.slice(1).flatMap((one, index) => [index + 1, theme.classes[one].fill]);
@@ -196,6 +199,18 @@ function cellLayers({ theme, run, kind }: MapInput): LayerSpecification[] {
       filter: ["==", of, 0],
       paint: { "fill-pattern": `hatch/${theme.dark ? "dark" : "light"}`, "fill-antialias": false },
     },
+    ...(pattern ? OVERLAY : []).map(
+      (colour): LayerSpecification => ({
+        ...base,
+        id: `cells-${colour}`,
+        type: "fill",
+        filter: ["==", of, COLOURS.indexOf(colour)],
+        paint: {
+          "fill-pattern": `${colour}/${theme.dark ? "dark" : "light"}`,
+          "fill-antialias": false,
+        },
+      }),
+    ),
     {
       ...base,
       id: "cells-edge",

@@ -35,6 +35,7 @@ export function BorderMap() {
       theme: frame.theme(),
       lang: view.state.lang,
       phone: border.narrow(),
+      pattern: view.state.pattern,
       lines: border.lines.value(),
       zones: border.zones.value()?.zones ?? [],
       checkpoints: border.checkpoints.value() ?? [],

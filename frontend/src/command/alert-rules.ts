@@ -23,6 +23,15 @@ export function alertShown(
   );
 }
 
+/** Codes of units of a level to be marked, each once, in order; all kinds together: of any kind. */
+export function marked(alerts: readonly Alert[], kind: string, level: string): string[] {
+  const some = alerts.filter(
+    (one) =>
+      one.state === "open" && one.level === level && (kind === "overall" || one.kind === kind),
+  );
+  return [...new Set(some.map((one) => one.code))].sort();
+}
+
 /** Its task that is under way, if any, else the newest one. */
 export function taskOf(alert: Alert): Alert["tasks"][number] | undefined {
   const under = (state: string) => !["closed", "merged", "declined"].includes(state);

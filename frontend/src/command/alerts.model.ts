@@ -15,11 +15,13 @@ import {
   type Task,
   taskAddresses,
 } from "../api/tasks";
-import { alertShown, monthStart } from "./alert-rules";
+import { alertShown, marked, monthStart } from "./alert-rules";
 
 export interface AlertModel {
   /** The alert the panel speaks of: of the selected unit and the kind shown. */
   alert: Accessor<Alert | undefined>;
+  /** Codes of units of the shown level with an open alert of the kind shown. */
+  marks: Accessor<readonly string[]>;
   /** May make tasks. */
   dispatch: Accessor<boolean>;
   /** May open the tasks page. */
@@ -34,6 +36,8 @@ export interface AlertModel {
 const SETTLE_MS = 400;
 /** Rows of the feed; more are asked for, since the most urgent come first and the newest are shown. */
 const FEED_ASKED = 200;
+/** Most alerts marked on the map, the most urgent. */
+const MARKED = 300;
 
 async function json<T>(address: string, signal: AbortSignal): Promise<T> {
   return (await (await request(address, signal, { cache: "no-store" })).json()) as T;
@@ -41,7 +45,12 @@ async function json<T>(address: string, signal: AbortSignal): Promise<T> {
 
 export function createAlerts(
   map: Accessor<MapInfo>,
-  asked: { unit: Accessor<string>; kind: Accessor<string>; within: Accessor<string> },
+  asked: {
+    unit: Accessor<string>;
+    kind: Accessor<string>;
+    within: Accessor<string>;
+    level: Accessor<string>;
+  },
   wall: boolean,
 ): AlertModel {
   const [me, setMe] = createSignal<SessionInfo>();
@@ -73,6 +82,16 @@ export function createAlerts(
     async ({ address }, signal) => (await json<AlertList>(address, signal)).alerts,
   );
   const alert = createMemo(() => alertShown(unitAlerts.data() ?? [], asked.unit(), asked.kind()));
+  const open = createAnswer(
+    () =>
+      wall || !me()
+        ? null
+        : { address: alertAddresses.open(map().pack, asked.within(), MARKED), turn: turn() },
+    async ({ address }, signal) => (await json<AlertList>(address, signal)).alerts,
+  );
+  const marks = createMemo(() => marked(open.data() ?? [], asked.kind(), asked.level()), [], {
+    equals: (a, b) => a.join() === b.join(),
+  });
   const feed = createAnswer(
     () =>
       wall
@@ -107,6 +126,7 @@ export function createAlerts(
   };
   return {
     alert,
+    marks,
     dispatch: () => may("dispatch"),
     work: () => may("work_tasks"),
     make,

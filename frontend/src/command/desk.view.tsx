@@ -10,6 +10,7 @@ import { Badges, KindMenu, KindTabs, PeriodName, PeriodSwitch } from "./kinds.vi
 import type { MapHandle } from "./map.view";
 import { MapPane } from "./map-pane.view";
 import { useModel } from "./model";
+import { returnFocus } from "./return-focus";
 import { ScopePanel } from "./scope.view";
 import { StaleStrip } from "./stale.view";
 import { Failed } from "./states.view";
@@ -56,6 +57,10 @@ export function DeskView(props: { lost: boolean }) {
     const scope = parent === rootCode(model.map()) ? "" : parent;
     view.go({ unit: code, scope, level: unit.level, camera: null });
   };
+
+  const canvas = () => handle()?.canvas();
+  returnFocus(() => view.state.unit !== "" || view.state.cell !== "", canvas);
+  returnFocus(() => view.state.table, canvas);
 
   onMount(() => {
     const detach = attachKeys({ model, handle, select, drill, up });

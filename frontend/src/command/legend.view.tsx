@@ -1,8 +1,10 @@
 /** Legend with the count of every class; no data is always listed, at 0 too. */
+import { Bell } from "lucide";
 import { For, Show } from "solid-js";
 import { type CellInfo, CLASSES } from "../api/models";
 import { count, percent } from "../charts/numbers";
 import { Swatch } from "./chip.view";
+import { Icon } from "./icon";
 import { useModel } from "./model";
 
 export function Legend() {
@@ -36,6 +38,15 @@ export function Legend() {
           )}
         </For>
       </ul>
+      <Show when={!cells() && model.alerts.marks().length > 0}>
+        <p class="legend-alerts">
+          <span class="alert-disc">
+            <Icon node={Bell} />
+          </span>
+          <b>{words().alertMark}</b>
+          <span class="n">{count(model.alerts.marks().length)}</span>
+        </p>
+      </Show>
       <Show when={model.cells.info()}>
         {(one) => (
           <Show when={insideShare(one())}>

@@ -12,6 +12,7 @@ import { Icon } from "./icon";
 import { Legend } from "./legend.view";
 import { type Hit, type MapHandle, MapView } from "./map.view";
 import { useModel } from "./model";
+import { returnFocus } from "./return-focus";
 import { ScaleBar } from "./scale.view";
 import { CellTip, Tip } from "./tip.view";
 
@@ -28,6 +29,14 @@ export function MapPane(props: {
   const [hit, setHit] = createSignal<Hit | null>(null);
   const [settings, setSettings] = createSignal(false);
   const [failure, setFailure] = createSignal<Failure>();
+  returnFocus(settings);
+  const leave = (event: KeyboardEvent) => {
+    if (event.key !== "Escape" || !settings()) return;
+    event.stopPropagation();
+    setSettings(false);
+  };
+  addEventListener("keydown", leave, true);
+  onCleanup(() => removeEventListener("keydown", leave, true));
   const narrow = () => innerWidth < 720;
 
   const frame = createMemo(() => model.scope()?.bounds ?? model.map().bounds);
@@ -108,6 +117,7 @@ export function MapPane(props: {
           interactive
           question={value()}
           cells={model.cells.shown()}
+          alerts={model.cells.shown().length > 0 ? [] : model.alerts.marks()}
           selectedCell={selectedCell()}
           onResolution={model.cells.setResolution}
           selected={model.cells.shown().length > 0 ? null : selected()}

@@ -45,6 +45,7 @@ const ALL = (["light", "night", "wall"] as const).flatMap((name) =>
           pattern: set === "stepped",
           scale: name === "wall" ? 2 : 1,
           lang: set === "stepped" ? "en" : "zh",
+          alerts: set === "stepped" ? ["330110010", "330110011"] : [],
         }),
       ),
     ),
@@ -107,6 +108,17 @@ describe("map style", () => {
     expect(style.layers.some((layer) => layer.id === "fill")).toBe(true);
   });
 
+  test("open alerts are marked by code, above all names, and only then", () => {
+    expect(buildStyle(input()).layers.some((one) => one.id === "alerts")).toBe(false);
+    const { layers } = buildStyle(input({ alerts: ["330110010"] }));
+    const mark = layers.at(-1);
+    expect(mark?.id).toBe("alerts");
+    expect(mark && "filter" in mark && mark.filter).toEqual([
+      "in",
+      ["get", "code"],
+      ["literal", ["330110010"]],
+    ]);
+  });
   test("every pattern the style names can be drawn", () => {
     for (const one of ALL) {
       const named = JSON.stringify(buildStyle(one)).match(/"fill-pattern":"[^"]+"/g) ?? [];

@@ -8,6 +8,7 @@ import { sourceBounds } from "../state/bounds";
 import type { Lang } from "../state/hash";
 import { levelIndex } from "../state/levels";
 import type { Theme } from "../style/theme";
+import { alertLayers } from "./alerts.layer";
 import { borderLayers, markLayers, outsideLayers } from "./borders.layer";
 import { cellLayers, cellMarkLayers, cellSources } from "./cells.layer";
 import { contextLabelLayers, contextLayers } from "./context.layer";
@@ -31,6 +32,8 @@ export interface StyleInput {
   lang: Lang;
   /** Cells shown in place of units; none: units. */
   cells?: readonly CellInfo[];
+  /** Codes of units of the level with an open alert. */
+  alerts?: readonly string[];
 }
 
 export const UNITS = "units";
@@ -87,7 +90,7 @@ export function buildStyle(input: StyleInput): StyleSpecification {
   );
   if (input.labels) {
     if (map.context_tiles) layers.push(...contextLabelLayers(input, CONTEXT));
-    layers.push(...labelLayers(input, parents));
+    layers.push(...labelLayers(input, parents), ...alertLayers(input));
   }
   // Under cells the borders of the shown level would be a second net; its parents' stay.
   const netted = cells.length > 0 && parents.length > 0 ? input.level : "";

@@ -20,6 +20,7 @@ import type { Lang } from "../state/hash";
 import { valueIndex } from "../state/levels";
 import { draw, PIXEL_RATIO, patternOf } from "../style/patterns";
 import type { Theme } from "../style/theme";
+import { alertImage } from "./alerts.layer";
 import { CELLS, cellFillOf, cellSourceOf, GROUND, resolutionAt } from "./cells.layer";
 import { CellPainter, cellKey } from "./cells.paint";
 import { buildStyle, LABELS, type StyleInput, sourceOf, UNITS } from "./map-style";
@@ -64,6 +65,8 @@ export interface MapProps {
   question: Omit<Question, "within">;
   /** Cells shown in place of the units; none: units. */
   cells?: readonly CellInfo[];
+  /** Codes of units of the level with an open alert. */
+  alerts?: readonly string[];
   /** Feature id and resolution of the cell outlined as selected. */
   selectedCell?: { id: number; res: number } | null;
   /** Resolution on the screen; null where there is none. */
@@ -106,6 +109,7 @@ export function MapView(props: MapProps) {
     labels: props.labels,
     lang: props.lang,
     ...(props.cells ? { cells: props.cells } : {}),
+    ...(props.alerts ? { alerts: props.alerts } : {}),
   }));
   const hasCells = () => (props.cells?.length ?? 0) > 0;
   let painter: CellPainter | undefined;
@@ -175,7 +179,7 @@ export function MapView(props: MapProps) {
     }
     one.setMissingStyleImageResolver((id) => {
       const pattern = patternOf(id);
-      const image = pattern && draw(pattern);
+      const image = pattern ? draw(pattern) : alertImage(id, PIXEL_RATIO);
       if (image && !one.hasImage(id)) one.addImage(id, image, { pixelRatio: PIXEL_RATIO });
     });
     one.once("style.load", () => {

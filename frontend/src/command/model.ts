@@ -130,7 +130,12 @@ export function createModel(view: View, manifest: Accessor<Manifest>, wall: bool
   const cells = createCells(state, map, question, ready, wall);
   const alerts = createAlerts(
     map,
-    { unit: () => state.unit, kind: () => kind().id, within: () => scope()?.code ?? "" },
+    {
+      unit: () => state.unit,
+      kind: () => kind().id,
+      within: () => scope()?.code ?? "",
+      level: () => level().id,
+    },
     wall,
   );
   const scopeUnit = () => scope() ?? (rootCode(map()) !== "" ? rootAnswer.data() : undefined);

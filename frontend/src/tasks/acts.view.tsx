@@ -4,13 +4,13 @@ import { createSignal, For, Match, Show, Switch } from "solid-js";
 import type { Position, TaskDesk } from "../api/tasks";
 import { Icon } from "../command/icon";
 import { useBoard } from "./board";
-import { handover, step, whereAmI } from "./doing";
+import { handover, merge, step, whereAmI } from "./doing";
 import { addToDraft } from "./draft";
-import { type Act, acts, BECOMES, type Shown } from "./steps";
+import { type Act, acts, BECOMES, mergeTargets, type Shown } from "./steps";
 import { SwitchRow } from "./switch.view";
 
 /** Acts that ask for words first. */
-type Asking = "decline" | "verify" | "sendBack" | "close" | "handover";
+type Asking = "decline" | "verify" | "sendBack" | "close" | "handover" | "merge";
 
 export function ActBar(props: { task: Shown; desks: readonly TaskDesk[] }) {
   const board = useBoard();
@@ -135,6 +135,7 @@ function AskFirst(props: {
   const { say } = board;
   const [note, setNote] = createSignal("");
   const [desk, setDesk] = createSignal("");
+  const [into, setInto] = createSignal("");
   const [wrong, setWrong] = createSignal("");
   const [busy, setBusy] = createSignal(false);
   const title = () =>
@@ -144,6 +145,7 @@ function AskFirst(props: {
       sendBack: say().sendBackTitle,
       close: say().closeTitle,
       handover: say().handoverTitle,
+      merge: say().mergeTitle,
     })[props.act];
   const label = () =>
     ({
@@ -152,9 +154,14 @@ function AskFirst(props: {
       sendBack: say().sendBackWhy,
       close: say().closeWhy,
       handover: say().declineWhy,
+      merge: say().mergeWhy,
     })[props.act];
   const needed = () => props.act === "decline" || props.act === "sendBack";
   const targets = () => props.desks.filter((one) => one.name !== props.task.desk);
+  const others = () => mergeTargets(props.task, board.tasks() ?? []);
+  /** Where there is nothing to choose from, there is nothing to send. */
+  const possible = () =>
+    props.act === "handover" ? targets().length > 0 : props.act !== "merge" || others().length > 0;
 
   const go = async (event: Event) => {
     event.preventDefault();
@@ -164,7 +171,8 @@ function AskFirst(props: {
       return;
     }
     setBusy(true);
-    if (props.act === "handover") await handover(board, props.task, Number(desk()), text);
+    if (props.act === "merge") await merge(board, props.task, Number(into()), text);
+    else if (props.act === "handover") await handover(board, props.task, Number(desk()), text);
     else await step(board, props.task, BECOMES[props.act], text ? { note: text } : {});
     setBusy(false);
     props.onDone();
@@ -191,6 +199,29 @@ function AskFirst(props: {
             </select>
           </label>
         </Match>
+        <Match when={props.act === "merge" && others().length === 0}>
+          <p>{say().noTargets}</p>
+        </Match>
+        <Match when={props.act === "merge"}>
+          <label class="field">
+            <span>{say().mergeInto}</span>
+            <select
+              value={into()}
+              required
+              onChange={(event) => setInto(event.currentTarget.value)}
+            >
+              <option value="" />
+              <For each={others()}>
+                {(one) => (
+                  <option value={String(one.id)}>
+                    {say().number(one.id)} {board.title(one)}
+                  </option>
+                )}
+              </For>
+            </select>
+            <small class="dim">{say().mergeNote}</small>
+          </label>
+        </Match>
         <Match when={true}>
           <label class="field">
             <span>{label()}</span>
@@ -213,7 +244,7 @@ function AskFirst(props: {
         <button type="button" class="act" onClick={props.onDone}>
           {say().cancel}
         </button>
-        <Show when={props.act !== "handover" || targets().length > 0}>
+        <Show when={possible()}>
           <button type="submit" class="act act-main" disabled={busy()}>
             {board.away() ? say().later[props.act] : say().acts[props.act]}
           </button>

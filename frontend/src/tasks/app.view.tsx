@@ -15,6 +15,7 @@ import { type DeskList, type TaskDesk, taskAddresses } from "../api/tasks";
 import { createFrame, FrameProvider } from "../command/frame";
 import { Mark } from "../command/mark";
 import { LanguageSwitch, Pages } from "../command/pages.view";
+import { returnFocus } from "../command/return-focus";
 import { Root, wear } from "../command/root.view";
 import { WhoAmI } from "../command/whoami.view";
 import { heard } from "../offline/offline";
@@ -54,6 +55,23 @@ function Page(props: { view: View<TasksState>; manifest: () => Manifest }) {
     document.title = `${board.say().page} · ${frame.title(frame.map().title)} · ${frame.words().product}`;
   });
   const known = () => desks.data() ?? [];
+  let last = 0;
+  createEffect(() => {
+    if (props.view.state.task > 0) last = props.view.state.task;
+  });
+  returnFocus(
+    () => props.view.state.task > 0,
+    () => document.querySelector<HTMLElement>(`.card[data-task="${last}"]`),
+  );
+  const leave = (event: KeyboardEvent) => {
+    const field =
+      event.target instanceof HTMLElement && event.target.closest("input, textarea, select");
+    if (event.key !== "Escape" || event.defaultPrevented || field) return;
+    if (props.view.state.form) props.view.go({ form: false });
+    else if (props.view.state.task > 0) props.view.go({ task: 0 });
+  };
+  addEventListener("keydown", leave);
+  onCleanup(() => removeEventListener("keydown", leave));
   return (
     <FrameProvider value={frame}>
       <BoardProvider value={board}>

@@ -41,6 +41,17 @@ export function handover(board: Board, task: Shown, desk: number, note: string):
   });
 }
 
+/** The task goes into another, which answers for both. */
+export function merge(board: Board, task: Shown, into: number, note: string): Promise<Action> {
+  return board.outbox.write({
+    method: "POST",
+    address: taskAddresses.merge(task.id),
+    title: `${board.say().steps.merged} · ${board.title(task)}`,
+    of: ofTask(task.id, "merged"),
+    body: { into, key: crypto.randomUUID(), ...(note ? { note } : {}) },
+  });
+}
+
 export function photo(board: Board, task: Shown, file: Blob): Promise<Action> {
   return board.outbox.write({
     method: "POST",

@@ -38,7 +38,24 @@ export function StepBar(props: { task: Shown }) {
   const board = useBoard();
   const at = () => reached(props.task.state);
   return (
-    <Show when={at() > 0} fallback={<p class="ended">{board.say().tags[props.task.state]}</p>}>
+    <Show
+      when={at() > 0}
+      fallback={
+        <p class="ended">
+          <Show when={props.task.merged_into} fallback={board.say().tags[props.task.state]}>
+            {(into) => (
+              <button
+                type="button"
+                class="link"
+                onClick={() => board.view.go({ task: into(), form: false })}
+              >
+                {board.say().mergedInto(board.say().number(into()))}
+              </button>
+            )}
+          </Show>
+        </p>
+      }
+    >
       <ol class="bar6">
         <For each={BAR}>
           {(one, index) => (

@@ -6,7 +6,17 @@ import { measure, offersOf } from "./measures";
 import { around, boldNumbers, boxOf, oneLine } from "./place";
 import { tilesUnder } from "./prefetch";
 import { parse, serialise } from "./state";
-import { acts, freshest, metres, reached, sorted, within, withOne, withWaiting } from "./steps";
+import {
+  acts,
+  freshest,
+  mergeTargets,
+  metres,
+  reached,
+  sorted,
+  within,
+  withOne,
+  withWaiting,
+} from "./steps";
 
 const ZONE = "Asia/Shanghai";
 const NOW = new Date("2026-11-22T00:12:00Z"); // 08:12 in Hangzhou
@@ -19,6 +29,7 @@ const task = (id: number, more: Partial<Task> = {}): Task => ({
   name: "01 网格",
   level: "grid",
   kind: "dispute",
+  title: null,
   colour: "red",
   reason: { zh: "", en: "" },
   check: [],
@@ -75,10 +86,22 @@ describe("acts", () => {
     );
     expect(first).toEqual(["accept", "arrive", "report", "verify", "close"]);
     expect(acts("feedback", both)).toEqual(["verify", "sendBack"]);
-    expect(acts("accepted", both)).toEqual(["arrive", "handover"]);
-    expect(acts("declined", both)).toEqual(["handover"]);
+    expect(acts("accepted", both)).toEqual(["arrive", "handover", "merge"]);
+    expect(acts("declined", both)).toEqual(["handover", "merge"]);
     expect(acts("closed", both)).toEqual([]);
     expect(acts("merged", both)).toEqual([]);
+  });
+  test("a task goes into one under way: of the same place, then of the same kind, then the nearest", () => {
+    const mine = task(1);
+    const others = [
+      task(2, { kind: "fire", code: "330110010001002", lon: 120.01 }),
+      task(3, { code: "330110010001003", lon: 120.5 }),
+      task(4, { code: "330110010001004", lon: 120.2 }),
+      task(5, { kind: "fire" }),
+      task(6, { state: "merged" }),
+      task(7, { pack: "other" }),
+    ];
+    expect(mergeTargets(mine, [mine, ...others]).map((one) => one.id)).toEqual([5, 4, 3, 2]);
   });
   test("who may only work neither verifies nor closes, who may only look does nothing", () => {
     const hands = { work: true, dispatch: false };

@@ -37,7 +37,8 @@ export type Act =
   | "verify"
   | "sendBack"
   | "close"
-  | "handover";
+  | "handover"
+  | "merge";
 
 /** Acts on a task in this state, the one on the black button first. */
 export function acts(state: TaskState, hands: Hands): Act[] {
@@ -50,13 +51,13 @@ export function acts(state: TaskState, hands: Hands): Act[] {
   if (hands.dispatch) {
     if (state === "feedback") out.push("verify", "sendBack");
     if (state === "verified") out.push("close");
-    if (HANDED.includes(state)) out.push("handover");
+    if (HANDED.includes(state)) out.push("handover", "merge");
   }
   return out;
 }
 
 /** What an act makes of a task. */
-export const BECOMES: Record<Exclude<Act, "handover">, StepTo> = {
+export const BECOMES: Record<Exclude<Act, "handover" | "merge">, StepTo> = {
   accept: "accepted",
   decline: "declined",
   arrive: "on_site",
@@ -91,6 +92,18 @@ export interface Waiting {
   /** Empty: something that changes no state, such as a photo. */
   to: StepName | "";
   at: string;
+}
+
+/**
+ * Tasks another may be merged into: under way, on the same map, those about the same place first, then the
+ * nearest of the same kind, then the rest by distance.
+ */
+export function mergeTargets<T extends Task>(task: Task, all: readonly T[]): T[] {
+  const rank = (one: T) => (one.code === task.code ? 0 : one.kind === task.kind ? 1 : 2);
+  const far = (one: T) => metres([task.lon, task.lat], [one.lon, one.lat]);
+  return all
+    .filter((one) => one.id !== task.id && one.pack === task.pack && isOpen(one.state))
+    .sort((a, b) => rank(a) - rank(b) || far(a) - far(b) || a.id - b.id);
 }
 
 /** The tasks as they will be once everything has been sent. */
