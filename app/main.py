@@ -23,6 +23,7 @@ from app.api import (
     analysis,
     assessments,
     border,
+    boundary_exports,
     bulletin,
     cells,
     devices,
@@ -203,6 +204,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(analysis.router)
     app.include_router(saved_areas.router)
     app.include_router(area_exports_api.router)
+    app.include_router(boundary_exports.router)
     app.include_router(bulletin.router)
     app.include_router(jobs_api.router)
     app.include_router(ogc.router)

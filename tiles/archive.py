@@ -86,19 +86,7 @@ def write(
     if not entries:
         raise ValueError("an archive needs at least one tile")
     folder.mkdir(parents=True, exist_ok=True)
-    west, south, east, north = (round(v * 1e7) for v in bounds)
-    low = tileid_to_zxy(entries[0][0])[0]
-    header = {
-        "tile_type": TileType.MVT,
-        "tile_compression": Compression.GZIP,
-        "min_lon_e7": west,
-        "min_lat_e7": south,
-        "max_lon_e7": east,
-        "max_lat_e7": north,
-        "center_zoom": low,
-        "center_lon_e7": (west + east) // 2,
-        "center_lat_e7": (south + north) // 2,
-    }
+    header = _header(tileid_to_zxy(entries[0][0])[0], bounds)
     handle, name = tempfile.mkstemp(prefix=".writing-", suffix=".pmtiles", dir=folder)
     try:
         with os.fdopen(handle, "w+b") as file:
@@ -117,6 +105,75 @@ def write(
         Path(name).unlink(missing_ok=True)
         raise
     return Written(digest, size, len(entries))
+
+
+def _header(low: int, bounds: tuple[float, float, float, float]) -> dict[str, Any]:
+    west, south, east, north = (round(v * 1e7) for v in bounds)
+    return {
+        "tile_type": TileType.MVT,
+        "tile_compression": Compression.GZIP,
+        "min_lon_e7": west,
+        "min_lat_e7": south,
+        "max_lon_e7": east,
+        "max_lat_e7": north,
+        "center_zoom": low,
+        "center_lon_e7": (west + east) // 2,
+        "center_lat_e7": (south + north) // 2,
+    }
+
+
+def tile_id(z: int, x: int, y: int) -> int:
+    """Place of a tile in an archive: zoom by zoom, along a Hilbert curve.
+
+    So at every zoom the tiles below one tile follow each other.
+    """
+    return int(zxy_to_tileid(z, x, y))
+
+
+def write_file(
+    path: Path,
+    tiles: Iterable[tuple[int, int, int, bytes]],
+    bounds: tuple[float, float, float, float],
+    metadata: Mapping[str, Any],
+) -> int:
+    """Write tiles as they come to a file of one's own; the number of tiles.
+
+    Nothing is held but the directory (about 100 bytes a tile). A file that was not finished is
+    removed.
+
+    Parameters
+    ----------
+    path : Path
+    tiles : iterable of (z, x, y, gzip bytes)
+        Ascending by `tile_id`, each address once.
+    bounds, metadata
+        As for `write`.
+
+    Raises
+    ------
+    ValueError
+        No tile at all, or not in order.
+    """
+    count, last, low = 0, -1, 0
+    try:
+        with path.open("w+b") as file:
+            writer: Any = Writer(file)  # type: ignore[no-untyped-call]
+            for z, x, y, data in tiles:
+                here = tile_id(z, x, y)
+                if here <= last:
+                    raise ValueError(f"tile {z}/{x}/{y} is not in order")
+                if not count:
+                    low = z
+                writer.write_tile(here, data)
+                last = here
+                count += 1
+            if not count:
+                raise ValueError("an archive needs at least one tile")
+            writer.finalize(_header(low, bounds), dict(metadata))
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return count
 
 
 class Archive:

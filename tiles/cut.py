@@ -115,6 +115,22 @@ def join(
         yield tile, compress(body)
 
 
+def drawn(geoms: Geoms, label: Int, zoom: int, extent: int) -> dict[Tile, Part]:
+    """Polygons cut at every tile they touch, none lost; as `units_and_labels` draws them."""
+    parts = polygons(geoms, zoom, extent)
+    seen = np.zeros(len(geoms), bool)
+    for rows, _ in parts.values():
+        seen[rows] = True
+    lost = np.flatnonzero(~seen)
+    if len(lost):  # a thread so thin that every tile's piece of it rounds to nothing
+        squares = np.array([one_unit(px, py) for px, py in label[lost].tolist()], object)
+        for tile, (rows, commands) in polygons(squares, zoom, extent).items():
+            part = parts.setdefault(tile, ([], []))
+            part[0].extend(lost[rows].tolist())
+            part[1].extend(commands)
+    return parts
+
+
 def units_and_labels(
     geoms: Geoms,
     label: Int,
@@ -136,17 +152,7 @@ def units_and_labels(
     zoom, extent : int
     """
     shapes, names = columns
-    parts = polygons(geoms, zoom, extent)
-    seen = np.zeros(len(geoms), bool)
-    for rows, _ in parts.values():
-        seen[rows] = True
-    lost = np.flatnonzero(~seen)
-    if len(lost):  # a thread so thin that every tile's piece of it rounds to nothing
-        squares = np.array([one_unit(px, py) for px, py in label[lost].tolist()], object)
-        for tile, (rows, commands) in polygons(squares, zoom, extent).items():
-            part = parts.setdefault(tile, ([], []))
-            part[0].extend(lost[rows].tolist())
-            part[1].extend(commands)
+    parts = drawn(geoms, label, zoom, extent)
     yield from join(
         extent,
         [

@@ -7,6 +7,7 @@ Numbers in comments are field numbers of the specification's `vector_tile.proto`
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from tiles.rings import Geoms, Int, Rings, from_geometries
 POINT, POLYGON = 1, 3
 MOVE_TO_ONE, CLOSE = 9, 15
 
-Value = str | int
+Value = str | int | float | None
 
 
 def varint(value: int) -> bytes:
@@ -145,7 +146,7 @@ class Columns:
     ----------
     keys : tuple of str
     rows : list of tuple
-        Encoded values per feature, one per key; every feature has every key.
+        Encoded values per feature, one per key; empty where the feature has not this key.
     ids : list of bytes
         Encoded feature id field per feature.
     """
@@ -156,7 +157,10 @@ class Columns:
 
     @classmethod
     def of(cls, ids: NDArray[np.integer], columns: dict[str, Sequence[Value]]) -> Columns:
-        """Encode; strings stay strings and whole numbers become unsigned numbers."""
+        """Encode; strings stay strings, whole numbers (from 0) become unsigned numbers, others doubles.
+
+        None: the feature has not this key.
+        """
         encoded = [[_value(v) for v in column] for column in columns.values()]
         return cls(
             tuple(columns),
@@ -166,6 +170,10 @@ class Columns:
 
 
 def _value(value: Value) -> bytes:
+    if value is None:
+        return b""
+    if isinstance(value, float):
+        return b"\x19" + struct.pack("<d", value)  # Value.double_value = 3
     if isinstance(value, str):
         text = value.encode()
         return b"\x0a" + varint(len(text)) + text  # Value.string_value = 1
@@ -211,6 +219,7 @@ def layer(
             [
                 key + varint(values.setdefault(value, len(values)))
                 for key, value in zip(SMALL, columns.rows[row], strict=False)
+                if value
             ]
         )
         rest = b"".join((varint(len(tags)), tags, shape, varint(len(command)), command))

@@ -1,4 +1,4 @@
-"""One level, kind and period of a run as CSV or GeoPackage: enough to recompute every colour.
+"""One level, kind and period of a run as a table and as CSV: enough to recompute every colour.
 
 CSV: UTF-8 with a byte order mark and CRLF, so that Excel reads it as it is. The first rows are notes that
 begin with `#`; the first of them says how many there are. Codes begin with a tab character inside
@@ -6,8 +6,7 @@ the cell: spreadsheets then keep them as text (27 digits do not fit in a number)
 trim cells see nothing of it. A name that a spreadsheet would take for a formula gets a leading
 apostrophe. Numbers carry all their digits. Empty cell = no data.
 
-GeoPackage: the same columns (codes plain: the format knows text) with the polygons; the notes are
-the metadata of the layer.
+The same columns with the polygons (codes plain) are written by `export_files`.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +30,7 @@ from app.services.manifest import VERSION
 from app.services.ranking import ranked_areas
 from app.services.runs import Layer, RunFacts, run_facts, run_info
 from app.services.scenes import OVERALL
+from app.services.tile_archives import version_row
 from app.services.tracks import Floats, Ints, parameters, read_alpha, read_slice
 from app.services.units import UnitTable, unit_table
 from geo import risk, score
@@ -56,6 +56,7 @@ class ExportTable:
 
     run: int
     version_id: int
+    level: str
     ids: list[int]
     file_name: str
     notes: dict[str, str]
@@ -94,7 +95,31 @@ def _exposures(
     return columns
 
 
-def _notes(connection: sa.Connection, facts: RunFacts, layer: Layer) -> dict[str, str]:
+METHOD = (
+    "exposure-adjusted discounted empirical Bayes: expected = share of the exposure x events of the "
+    "reference area; counts and expectations of earlier periods are remembered with weight k; gamma "
+    "prior of strength alpha; overall: counts weighted by harm"
+)
+
+
+def version_notes(version: Mapping[str, Any]) -> dict[str, str]:
+    """Where the shapes of a boundary version come from; `version` as `tile_archives.version_row`."""
+    return {
+        "boundary source": str(version["source"]) or "not given",
+        "boundary licence": str(version["licence"]) or "not given",
+        "shapes": "approximate: not all are surveyed" if version["approximate"] else "as received",
+    }
+
+
+def made_notes(asked_by: str) -> dict[str, str]:
+    """Who asked, and when it was made."""
+    moment = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"asked by": asked_by, "generated": f"{moment}, Wusetu {VERSION}"}
+
+
+def _notes(
+    connection: sa.Connection, facts: RunFacts, layer: Layer, asked_by: str
+) -> dict[str, str]:
     kind = layer.kind
     info = run_info(connection, facts.id)
     scene = facts.scene
@@ -103,6 +128,7 @@ def _notes(connection: sa.Connection, facts: RunFacts, layer: Layer) -> dict[str
     return {
         "map": facts.pack,
         "boundary version": info.boundary_version,
+        **version_notes(version_row(connection, facts.version_id)),
         "run": f"{facts.id}, published {facts.published_at.isoformat()}",
         "scene": f"{scene.name}, version {scene.version}",
         "level": layer.level,
@@ -112,6 +138,7 @@ def _notes(connection: sa.Connection, facts: RunFacts, layer: Layer) -> dict[str
         + f", {facts.time_zone}",
         "data cutoff": facts.data_cutoff.isoformat() if facts.data_cutoff else "none",
         "events": "simulated" if facts.simulated else "as received",
+        "method": METHOD,
         "weights": json.dumps({one: body.weights for one, body in kinds.items()}),
         "harm": json.dumps({one: body.harm for one, body in kinds.items()}),
         "filter": json.dumps(scene.filter.model_dump()),
@@ -120,11 +147,17 @@ def _notes(connection: sa.Connection, facts: RunFacts, layer: Layer) -> dict[str
         ),
         "units": UNITS,
         "recompute": RECOMPUTE,
-        "generated": f"{datetime.now(UTC).isoformat(timespec='seconds')}, Wusetu {VERSION}",
+        **made_notes(asked_by),
     }
 
 
-def export_table(connection: sa.Connection, caches: Caches, run: int, layer: Layer) -> ExportTable:
+def export_table(
+    connection: sa.Connection,
+    caches: Caches,
+    run: int,
+    layer: Layer,
+    asked_by: str = "command line",
+) -> ExportTable:
     """All units of a level that may be seen, those without data too, in id (code) order.
 
     Raises
@@ -172,10 +205,11 @@ def export_table(connection: sa.Connection, caches: Caches, run: int, layer: Lay
     return ExportTable(
         run=run,
         version_id=facts.version_id,
+        level=layer.level,
         ids=found.ids.tolist(),
         file_name=f"wusetu-{facts.pack}-run{run}-{layer.level}-{kind}-"
         f"{layer.period}-{span.start.isoformat()}",
-        notes=_notes(connection, facts, layer),
+        notes=_notes(connection, facts, layer, asked_by),
         columns=columns,
     )
 
@@ -239,30 +273,6 @@ def csv_chunks(table: ExportTable) -> Iterator[bytes]:
         ]
         writer.writerows(zip(*block, strict=True))
         yield taken()
-
-
-def write_gpkg(connection: sa.Connection, table: ExportTable, path: Path) -> None:
-    """Write the table with the polygons (EPSG:4326, longitude latitude) as one GeoPackage layer."""
-    import geopandas
-    import pandas
-    import shapely
-
-    shapes = connection.execute(
-        sa.text(
-            "select st_asbinary(geom) from unit where boundary_version_id = :version "
-            "and id = any(:ids) order by id"
-        ),
-        {"version": table.version_id, "ids": table.ids},
-    ).scalars()
-    geometry = shapely.from_wkb([bytes(one) for one in shapes])
-    frame = geopandas.GeoDataFrame(
-        pandas.DataFrame(table.columns), geometry=geometry, crs="EPSG:4326"
-    )
-    for name in ("rank", "rank_low", "rank_high", "ranked"):
-        frame[name] = frame[name].astype("Int64")
-    frame.to_file(
-        path, layer="assessment", driver="GPKG", engine="pyogrio", layer_metadata=table.notes
-    )
 
 
 def write_csv(table: ExportTable, path: Path) -> None:

@@ -33,6 +33,7 @@ def csv(report: Report) -> bytes:
     table = ExportTable(
         run=report.answer.run or 0,
         version_id=0,
+        level="",
         ids=[],
         file_name=report.file_name,
         notes=report.notes,

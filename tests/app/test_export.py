@@ -21,7 +21,8 @@ from app.api.models import COLOURS
 from app.cli import cli
 from app.errors import Invalid
 from app.services.caches import Caches
-from app.services.export import _cells, csv_chunks, export_table, write_gpkg
+from app.services.export import _cells, csv_chunks, export_table
+from app.services.export_files import write_run
 from app.services.lookup import why
 from app.services.runs import Layer
 
@@ -104,7 +105,7 @@ def test_the_csv_says_what_why_says(assessed: Assessed, kind: str) -> None:
 
 def test_codes_stay_text_and_notes_say_what_it_is(assessed: Assessed) -> None:
     data = b"".join(csv_chunks(_table(assessed, "theft")))
-    assert data.startswith(b"\xef\xbb\xbf# rows of notes: 17\r\n")
+    assert data.startswith(b"\xef\xbb\xbf# rows of notes: 22\r\n")
     assert f"\r\n\t{HOT},".encode() in data
     notes, frame = _read(data)
     assert notes["run"].startswith(f"{assessed.run}, published 20")
@@ -144,11 +145,11 @@ def test_geopackage_has_the_same_columns_and_the_shapes(assessed: Assessed, tmp_
     table = _table(assessed, "overall")
     path = tmp_path / "a.gpkg"
     with assessed.engine.connect() as connection:
-        write_gpkg(connection, table, path)
+        write_run(connection, table, "gpkg", path)
         area = connection.execute(
             sa.text("select sum(st_area(geom)) from unit where level = 'grid'")
         ).scalar_one()
-    frame = geopandas.read_file(path)
+    frame = geopandas.read_file(path, layer="assessment")
     assert set(table.columns) == set(frame.columns) - {"geometry"}
     assert frame.crs == "EPSG:4326"
     assert shapely.area(frame.geometry.to_numpy()).sum() == pytest.approx(area)
@@ -184,10 +185,10 @@ def test_the_command_writes_whole_files_or_none(
         export("b.gpkg", "--run", "1", "--period", "quarter", "--start", "2023-04-01").exit_code
         == 0
     )
-    assert len(geopandas.read_file(tmp_path / "b.gpkg")) == 5
+    assert len(geopandas.read_file(tmp_path / "b.gpkg", layer="assessment")) == 5
     before = sorted(tmp_path.iterdir())
     for wrong, reason in (
-        (("c.xlsx", "--pack", "small"), "must end with .csv or .gpkg"),
+        (("c.xlsx", "--pack", "small"), "must end with .csv, .gpkg, .parquet or .pmtiles"),
         (("c.csv",), "either --pack or --run"),
         (("c.csv", "--pack", "big"), "no published run of 'big'"),
         (("c.csv", "--pack", "small", "--kind", "noise"), "no kind 'noise'"),
