@@ -112,15 +112,15 @@ def build(site: Path = SITE, root: Path = PROJECT, *, force: bool = False) -> bo
 
 def finish(site: Path) -> None:
     """Make a site of mkdocs keep the application's policy, and find Chinese words."""
-    for name in ("sitemap.xml", "sitemap.xml.gz"):
-        (site / name).unlink(missing_ok=True)
-    for one in site.rglob("*.map"):
+    for one in (*site.rglob("*.map"), *site.rglob("*.gz")):
         one.unlink()
+    # the theme's script asks for it in every language
+    (site / "en" / "sitemap.xml").write_bytes((site / "sitemap.xml").read_bytes())
     for folder in [one for one in site.rglob("__pycache__") if one.is_dir()]:
         shutil.rmtree(folder)
     for page in site.rglob("*.html"):
         page.write_text(
-            _scripts_outside(page.read_text(encoding="utf-8"), page, site), encoding="utf-8"
+            _mended(page.read_text(encoding="utf-8"), page, site), encoding="utf-8"
         )
     index = site / "search" / "search_index.json"
     if index.is_file():
@@ -140,8 +140,8 @@ def spaced(text: str) -> str:
     return _HAN.sub(lambda run: _BETWEEN.join(("", *run[0], "")), text)
 
 
-def _scripts_outside(text: str, page: Path, site: Path) -> str:
-    """Move inline scripts of a page into files named by their content."""
+def _mended(text: str, page: Path, site: Path) -> str:
+    """Move inline scripts of a page into files named by their content, name its search."""
     base = os.path.relpath(site, page.parent)
     if page.name == "404.html":
         base = "/docs"  # answered at any depth
@@ -155,7 +155,10 @@ def _scripts_outside(text: str, page: Path, site: Path) -> str:
             place.write_text(body, encoding="utf-8")
         return f'<script src="{base}/assets/javascripts/{name}"></script>'
 
-    return _SCRIPT.sub(moved, _CANONICAL.sub("", text))
+    text = _SCRIPT.sub(moved, _CANONICAL.sub("", text))
+    # the theme's search is a dialog without a name
+    name = "Search" if '<html lang="en"' in text else "搜索"
+    return text.replace('role="dialog"', f'role="dialog" aria-label="{name}"', 1)
 
 
 def outside(site: Path) -> Iterator[str]:

@@ -35,7 +35,7 @@ OTHER_VARIABLES = {
     "WUSETU_CHROMIUM": w.Say("测试用的浏览器", "Browser of the tests"),
     "WUSETU_TEST_WORKERS": w.Say("`make test` 的进程数（2）", "Processes of `make test` (2)"),
     "WUSETU_TREATY_TOKEN": w.Say("`wusetu treaty pull` 的令牌", "Token of `wusetu treaty pull`"),
-    "WUSETU_SAMPLE": w.Say("容器启动时装入的示例（`hangzhou`；空：不装）", "Sample a container loads at its start (`hangzhou`; empty: none)"),
+    "WUSETU_SAMPLE": w.Say("容器启动时是否装入示例（`1`；`0`：不装）", "Whether a container loads the sample at its start (`1`; `0`: no)"),
     "WUSETU_DEV_SERVER": w.Say("前端开发时的服务器地址", "Server the front end is developed against"),
     "WUSETU_PYSPARK": w.Say("`make test-spark` 用的 PySpark 版本", "Version of PySpark `make test-spark` uses"),
 }  # fmt: skip
