@@ -28,7 +28,7 @@ from app.services.boundaries import newest_version
 from app.services.cells_count import read_points
 from app.services.cells_grid import leaf_ids
 from app.services.counts import EventCounts, Ints, count_events, level_counts, period_sums
-from app.services.exposures import exposure_table
+from app.services.exposure_table import exposure_table
 from app.services.periods import Span, month_bounds, spans
 from app.services.publish import Writer
 from app.services.runs import read_facts

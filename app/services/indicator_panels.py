@@ -19,7 +19,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from app.database import raw
-from app.services.exposures import exposure_table
+from app.services.exposure_table import exposure_table
 from app.services.indicator_calendar import Span, finer_or_same, inside, spans, stop_of
 from app.services.indicator_ground import Ground
 from app.services.scene_tree import Calendar, Deadline, Feed, FeedMeasure

@@ -22,7 +22,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from app.errors import Invalid, NotFound
 from app.services import indicator_feeds, indicator_register
-from app.services.exposures import exposure_table
+from app.services.exposure_table import exposure_table
 from app.services.indicator_calendar import spans
 from app.services.indicator_ground import newest_map
 from app.services.indicator_run import Made as MadeRun

@@ -25,7 +25,7 @@ from app.errors import Invalid
 from app.services import cells_grid
 from app.services.binary_copy import ColumnStream
 from app.services.boundaries import newest_version
-from app.services.exposures import exposure_table
+from app.services.exposure_table import exposure_table
 from app.services.periods import first_day, month_number, spans
 from app.services.treaties import Terms
 from app.services.units import UnitTable, read_units

@@ -14,7 +14,7 @@ from rasterio.transform import from_origin
 
 from app.cli import cli
 from app.errors import Invalid, NotFound
-from app.services.exposures import exposure_table
+from app.services.exposure_table import exposure_table
 from app.services.raster_exposures import RasterReport, import_raster
 from tests.app.conftest import NO_GRIDS, Small
 

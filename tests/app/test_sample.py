@@ -16,7 +16,8 @@ from app.errors import Conflict, Invalid, NotFound
 from app.services import cells_assess, sample, sample_packs
 from app.services.caches import Caches
 from app.services.events import import_file
-from app.services.exposures import exposure_table, import_frame
+from app.services.exposure_table import exposure_table
+from app.services.exposures import import_frame
 from app.services.indicator_values import Question, values
 from app.services.periods import month_bounds
 from app.services.runs import run_facts

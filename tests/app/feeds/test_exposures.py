@@ -19,9 +19,9 @@ from app.cli.exposures import command
 from app.database import transaction
 from app.errors import Invalid, NotFound
 from app.services.boundaries import import_units
+from app.services.exposure_table import exposure_table
 from app.services.exposures import (
     ExposureReport,
-    exposure_table,
     import_file,
     import_frame,
     scene_measures,
