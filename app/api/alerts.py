@@ -10,6 +10,7 @@ from app.api.dependencies import Door, Store, StoreDep, Within, errors
 from app.api.task_models import Alert, AlertClose, AlertList, AlertState
 from app.services import alerts_read as service
 from app.services.border import now
+from app.services.small_numbers import sees_small
 
 router = APIRouter(prefix="/api/alerts", tags=["alerts"])
 DispatchDep = Annotated[Store, Depends(Door("dispatch"))]
@@ -38,12 +39,16 @@ def list_alerts(
     within: Within = None,
     limit: Annotated[int, Query(ge=1, le=2000, description="At most so many")] = 500,
 ) -> AlertList:
-    """Open ones first, those within the weekly budget before the rest; with steps and tasks."""
+    """Open ones first, those within the weekly budget before the rest; with steps and tasks.
+
+    Who may not see records is given no count of 1 to 4.
+    """
     response.headers["Cache-Control"] = NO_STORE
     with store.read() as connection:
         found = service.alerts(
-            connection, pack=pack, state=state, kind=kind, within=within, limit=limit
-        )
+            connection, pack=pack, state=state, kind=kind, within=within, limit=limit,
+            small=sees_small(store.identity),
+        )  # fmt: skip
         return AlertList(
             alerts=found, located_share=service.located_share(found), as_of=now(connection)
         )
@@ -59,7 +64,7 @@ def alert(*, alert: AlertNumber, response: Response, store: StoreDep) -> Alert:
     """With every step and its tasks."""
     response.headers["Cache-Control"] = NO_STORE
     with store.read() as connection:
-        return service.one_alert(connection, alert)
+        return service.one_alert(connection, alert, small=sees_small(store.identity))
 
 
 @router.post(

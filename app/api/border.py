@@ -12,15 +12,19 @@ from app.api.border_models import (
     CheckpointDraft,
     Desk,
     DeskDraft,
+    PresenceDraft,
+    PresenceList,
     Where,
 )
 from app.api.dependencies import PRINTABLE, Door, Pack, Store, errors
 from app.errors import Invalid
 from app.services import border as service
+from app.services import presence as presence_service
 
 router = APIRouter(prefix="/api/packs/{pack}/border", tags=["border"])
 BorderDep = Annotated[Store, Depends(Door("border:read"))]
 ZoneWriteDep = Annotated[Store, Depends(Door("zone:write"))]
+OnDutyDep = Annotated[Store, Depends(Door("check:write"))]
 
 
 def borders_of(request: Request) -> service.Borders:
@@ -104,6 +108,38 @@ def add_duty_desk(*, pack: Pack, one: DeskDraft, store: ZoneWriteDep, borders: B
     """Enter an office with its telephone; mobile numbers are refused."""
     with store.write() as connection:
         return service.add_desk(borders, connection, store.identity, pack, one)
+
+
+@router.get(
+    "/presence",
+    operation_id="deskPresence",
+    summary="Sides and duty desks with the border page open now",
+    responses=errors(404, 422, 503),
+)
+def desk_presence(
+    *, pack: Pack, response: Response, store: BorderDep, borders: BordersDep
+) -> PresenceList:
+    """One's own, and those of sides in a zone in force with one's own; never a person."""
+    response.headers["Cache-Control"] = NO_STORE
+    with store.read() as connection:
+        here = borders.map(connection, pack)
+        return presence_service.present(connection, here.sides, pack)
+
+
+@router.post(
+    "/presence",
+    operation_id="bePresent",
+    summary="Say that the border page of one's own side or desk is open",
+    responses=errors(404, 422, 503),
+)
+def be_present(
+    *, pack: Pack, draft: PresenceDraft, store: OnDutyDep, borders: BordersDep
+) -> PresenceList:
+    """Say it every half minute; answers who is there. Which account it was is written nowhere."""
+    with store.write() as connection:
+        here = borders.map(connection, pack)
+        presence_service.be(connection, store.identity, here.sides, pack, draft)
+        return presence_service.present(connection, here.sides, pack)
 
 
 @router.get(

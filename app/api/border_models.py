@@ -70,6 +70,35 @@ class Desk(Model):
     hours: str
 
 
+class Presence(Model):
+    """A side, or a desk of it, with the border page open; never a person."""
+
+    side: str
+    side_name: str
+    desk: int | None = Field(description="null: the side alone is known")
+    desk_name: str | None
+    since: datetime = Field(description="Open without a break since")
+
+
+class PresenceList(Model):
+    """Who is there, sides in order."""
+
+    present: list[Presence]
+    good_for_s: int = Field(description="A page that was not heard for so long counts as closed")
+    as_of: datetime
+
+
+class PresenceDraft(Model):
+    """Where a page is open."""
+
+    side: SideCode | None = Field(
+        default=None, description="Needed of accounts that speak for several sides"
+    )
+    desk: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(
+        default=None, description="The desk; none: that of the account's unit, or the only one inside of it"
+    )
+
+
 class DeskDraft(Model):
     """A desk to be entered."""
 

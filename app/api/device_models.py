@@ -181,7 +181,10 @@ class RuleDraft(Model):
     hold_s: int = Field(default=0, ge=0, le=2_592_000, description="So long without a break")
     night: Night | None = Field(default=None, description="Only in these hours")
     quiet_s: int = Field(
-        default=0, ge=0, le=2_592_000, description="Raised again so soon, it is the same alarm"
+        default=0,
+        ge=0,
+        le=2_592_000,
+        description="Raised again so soon, it is the same alarm; at least 60 s whatever stands here",
     )
     neighbours: Neighbours | None = None
     heard: bool = Field(default=True, description="silence: only while the device itself is heard")

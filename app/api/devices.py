@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import AwareDatetime
 
+from app.api.auditing import AuditDep
 from app.api.border import NO_STORE, BorderDep, BordersDep
 from app.api.dependencies import Door, Store, Within, errors
 from app.api.device_models import (
@@ -220,11 +221,16 @@ def device_readings(
         AwareDatetime | None, Query(description="Only before this moment, with its offset")
     ] = None,
     limit: Annotated[int, Query(ge=1, le=10_000, description="At most so many")] = 500,
+    auditing: AuditDep,
 ) -> ReadingList:
-    """Never of another side's device: there it is 404."""
+    """Never of another side's device: there it is 404. Written into the audit."""
     response.headers["Cache-Control"] = NO_STORE
-    with store.read() as connection:
-        return service.readings(connection, device, before, limit)
+    asked = {"device": device, "before": before and before.isoformat(), "limit": limit}
+    with auditing.entry("see_records", question=asked) as entry:
+        with store.read() as connection:
+            found = service.readings(connection, device, before, limit)
+        entry.rows = len(found.readings)
+    return found
 
 
 @router.get(

@@ -38,6 +38,7 @@ TOPICS: dict[str, tuple[Action, ...]] = {
     "device": ("border:read",),
     "alarm": ("border:read",),
     "task": ("work_tasks", "dispatch"),
+    "presence": ("border:read",),
 }
 _NUMBER = 19
 #: One event of the stream, as the documentation describes each (OpenAPI 3.1).
@@ -64,7 +65,7 @@ def topics_of(identity: Identity, wanted: Sequence[str] | None) -> list[str]:
 @router.get(
     "/api/live",
     operation_id="liveEvents",
-    summary="What happens now: runs, zones, checks, devices, alarms, alerts, tasks",
+    summary="What happens now: runs, zones, checks, devices, alarms, alerts, tasks, desks",
     response_class=Response,
     responses={
         200: {

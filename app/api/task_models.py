@@ -69,7 +69,12 @@ class Alert(Model):
     code: str
     name: str
     level: str
-    kind: str
+    about: Literal["kind", "indicator"] = Field(
+        description="A risk, or a step of an indicator's escalation"
+    )
+    kind: str = Field(description="Kind of events, or id of the indicator")
+    title: Words | None = Field(description="Name of the indicator; null: a kind, named by the map")
+    value: float | None = Field(description="Value of the indicator; null: a kind, or hidden")
     colour: Colour
     state: AlertState
     period: Literal["month", "quarter", "year"]
@@ -77,12 +82,15 @@ class Alert(Model):
     last_period: date = Field(description="First day of the newest period it was looked at in")
     new: bool = Field(description="Only the single period says so, the memory does not yet")
     reason: Words
-    relative_risk: float
-    low: float = Field(description="Lower end of the 95 % interval")
-    high: float
-    exceedance: float = Field(description="Probability that the relative risk is above 1")
-    observed: int
-    expected: float
+    relative_risk: float | None = Field(description="null, as the next four: of an indicator")
+    low: float | None = Field(description="Lower end of the 95 % interval")
+    high: float | None
+    exceedance: float | None = Field(description="Probability that the relative risk is above 1")
+    observed: int | None = Field(
+        description="null: hidden for being small, or an indicator that counts nothing"
+    )
+    observed_text: str = Field(description='The count, or "<5"')
+    expected: float | None
     located_share: float | None = Field(
         description="Part of the unit's events located to the finest level; null: no event"
     )
@@ -93,7 +101,12 @@ class Alert(Model):
     answer: Answer | None = Field(description="What the newest closed task found")
     opened_at: datetime
     closed_at: datetime | None
-    closed_by: Literal["rule", "unit_ended", "desk", "confirmed", "not_confirmed", "unclear"] | None
+    closed_by: (
+        Literal[
+            "rule", "unit_ended", "not_watched", "desk", "confirmed", "not_confirmed", "unclear"
+        ]
+        | None
+    )
     closed_reason: str
     quiet_until: date | None = Field(
         description="Closed by people: does not open again before this period"
@@ -142,6 +155,9 @@ class Task(Model):
     name: str
     level: str
     kind: str
+    title: Words | None = Field(
+        description="Name of the indicator it is about; null: a kind, named by the map"
+    )
     colour: Colour
     reason: Words
     check: list[Words] = Field(description="What to check")
@@ -295,11 +311,13 @@ class TimeTo(Model):
 class Effect(Model):
     """Events after against before, in the units tasks were closed of."""
 
-    before: int
-    after: int
+    before: int | None = Field(description="null: hidden for being small")
+    after: int | None = Field(description="null: hidden for being small")
     expected_before: float
     expected_after: float
-    ratio: float | None = Field(description="Null: fewer than 5 events in both")
+    ratio: float | None = Field(
+        description="Null: fewer than 5 events in both, or a count is hidden"
+    )
     low: float | None
     high: float | None
     tasks: int = Field(description="Closed tasks with a period after")
@@ -309,6 +327,7 @@ class Loop(Model):
     """How the loop runs: alert → task → feedback."""
 
     pack: str
+    time_zone: str = Field(description="Its days are those asked about")
     alerts: int = Field(description="Opened in the time asked about")
     alerts_open: int
     located: Interval = Field(description="Alerts that carry a grid")

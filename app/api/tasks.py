@@ -25,12 +25,18 @@ from app.services import task_photos as photos
 from app.services import task_push as push
 from app.services import tasks as service
 from app.services.border import now
+from app.services.small_numbers import sees_small
 from app.services.task_keys import KEY, SIGNATURE, TIME, Keys
 
 router = APIRouter(tags=["tasks"])
 WorkDep = Annotated[Store, Depends(Door("work_tasks"))]
 TaskNumber = Annotated[int, Path(ge=1, le=2**31 - 1, description="Number of the task")]
 PhotoNumber = Annotated[int, Path(ge=1, le=2**63 - 1, description="Number of the photo")]
+
+
+def _told(store: Store, found: Task) -> Task:
+    """Task as it is told to who asks: no count of 1 to 4 in its reason without records."""
+    return found if sees_small(store.identity) else service.without_small(found)
 
 
 @router.get(
@@ -65,7 +71,7 @@ def list_tasks(
             connection, pack=pack, states=[state] if state else None, within=within, since=since,
             own=own, limit=limit,
         )  # fmt: skip
-        return TaskList(tasks=found, as_of=as_of)
+        return TaskList(tasks=[_told(store, one) for one in found], as_of=as_of)
 
 
 @router.post(
@@ -78,7 +84,7 @@ def list_tasks(
 def make_task(*, draft: TaskDraft, store: DispatchDep) -> Task:
     """One task per alert is under way at a time: 409 names it."""
     with store.write() as connection:
-        return service.make(connection, draft)
+        return _told(store, service.make(connection, draft))
 
 
 async def _signed(
@@ -88,12 +94,14 @@ async def _signed(
         str, Header(max_length=12, description="Unix seconds, five minutes off at most")
     ] = "",
     x_wusetu_signature: Annotated[
-        str, Header(max_length=64, description="HMAC-SHA256, see docs/alerts.md")
+        str, Header(max_length=67, description="v2= and HMAC-SHA256, see docs/alerts.md")
     ] = "",
 ) -> str:
     keys: Keys = request.app.state.task_keys
     given = {KEY: x_wusetu_key, TIME: x_wusetu_time, SIGNATURE: x_wusetu_signature}
-    return keys.check(given, request.method, request.scope["path"], await request.body())
+    query = request.scope["query_string"].decode("latin-1")
+    target = request.scope["path"] + (f"?{query}" if query else "")
+    return keys.check(given, request.method, target, await request.body())
 
 
 @router.post(
@@ -110,7 +118,7 @@ def report_task(
 ) -> Task:
     """Beside the token of the platform's account a signature is needed; 401 without."""
     with store.write() as connection:
-        return push.take_report(connection, store.identity, report)
+        return _told(store, push.take_report(connection, store.identity, report))
 
 
 @router.get(
@@ -123,7 +131,7 @@ def task(*, task: TaskNumber, response: Response, store: WorkDep) -> Task:
     """With every step."""
     response.headers["Cache-Control"] = NO_STORE
     with store.read() as connection:
-        return service.one_task(connection, task)
+        return _told(store, service.one_task(connection, task))
 
 
 @router.post(
@@ -139,7 +147,7 @@ def step_task(*, task: TaskNumber, draft: StepDraft, store: WorkDep) -> Task:
     unit, and how far off, is kept.
     """
     with store.write() as connection:
-        return service.step(connection, store.identity, task, draft)
+        return _told(store, service.step(connection, store.identity, task, draft))
 
 
 @router.post(
@@ -151,7 +159,7 @@ def step_task(*, task: TaskNumber, draft: StepDraft, store: WorkDep) -> Task:
 def hand_over_task(*, task: TaskNumber, draft: Handover, store: DispatchDep) -> Task:
     """Send it anew, to a desk on duty for its unit or one that contains it."""
     with store.write() as connection:
-        return service.handover(connection, task, draft)
+        return _told(store, service.handover(connection, task, draft))
 
 
 @router.post(
@@ -163,7 +171,7 @@ def hand_over_task(*, task: TaskNumber, draft: Handover, store: DispatchDep) -> 
 def merge_task(*, task: TaskNumber, draft: Merge, store: DispatchDep) -> Task:
     """Let the other one answer for both when it is closed."""
     with store.write() as connection:
-        return service.merge(connection, task, draft)
+        return _told(store, service.merge(connection, task, draft))
 
 
 FORM = {

@@ -85,10 +85,10 @@ def rows_of(
 def _columns(
     look: Look, span: Span, panel: Panel, one: Open, *, number: Numbers, place: Located
 ) -> dict[str, Any]:
-    age = _age(look.period, one.opened, span.start)
+    since = age(look.period, one.opened, span.start)
     kind = look.facts.kinds[one.kind]
     words = alert_words.reason(
-        look.period, span.start, number, alert_words.Course(one.now, one.fired, age)
+        look.period, span.start, number, alert_words.Course(one.now, one.fired, since)
     )
     history = panel.colours[:, one.kind, one.at]
     excess = max(number.expected * (number.theta - 1), 0.0)
@@ -124,7 +124,7 @@ def _columns(
     }
 
 
-def _age(period: str, opened: date, start: date) -> int:
+def age(period: str, opened: date, start: date) -> int:
     """Periods between two first days."""
     months = month_number(start) - month_number(opened)
     return months // {"month": 1, "quarter": 3, "year": 12}[period]

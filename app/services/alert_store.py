@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from app.services import alert_words
 from app.services.alert_panel import Panel
-from app.services.alert_rows import Look, Open
+from app.services.alert_rows import Look, Open, age
 from app.services.alert_rules import STEPS
 from app.services.periods import Span
 
@@ -28,6 +28,8 @@ class Written:
     escalated: int = 0
 
 
+#: Periods after which an alert of a scene nobody assesses any more is closed.
+UNSEEN = 2
 #: Columns that make an update a step; the others go with them.
 MATTER = (
     "fired", "holds", "is_new", "last_period", "colour", "observed", "expected", "relative_risk",
@@ -116,17 +118,38 @@ def close(
 
 
 def ended(connection: sa.Connection, look: Look) -> int:
-    """Close alerts of units that are no longer on the map, and of kinds no longer assessed."""
+    """Close alerts of units that are no longer on the map, and those nobody looks at any more.
+
+    That is of a level, kind or period the rules no longer name, where the look was one of their own
+    scene; of another scene those no look has seen for two periods.
+    """
     rows = connection.execute(
-        sa.text("select id, code, kind, scene from alert where pack = :pack and state = 'open'"),
+        sa.text(
+            "select id, code, kind, level, period, scene, last_period from alert "
+            "where pack = :pack and about = 'kind' and state = 'open'"
+        ),
         {"pack": look.facts.pack},
     ).all()
     gone = [
-        {"id": row.id, "run": look.facts.id}
-        for row in rows
-        if look.table.lookup(row.code) is None
-        or (row.scene == look.facts.scene.name and row.kind not in look.facts.kinds)
+        {"id": row.id, "run": look.facts.id} for row in rows if look.table.lookup(row.code) is None
     ]
+    newest = look.facts.periods[look.rules.alerts.period][-1].start
+    why: dict[str, list[int]] = {}
+    for row in rows:
+        if look.table.lookup(row.code) is None:
+            continue
+        level, kind = row.level in look.levels, row.kind in look.facts.kinds
+        if row.scene != look.facts.scene.name:
+            seen = level and kind and row.period == look.period
+            if not seen and age(row.period, row.last_period, newest) >= UNSEEN:
+                why.setdefault(f"场景“{row.scene}”已{UNSEEN}期没有评估", []).append(row.id)
+        elif not kind:
+            why.setdefault("不再评估这一类别", []).append(row.id)
+        elif not level:
+            why.setdefault("不再关注这一层级", []).append(row.id)
+        elif row.period != look.period:
+            why.setdefault("不再按这一周期预警", []).append(row.id)
+    over = sum(not_watched(connection, ids, reason) for reason, ids in why.items())
     if gone:
         connection.execute(
             sa.text(
@@ -135,7 +158,21 @@ def ended(connection: sa.Connection, look: Look) -> int:
             ),
             gone,
         )
-    return len(gone)
+    return len(gone) + over
+
+
+def not_watched(connection: sa.Connection, ids: list[int], reason: str) -> int:
+    """Close alerts nobody looks at any more; how many."""
+    if not ids:
+        return 0
+    return connection.execute(
+        sa.text(
+            "update alert set state = 'closed', closed_at = clock_timestamp(), "
+            "closed_by = 'not_watched', closed_reason = :reason, version = version + 1 "
+            "where id = any(:ids) and state = 'open'"
+        ),
+        {"ids": ids, "reason": reason},
+    ).rowcount
 
 
 def escalate_tasks(connection: sa.Connection, pack: str) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from datetime import date
 
 from app.services.scene_parts import Words
 from geo.alerts import LASTING, SINGLE, STEADY
+from geo.small_numbers import THRESHOLD
 
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
@@ -123,6 +125,32 @@ def closing(period: str, start: date, one: Numbers) -> str:
     return (
         f"{when}发生{one.observed}件，预期{amount(one.expected)}件，高于预期的概率{percent(one.p)}"
     )
+
+
+_SMALL = r"(?<![\d.])[1-4](?:\.\d+)?(?![\d.])"
+_REMEMBERED = r"(?<![\d.])[0-4](?:\.\d+)?(?![\d.])"
+#: Where the sentences above print a count, and what stands there instead of a small one.
+_COUNTS = (
+    (re.compile(rf"(?<=发生){_SMALL}(?=件)"), f"不足{THRESHOLD}"),
+    (re.compile(rf"{_SMALL}(?= observed)"), f"fewer than {THRESHOLD}"),
+    (re.compile(rf"(?<=此前记忆的){_REMEMBERED}(?=件)"), f"不足{THRESHOLD}"),
+    (re.compile(rf"(?<=with ){_REMEMBERED}(?= remembered)"), f"fewer than {THRESHOLD}"),
+)
+
+
+def without_small(sentence: str) -> str:
+    """Sentence of an alert for who may not see small numbers: counts of 1 to 4 are not printed.
+
+    Expected counts and the relative risk stand: what is published of whole units is not hidden.
+
+    >>> without_small("2025年12月发生3件，预期0.40件")
+    '2025年12月发生不足5件，预期0.40件'
+    >>> without_small("May 2025: 14 observed, 3.1 expected")
+    'May 2025: 14 observed, 3.1 expected'
+    """
+    for pattern, instead in _COUNTS:
+        sentence = pattern.sub(instead, sentence)
+    return sentence
 
 
 def _since(period: str, course: Course) -> Words:

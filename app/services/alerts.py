@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from app.database import transaction, translated_errors
 from app.errors import Conflict, Invalid, NotFound, WusetuError
-from app.services import alert_store
+from app.services import alert_dispatch, alert_store
 from app.services.alert_panel import Panel, read_panel
 from app.services.alert_rows import Look, Open, budgeted, rows_of
 from app.services.alert_rules import LEAST_UNITS, Rules, rules_of
@@ -42,6 +42,7 @@ class Report:
     updated: int = 0
     escalated: int = 0
     waiting: int = 0
+    sent: int = 0
     open: int = 0
 
 
@@ -75,7 +76,9 @@ def update(
                 raise Invalid("name a run or a map")
             run = newest_run(connection, pack)
         row = connection.execute(
-            sa.text("select pack, scene_body from run where id = :run and status = 'published'"),
+            sa.text(
+                "select pack, scene, scene_body from run where id = :run and status = 'published'"
+            ),
             {"run": run},
         ).one_or_none()
         if row is None:
@@ -88,6 +91,7 @@ def update(
         report = Report(row.pack, run)
         look = _look(connection, run, rules)
         if look is None:
+            report.closed = _unwatched(connection, row.pack, row.scene)
             return report
         done = _clock(connection, look)
         spans = look.facts.periods[look.rules.alerts.period]
@@ -98,6 +102,10 @@ def update(
             _period(connection, look, span, report, again=again, moment=at)
             report.periods += 1
         report.closed += alert_store.ended(connection, look)
+        if moment is None:
+            report.sent = alert_dispatch.send(
+                connection, row.pack, look.rules.escalation, about="kind"
+            )
         _set_clock(connection, look, spans[-1])
         report.open = connection.execute(
             sa.text("select count(*) from alert where pack = :pack and state = 'open'"),
@@ -137,6 +145,18 @@ def catch_up(engine: sa.Engine) -> int:
         ).scalars()
         waiting = list(runs)
     return sum(after_run(engine, run) is not None for run in waiting)
+
+
+def _unwatched(connection: sa.Connection, pack: str, scene: str) -> int:
+    """Close the alerts of a scene that raises none any more."""
+    ids = connection.execute(
+        sa.text(
+            "select id from alert where pack = :pack and scene = :scene and about = 'kind' "
+            "and state = 'open' order by id for update"
+        ),
+        {"pack": pack, "scene": scene},
+    ).scalars()
+    return alert_store.not_watched(connection, list(ids), "场景不再预警")
 
 
 # what is looked at -------------------------------------------------------------------------------
@@ -317,12 +337,13 @@ class _Finer:
 
 
 _STORED = """
-select * from alert where pack = :pack and level = :level and state = 'open' and kind = any(:kinds)
+select * from alert where pack = :pack and level = :level and state = 'open' and about = 'kind'
+  and kind = any(:kinds)
 order by id for update
 """
 _QUIET = """
 select distinct code, kind from alert where pack = :pack and level = :level and state = 'closed'
-  and kind = any(:kinds) and quiet_until > :start
+  and about = 'kind' and kind = any(:kinds) and quiet_until > :start
 """
 
 

@@ -12,12 +12,16 @@ from sqlalchemy.exc import DBAPIError
 from app.api import task_models as models
 from app.errors import NotFound
 from app.services.alert_rules import QUIET
+from app.services.alert_words import without_small
 from app.services.border_words import checked
 from app.services.zones import refusal
+from geo import small_numbers as rule
 from geo.colours import COLOURS
 
 _ALERTS = """
-select a.id, a.pack, a.run, a.code, a.name, a.level, a.kind, a.colour, a.state, a.period, a.opened_period,
+select a.id, a.pack, a.run, a.code, a.name, a.level, a.about, a.kind,
+  case when a.title_zh is not null then json_build_object('zh', a.title_zh, 'en', a.title_en) end as title,
+  a.value, a.colour, a.state, a.period, a.opened_period,
   a.last_period, a.is_new as new, a.reason_zh, a.reason_en, a.relative_risk, a.low, a.high, a.exceedance,
   a.observed, a.expected, a.located_share, a.why_not, a.overflow_rank, a.escalation, a.answer, a.opened_at,
   a.closed_at, a.closed_by, a.closed_reason, a.quiet_until,
@@ -52,8 +56,14 @@ def alerts(
     kind: str | None = None,
     within: str | None = None,
     limit: int = 500,
+    small: bool = True,
 ) -> list[models.Alert]:
-    """Read the alerts that may be seen: open ones first, those within the budget before the rest."""
+    """Read the alerts that may be seen: open ones first, those within the budget before the rest.
+
+    Parameters
+    ----------
+    small : whether who asks is given counts of 1 to 4
+    """
     rows = connection.execute(
         sa.text(_ALERTS),
         {"id": number, "pack": pack, "state": state, "kind": kind, "within": within,
@@ -64,19 +74,36 @@ def alerts(
         fields = dict(row._mapping)
         fields["reason"] = models.Words(zh=fields.pop("reason_zh"), en=fields.pop("reason_en"))
         fields["colour"] = COLOURS[fields["colour"]]
-        found.append(models.Alert(**fields))
+        fields["observed_text"] = "—" if fields["observed"] is None else str(fields["observed"])
+        made = models.Alert(**fields)
+        found.append(made if small else _hidden(made))
     return found
 
 
-def one_alert(connection: sa.Connection, number: int) -> models.Alert:
-    """One alert.
+def _hidden(one: models.Alert) -> models.Alert:
+    count = one.observed or 0
+    words = models.Words(zh=without_small(one.reason.zh), en=without_small(one.reason.en))
+    return one.model_copy(
+        update={
+            "observed": None if 0 < count < rule.THRESHOLD else one.observed,
+            "observed_text": one.observed_text if one.observed is None else rule.shown(count),
+            # of an indicator the value would tell the count
+            "value": None if 0 < count < rule.THRESHOLD else one.value,
+            "reason": words,
+            "closed_reason": without_small(one.closed_reason),
+        }
+    )
+
+
+def one_alert(connection: sa.Connection, number: int, *, small: bool = True) -> models.Alert:
+    """One alert; `small` as for `alerts`.
 
     Raises
     ------
     NotFound
         There is none that may be seen.
     """
-    found = alerts(connection, number=number)
+    found = alerts(connection, number=number, small=small)
     if not found:
         raise NotFound(f"no alert {number}")
     return found[0]
@@ -85,10 +112,10 @@ def one_alert(connection: sa.Connection, number: int) -> models.Alert:
 def located_share(found: list[models.Alert]) -> float | None:
     """Part of the alerts' events that are located to the finest level; None without events."""
     known = [one for one in found if one.located_share is not None]
-    events = sum(one.observed for one in known)
+    events = sum(one.observed or 0 for one in known)  # a hidden one weighs nothing
     if not events:
         return None
-    return sum((one.located_share or 0.0) * one.observed for one in known) / events
+    return sum((one.located_share or 0.0) * (one.observed or 0) for one in known) / events
 
 
 def close(connection: sa.Connection, number: int, reason: str) -> models.Alert:

@@ -30,12 +30,13 @@ def _counted(addresses: list[str]) -> Said:
 def _of_month(facts: Facts) -> tuple[list[Any], bool]:
     """Alerts that were open in the month, most urgent first; whether there is any of the map."""
     found = alerts(
-        facts.connection, pack=facts.run.pack, within=facts.scope_code or None, limit=MOST
-    )
+        facts.connection, pack=facts.run.pack, within=facts.scope_code or None, limit=MOST,
+        small=facts.small,
+    )  # fmt: skip
     month = facts.span.start
     mine = [
         one for one in found
-        if one.period == "month" and one.opened_period <= month <= one.last_period
+        if one.about == "kind" and one.period == "month" and one.opened_period <= month <= one.last_period
     ]  # fmt: skip
     for one in mine:
         facts.keep(f"/api/alerts/{one.id}", one)
@@ -120,7 +121,10 @@ def _times(say: Templates, facts: Facts) -> list[BriefSentence]:
     span = facts.span
     within = {"within": facts.scope_code} if facts.scope_code else {}
     query = urlencode({"pack": facts.run.pack, "from": span.start, "to": span.end, **within})
-    found = health(facts.connection, facts.run.pack, span.start, span.end, facts.scope_code or None)
+    found = health(
+        facts.connection, facts.run.pack, span.start, span.end, facts.scope_code or None,
+        zone=facts.run.time_zone, small=facts.small,
+    )  # fmt: skip
     at = next(n for n, one in enumerate(found.times) if one.state == "feedback")
     hours = found.times[at].hours
     if hours.value is None or hours.low is None or hours.high is None:

@@ -113,6 +113,11 @@ def open_check(
     side = speaking(identity, row.sides, draft.side)
     if not row.now < draft.ends_at <= row.now + LONGEST:
         raise Invalid("ends_at is in the next 72 hours", {"field": "ends_at", "reason": "bad_time"})
+    # one after the other, until the transaction ends: two at one moment would both find none
+    connection.execute(
+        sa.text("select pg_advisory_xact_lock(hashtextextended(:about, 0))"),
+        {"about": f"wusetu check {zone} {side} {name}"},
+    )
     # sent once more because the answer was lost on the way: the same check, not another one
     known: int | None = connection.execute(
         sa.text(

@@ -25,6 +25,8 @@ _COLUMNS = (
     "night_from, night_to, quiet_s, near_n, near_metres, near_s, heard, event_kind, enabled, "
     "valid_from"
 )
+#: Least quiet time of every rule, whatever it says.
+LEAST_QUIET_S = 60
 
 
 class Present(NamedTuple):
@@ -62,7 +64,8 @@ def as_present(row: Any, zone: tzinfo) -> Present:
         reset=row.reset,
         hold=timedelta(seconds=row.hold_s),
         night=None if row.night_from is None else (row.night_from, row.night_to),
-        quiet=timedelta(seconds=row.quiet_s),
+        # without one a device that flickers would raise an alarm at every change
+        quiet=timedelta(seconds=max(row.quiet_s, LEAST_QUIET_S)),
         near=near,
         heard=row.heard,
     )

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from app.database import raw, transaction
 from app.errors import Conflict, Invalid
-from app.services import scene_store
+from app.services import indicator_alerts, scene_store
 from app.services.binary_copy import HEADER, TRAILER, rows
 from app.services.indicator_compute import Node, compute
 from app.services.indicator_ground import Ground, level_order, newest_map, read_ground
@@ -61,7 +61,7 @@ def run(
     zone: str,
     progress: Progress = lambda _text, _done, _total: None,
 ) -> Made:
-    """Compute the indicators of a scene for a pack and publish them.
+    """Compute the indicators of a scene for a pack, publish them, and look for alerts in them.
 
     Parameters
     ----------
@@ -85,7 +85,9 @@ def run(
         version, _ = scene_store.apply(connection, scene)
     with transaction(engine) as connection:
         connection.exec_driver_sql("set transaction isolation level repeatable read")
-        return _run(connection, version, pack, scene.time_zone or zone, progress)
+        made = _run(connection, version, pack, scene.time_zone or zone, progress)
+    indicator_alerts.after_run(engine, made.id, zone=zone)
+    return made
 
 
 def _given_levels(connection: sa.Connection, ground: Ground, scene: Scene) -> list[str]:

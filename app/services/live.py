@@ -70,7 +70,7 @@ def tell(
 
     Parameters
     ----------
-    topic : run, zone, check, device, alert, task
+    topic : run, zone, check, device, alert, task, presence
     sides : code prefixes it belongs to; None (the installation alone): everybody
     payload : what changed, by number or code; pages ask for the rest
     """
@@ -222,10 +222,11 @@ class Clock:
 
 
 def end_in_time(engine: sa.Engine) -> int:
-    """End checks and zones whose time is over; how many."""
+    """End checks and zones whose time is over, let go of pages that are not heard any more; how many."""
     with translated_errors(), engine.begin() as connection:
         found: int = connection.execute(sa.text("select border_time()")).scalar_one()
-        return found
+        gone: int = connection.execute(sa.text("select presence_time()")).scalar_one()
+        return found + gone
 
 
 def clear(engine: sa.Engine) -> int:

@@ -18,6 +18,7 @@ from scipy import stats
 
 from app.api import task_models as models
 from geo.change import rate_ratio
+from geo.small_numbers import mask
 
 STATES: tuple[Literal["accepted", "on_site", "feedback", "verified", "closed"], ...] = (
     "accepted", "on_site", "feedback", "verified", "closed",
@@ -60,6 +61,9 @@ def median(values: Sequence[float]) -> models.Interval:
     return models.Interval(value=float(np.median(ordered)), low=low, high=high, n=n)
 
 
+_ZONE = """
+select time_zone from run where pack = :pack and status = 'published' order by id desc limit 1
+"""
 _COUNTS = """
 select count(*) as tasks,
   count(*) filter (where said @> '{accepted}') as accepted,
@@ -74,8 +78,8 @@ select count(*) as tasks,
   count(*) filter (where t.overdue and t.state in ('sent', 'accepted', 'on_site')) as overdue_now
 from task t, lateral (select array_agg(step) as said from task_event e where e.task_id = t.id) s
 where t.pack = :pack and (cast(:within as text) is null or t.code ^@ :within)
-  and t.made_at >= coalesce(cast(:start as date), '-infinity')
-  and t.made_at < coalesce(cast(:end as date), 'infinity')
+  and t.made_at >= coalesce(cast(:start as date)::timestamp at time zone :zone, '-infinity')
+  and t.made_at < coalesce(cast(:end as date)::timestamp at time zone :zone, 'infinity')
 """
 _ALERTS = """
 select count(*) as alerts, count(*) filter (where state = 'open') as open,
@@ -84,16 +88,16 @@ select count(*) as alerts, count(*) filter (where state = 'open') as open,
     as located_share
 from alert a
 where a.pack = :pack and (cast(:within as text) is null or a.code ^@ :within)
-  and a.opened_at >= coalesce(cast(:start as date), '-infinity')
-  and a.opened_at < coalesce(cast(:end as date), 'infinity')
+  and a.opened_at >= coalesce(cast(:start as date)::timestamp at time zone :zone, '-infinity')
+  and a.opened_at < coalesce(cast(:end as date)::timestamp at time zone :zone, 'infinity')
 """
 _TIMES = """
 select e.step, array_agg(extract(epoch from e.at - t.made_at) / 3600) as hours
 from task t join lateral (
   select step, min(at) as at from task_event where task_id = t.id and step = any(:states) group by 1) e on true
 where t.pack = :pack and (cast(:within as text) is null or t.code ^@ :within)
-  and t.made_at >= coalesce(cast(:start as date), '-infinity')
-  and t.made_at < coalesce(cast(:end as date), 'infinity')
+  and t.made_at >= coalesce(cast(:start as date)::timestamp at time zone :zone, '-infinity')
+  and t.made_at < coalesce(cast(:end as date)::timestamp at time zone :zone, 'infinity')
 group by 1
 """
 # The period a task was made for against the first whole one after its closing, of the newest run.
@@ -101,13 +105,13 @@ _EFFECT = """
 with chosen as (
   select max(id) as run from run where pack = :pack and status = 'published'),
 closed as (
-  select t.id, t.code, t.kind, a.period, a.opened_period, e.at::date as closed
-  from task t join alert a on a.id = t.alert_id
+  select t.id, t.code, t.kind, a.period, a.opened_period, (e.at at time zone :zone)::date as closed
+  from task t join alert a on a.id = t.alert_id and a.about = 'kind'
   join task_event e on e.task_id = t.id and e.step = 'closed'
   where t.pack = :pack and t.state = 'closed' and t.answer = 'confirmed'
     and (cast(:within as text) is null or t.code ^@ :within)
-    and t.made_at >= coalesce(cast(:start as date), '-infinity')
-    and t.made_at < coalesce(cast(:end as date), 'infinity')),
+    and t.made_at >= coalesce(cast(:start as date)::timestamp at time zone :zone, '-infinity')
+    and t.made_at < coalesce(cast(:end as date)::timestamp at time zone :zone, 'infinity')),
 pairs as (
   select distinct on (c.id) c.id, s.observed[b.ord + 1] as o0, s.expected[b.ord + 1] as e0,
     s.observed[f.ord + 1] as o1, s.expected[f.ord + 1] as e1
@@ -130,14 +134,24 @@ def health(
     start: date | None = None,
     end: date | None = None,
     within: str | None = None,
+    *,
+    zone: str,
+    small: bool = True,
 ) -> models.Loop:
     """Numbers of alerts opened and tasks sent in `[start, end)`, of one's own units.
 
+    Counts of alerts and tasks are work, listed one by one to whoever sees them here; counts of events
+    (the effect) are hidden when they are small.
+
     Parameters
     ----------
+    start, end : days of the map's time zone: that of its newest run
     within : only this unit and what is below it, by code
+    zone : time zone of the installation, where the map has no run
+    small : whether who asks is given counts of 1 to 4
     """
-    asked = {"pack": pack, "start": start, "end": end, "within": within}
+    zone = connection.execute(sa.text(_ZONE), {"pack": pack}).scalar_one_or_none() or zone
+    asked = {"pack": pack, "start": start, "end": end, "within": within, "zone": zone}
     raised = connection.execute(sa.text(_ALERTS), asked).one()
     counts = connection.execute(sa.text(_COUNTS), asked).one()
     hours = {
@@ -146,6 +160,7 @@ def health(
     }
     return models.Loop(
         pack=pack,
+        time_zone=zone,
         alerts=raised.alerts,
         alerts_open=raised.open,
         located=proportion(raised.located, raised.alerts),
@@ -153,21 +168,23 @@ def health(
         **counts._mapping,
         times=[models.TimeTo(state=one, hours=median(hours.get(one, []))) for one in STATES],
         precision=proportion(counts.confirmed, counts.confirmed + counts.not_confirmed),
-        effect=_effect(connection.execute(sa.text(_EFFECT), asked).one()),
+        effect=_effect(connection.execute(sa.text(_EFFECT), asked).one(), small=small),
         as_of=connection.execute(sa.text("select clock_timestamp()")).scalar_one(),
     )
 
 
-def _effect(row: sa.Row[Any]) -> models.Effect:
-    found = rate_ratio(row.o1, row.e1, row.o0, row.e0) if row.tasks else None
+def _effect(row: sa.Row[Any], *, small: bool) -> models.Effect:
+    # a ratio would tell the one by the other
+    gone = not small and bool(mask([row.o0, row.o1]).any())
+    found = rate_ratio(row.o1, row.e1, row.o0, row.e0) if row.tasks and not gone else None
 
     def told(value: object) -> float | None:
         number = float(np.asarray(value))
         return number if np.isfinite(number) else None
 
     return models.Effect(
-        before=row.o0,
-        after=row.o1,
+        before=None if not small and mask(row.o0) else row.o0,
+        after=None if not small and mask(row.o1) else row.o1,
         expected_before=row.e0,
         expected_after=row.e1,
         ratio=told(found.ratio) if found else None,

@@ -122,6 +122,8 @@ def remove(connection: sa.Connection, pack: str) -> None:
         "delete from task where pack = :pack",
         "delete from alert where pack = :pack",
         "delete from alert_clock where pack = :pack",
+        "delete from indicator_alert_clock where pack = :pack",
+        "delete from evaluation_clock where pack = :pack",
         "delete from duty_desk where pack = :pack and name like '%网格值班台'",
     ):
         connection.execute(sa.text(statement), {"pack": pack})

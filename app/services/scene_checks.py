@@ -311,8 +311,10 @@ def _actions(scene: Scene) -> list[Misfit]:
         if name is not None and name not in ids:
             found.append((at, f"the palette has no class {name!r}; it has {', '.join(ids)}"))
 
-    if scene.alerts is not None and scene.alerts.persistent is not None:
+    # said of kinds: a scene of indicators alone may have other classes
+    if scene.kinds and scene.alerts is not None and scene.alerts.persistent is not None:
         wants(scene.alerts.persistent.colour, ("alerts", "persistent", "colour"))
+    found += _indicator_alerts(scene)
     order = [one.step for one in scene.escalation]
     if order != sorted(set(order), key=STEPS.index):
         found.append((("escalation",), f"steps stand once each and in order: {', '.join(STEPS)}"))
@@ -329,6 +331,26 @@ def _actions(scene: Scene) -> list[Misfit]:
             found.append(
                 (("tasks", name), f"{name!r} is no kind, indicator or deadline of this scene")
             )
+    return found
+
+
+def _indicator_alerts(scene: Scene) -> list[Misfit]:
+    asked = scene.alerts.indicators if scene.alerts is not None else None
+    if asked is None:
+        return []
+    at: Place = ("alerts", "indicators")
+    if scene.indicators is None:
+        return [(at, "this scene has no indicators")]
+    found: list[Misfit] = []
+    if not any(one.step in STEPS[STEPS.index(asked.from_step) :] for one in scene.escalation):
+        found.append((at, f"opens from {asked.from_step} on: the escalation has no such step"))
+    if scene.alerts is not None and scene.alerts.period not in scene.calendar:
+        has = ", ".join(scene.calendar)
+        found.append((("alerts", "period"), f"indicators are computed by {has} only"))
+    known = scene.indicators.ids()
+    for i, name in enumerate(asked.named):
+        if name not in known:
+            found.append(((*at, "named", i), f"no indicator, group or field {name!r}"))
     return found
 
 

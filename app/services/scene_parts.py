@@ -104,6 +104,17 @@ class Budget(Part):
     per_week: Count = 3
 
 
+class IndicatorAlerts(Part):
+    """Indicators that open alerts by themselves: by the step of the escalation they have reached."""
+
+    named: list[Identifier] = Field(
+        default=[],
+        max_length=60,
+        description="Indicators, groups, fields or total; none named: every indicator with a class",
+    )
+    from_step: Step = Field(default="remind", description="Opens from this step on")
+
+
 class AlertRules(Part):
     """When an alert opens and closes (METHODS 7)."""
 
@@ -127,6 +138,9 @@ class AlertRules(Part):
     period: Literal["month", "quarter", "year"] = "month"
     levels: list[Identifier] = Field(
         default=[], description="Levels that are watched; none named: all of the run"
+    )
+    indicators: IndicatorAlerts | None = Field(
+        default=None, description="Indicators open alerts, too; null: they do not"
     )
 
     @model_validator(mode="after")
@@ -184,6 +198,10 @@ class EscalationStep(Part):
     step: Step
     when: When
     words: Words | None = Field(default=None, description="What is told to whom it concerns")
+    dispatch: bool = Field(
+        default=False,
+        description="A task is sent by itself to the desk on duty when an alert takes this step",
+    )
 
 
 # tasks ------------------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ PLACES: dict[str, type[BaseModel]] = {
     "alerts": parts.AlertRules,
     "…persistent": parts.Persistent,
     "alerts.budget": parts.Budget,
+    "alerts.indicators": parts.IndicatorAlerts,
     "escalation[]": parts.EscalationStep,
     "escalation[].when": parts.When,
     "…last_places": parts.LastPlaces,

@@ -1,7 +1,8 @@
 """Secrets shared with outside grid platforms, and the signature made with them.
 
-A signature is HMAC-SHA256 over the lines key id, time, method with path, and the bytes of the body, so that
-none of them can be changed or sent again later. Imports nothing of the project but errors and YAML.
+A signature is `v2=` and HMAC-SHA256 over the lines `v2`, key id, time, method with the whole target (path and
+query), and the bytes of the body, so that none of them can be changed or sent again later. Signatures of the
+scheme before (no `v2`, neither in front nor as first line) are good where there is no query, which they left out. Imports nothing of the project but errors and YAML.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from app.errors import Invalid, LoginNeeded
 #: Seconds a signature is good for, before and after.
 WINDOW = 300
 KEY, TIME, SIGNATURE = "X-Wusetu-Key", "X-Wusetu-Time", "X-Wusetu-Signature"
+#: What a signature of the second scheme begins with.
+V2 = "v2="
 LEAST_SECRET = 16
 
 
@@ -35,9 +38,13 @@ class Keys:
         return key in self._secrets
 
     def signed(
-        self, key: str, method: str, path: str, body: bytes, *, at: int | None = None
+        self, key: str, method: str, target: str, body: bytes, *, at: int | None = None
     ) -> dict[str, str]:
         """Headers that sign a request.
+
+        Parameters
+        ----------
+        target : path and, when there is one, `?` and the query, as they stand in the request
 
         Raises
         ------
@@ -50,11 +57,15 @@ class Keys:
         return {
             KEY: key,
             TIME: str(now),
-            SIGNATURE: signature(self._secrets[key], key, now, f"{method} {path}", body),
+            SIGNATURE: V2 + signature(self._secrets[key], key, now, f"{method} {target}", body),
         }
 
-    def check(self, headers: Mapping[str, str], method: str, path: str, body: bytes) -> str:
+    def check(self, headers: Mapping[str, str], method: str, target: str, body: bytes) -> str:
         """Key id of a request that is signed as it should be.
+
+        Parameters
+        ----------
+        target : path and, when there is one, `?` and the query
 
         Raises
         ------
@@ -67,20 +78,27 @@ class Keys:
         # an unknown key takes as long as a wrong signature
         secret = self._secrets.get(key, bytes(32))
         good = at.isascii() and at.isdigit() and len(at) < 13
-        wanted = signature(secret, key, int(at) if good else 0, f"{method} {path}", body)
+        # the first scheme left the query out: it signs nothing that has one
+        version = 1 if "?" not in target and not given.startswith(V2) else 2
+        line, moment = f"{method} {target}", int(at) if good else 0
+        wanted = signature(secret, key, moment, line, body, version=version)
+        given = given.removeprefix(V2)
         same = hmac.compare_digest(wanted.encode(), given.encode("utf-8", "replace"))
         if not (same and good and key in self._secrets and abs(time.time() - int(at)) <= WINDOW):
             raise LoginNeeded("the request is not signed as it should be")
         return key
 
 
-def signature(secret: bytes, key: str, at: int, line: str, body: bytes) -> str:
-    """HMAC-SHA256 of a request, hexadecimal.
+def signature(secret: bytes, key: str, at: int, line: str, body: bytes, *, version: int = 2) -> str:
+    """HMAC-SHA256 of a request, hexadecimal; `line` is method and target.
 
-    >>> signature(b"secret", "k1", 1, "POST /x", b"{}")[:16]
+    >>> signature(b"secret", "k1", 1, "POST /x?to=1", b"{}")[:16]
+    'c2a54fde07ccc090'
+    >>> signature(b"secret", "k1", 1, "POST /x", b"{}", version=1)[:16]
     '90d8422e414a32ef'
     """
-    head = f"{key}\n{at}\n{line}\n".encode()
+    lines = [key, str(at), line, ""]
+    head = "\n".join(["v2", *lines] if version == 2 else lines).encode()
     return hmac.new(secret, head + body, hashlib.sha256).hexdigest()
 
 

@@ -139,12 +139,17 @@ def add(connection: sa.Connection, task: int, given: Form) -> models.PhotoMade:
         return there
     if state in {"closed", "merged"}:
         raise Conflict(f"the task is {state}", {"state": state})
-    count = connection.execute(
-        sa.text("select count(*) from task_photo where task_id = :id"), {"id": task}
-    ).scalar_one()
-    if count >= MOST_PHOTOS:
-        raise Conflict(f"a task has at most {MOST_PHOTOS} photos")
+    _room(connection, task)
     photo = encoded(given.photo)
+    # one after the other, until the transaction ends: two at one moment would both find room
+    connection.execute(
+        sa.text("select pg_advisory_xact_lock(hashtextextended('wusetu photos ' || :id, 0))"),
+        {"id": str(task)},
+    )
+    there = _by_key(connection, task, given.key)
+    if there is not None:
+        return there
+    _room(connection, task)
     connection.execute(
         sa.text(
             "insert into task_photo (task_id, key, body, digest, width, height) "
@@ -159,6 +164,14 @@ def add(connection: sa.Connection, task: int, given: Form) -> models.PhotoMade:
     made = _by_key(connection, task, given.key)
     assert made is not None
     return made
+
+
+def _room(connection: sa.Connection, task: int) -> None:
+    count = connection.execute(
+        sa.text("select count(*) from task_photo where task_id = :id"), {"id": task}
+    ).scalar_one()
+    if count >= MOST_PHOTOS:
+        raise Conflict(f"a task has at most {MOST_PHOTOS} photos")
 
 
 def _by_key(connection: sa.Connection, task: int, key: UUID) -> models.PhotoMade | None:

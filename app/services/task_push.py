@@ -90,11 +90,11 @@ def _tell(
     }
     content = json.dumps(body, ensure_ascii=False).encode()
     try:
-        path = urlsplit(row.url).path or "/"
+        target = httpx.URL(row.url).raw_path.decode("ascii")  # as it stands in the request
         headers = {
             "Content-Type": "application/json",
             "Idempotency-Key": delivery,
-            **keys.signed(row.key_id, "POST", path, content),
+            **keys.signed(row.key_id, "POST", target, content),
         }
         answer = client.post(row.url, content=content, headers=headers)
     except Invalid as error:

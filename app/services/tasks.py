@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from app.api import task_models as models
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.security.identity import Identity
+from app.services import alert_words
 from app.services.alert_rules import CLOSES, QUIET, Rules, rules_of
 from app.services.border_words import checked
 from app.services.zones import refusal
@@ -33,7 +34,9 @@ ACTIVE = ("sent", "accepted", "on_site", "feedback", "verified")
 JUDGING = frozenset({"returned", "verified", "closed"})
 
 _TASKS = """
-select t.id, t.pack, t.alert_id as alert, t.code, t.name, t.level, t.kind, t.colour, t.reason_zh,
+select t.id, t.pack, t.alert_id as alert,
+  (select json_build_object('zh', a.title_zh, 'en', a.title_en) from alert a
+   where a.id = t.alert_id and a.title_zh is not null) as title, t.code, t.name, t.level, t.kind, t.colour, t.reason_zh,
   t.reason_en, t.look, t.state, t.due_at, t.overdue, t.escalation, t.desk, t.desk_code, t.lon, t.lat,
   t.answer, t.measures, t.handled as count, t.merged_into, t.version, t.changed_at,
   (select coalesce(array_agg(p.id order by p.id), '{}') from task_photo p where p.task_id = t.id)
@@ -105,8 +108,33 @@ def one_task(connection: sa.Connection, number: int) -> models.Task:
     return found[0]
 
 
-def rules_for(connection: sa.Connection, pack: str, run: int | None) -> Rules:
-    """Rules of a run's scene; pruned: of the newest run of the pack; none: the defaults."""
+def without_small(found: models.Task) -> models.Task:
+    """Task for who may not see small numbers: its reason prints no count of 1 to 4."""
+    words = models.Words(
+        zh=alert_words.without_small(found.reason.zh), en=alert_words.without_small(found.reason.en)
+    )
+    return found.model_copy(update={"reason": words})
+
+
+def rules_for(
+    connection: sa.Connection, pack: str, run: int | None, *, indicators_of: str | None = None
+) -> Rules:
+    """Rules of a run's scene; pruned: of the newest run of the pack; none: the defaults.
+
+    Parameters
+    ----------
+    indicators_of : the scene, where the run is one of its indicators
+    """
+    if indicators_of is not None:
+        given = connection.execute(
+            sa.text(
+                "select v.body from indicator_run r join scene_version v on v.id = r.scene_version_id "
+                "where r.pack = :pack and r.scene = :scene and r.status = 'published' "
+                "order by (r.id = :run) desc, r.id desc limit 1"
+            ),
+            {"pack": pack, "scene": indicators_of, "run": run or 0},
+        ).scalar_one_or_none()
+        return rules_of(given or {})
     body = connection.execute(
         sa.text(
             "select scene_body from run where pack = :pack and status = 'published' "
@@ -119,6 +147,7 @@ def rules_for(connection: sa.Connection, pack: str, run: int | None) -> Rules:
 
 _ALERT = """
 select a.id, a.pack, a.code, a.level, a.name, a.kind, a.colour, a.reason_zh, a.reason_en, a.state, a.run,
+  a.about, a.scene,
   a.escalation, st_x(u.label_point) as lon, st_y(u.label_point) as lat, clock_timestamp() as now
 from alert a
 left join lateral (
@@ -164,7 +193,8 @@ def make(
     if active is not None:
         raise Conflict("a task about this alert is under way", {"task": active})
     desk = _desk(connection, one.pack, one.code, draft.desk)
-    rules = rules_for(connection, one.pack, one.run)
+    scene = one.scene if one.about == "indicator" else None
+    rules = rules_for(connection, one.pack, one.run, indicators_of=scene)
     if draft.kind not in {None, one.kind, *rules.names}:
         raise Invalid(
             f"kind: there is no {draft.kind!r}; there are {', '.join(rules.names)}",

@@ -11,7 +11,10 @@ create table alert (
   code text collate "C" not null,
   level text not null,
   name text not null,
+  about text not null default 'kind' check (about in ('kind', 'indicator')),
   kind text not null,
+  title_zh text,
+  title_en text,
   period text not null check (period in ('month', 'quarter', 'year')),
   state text not null default 'open' check (state in ('open', 'closed')),
   fired smallint not null check (fired between 1 and 7),
@@ -22,12 +25,13 @@ create table alert (
   opened_period date not null,
   last_period date not null check (last_period >= opened_period),
   colour smallint not null check (colour between 0 and 5),
-  observed int not null check (observed >= 0),
-  expected double precision not null check (expected >= 0),
-  relative_risk double precision not null,
-  low double precision not null,
-  high double precision not null,
-  exceedance double precision not null check (exceedance between 0 and 1),
+  observed int check (observed >= 0),
+  expected double precision check (expected >= 0),
+  relative_risk double precision,
+  low double precision,
+  high double precision,
+  exceedance double precision check (exceedance between 0 and 1),
+  value double precision,
   priority double precision not null,
   reason_zh text not null,
   reason_en text not null,
@@ -41,27 +45,35 @@ create table alert (
   answer text check (answer in ('confirmed', 'not_confirmed', 'unclear')),
   opened_at timestamptz not null,
   closed_at timestamptz,
-  closed_by text check (closed_by in ('rule', 'unit_ended', 'desk', 'confirmed', 'not_confirmed', 'unclear')),
+  closed_by text check (closed_by in ('rule', 'unit_ended', 'not_watched', 'desk', 'confirmed', 'not_confirmed', 'unclear')),
   closed_reason text not null default '' check (length(closed_reason) <= 500),
   quiet_until date,
   version int not null default 1,
   check ((state = 'closed') = (closed_at is not null) and (state = 'closed') = (closed_by is not null)),
-  check (cardinality(grids) > 0 or why_not is not null)
+  check (cardinality(grids) > 0 or why_not is not null),
+  check (about = 'indicator' or (observed, expected, relative_risk, low, high, exceedance) is not null)
 );
-create unique index alert_open on alert (pack, code, kind) where state = 'open';
+create unique index alert_open on alert (pack, code, about, kind, (case about when 'indicator' then scene else '' end))
+  where state = 'open';
 create index alert_pack on alert (pack, state, id desc);
 create index alert_code on alert (code);
 comment on table alert is 'units whose risk of a kind is above what is to be expected, and has to be looked into; at most one open per unit and kind';
+comment on column alert.about is 'kind: a risk (METHODS 7); indicator: a step of the escalation of a scene''s indicator';
+comment on column alert.kind is 'kind of events, or id of the indicator';
+comment on column alert.title_zh is 'name of the indicator as its scene had it; null: a kind, named by the map';
 comment on column alert.code is 'unit, of any level';
 comment on column alert.name is 'its name when the alert opened';
 comment on column alert.fired is 'bits of what opened it: 1 the remembered posterior, 2 the single period, 4 lasting orange';
 comment on column alert.holds is 'bits of what has fired since it opened: one of them must hold for it to stay open';
 comment on column alert.is_new is 'only the single period fired so far';
-comment on column alert.opened_run is 'run it opened with; runs are pruned, the number stays';
+comment on column alert.opened_run is 'run it opened with, of indicators that of indicator_run; runs are pruned, the number stays';
 comment on column alert.run is 'run it was last looked at with';
 comment on column alert.opened_period is 'first day of the period it opened in';
 comment on column alert.last_period is 'first day of the newest period it was looked at in';
-comment on column alert.observed is 'events of that period';
+comment on column alert.observed is 'events of that period; of an indicator what was counted, null for an index';
+comment on column alert.expected is 'expected events of that period; null: of an indicator, as all that is risk';
+comment on column alert.value is 'value of the indicator in that period; null: of a kind, or no data';
+comment on column alert.closed_by is 'rule: its numbers; unit_ended; not_watched: nobody looks at its level, kind or scene any more; desk; or the answer of its task';
 comment on column alert.relative_risk is 'posterior mean of what holds it open, of that period';
 comment on column alert.low is 'lower end of its 95 % interval';
 comment on column alert.exceedance is 'P(relative risk > 1)';
@@ -99,6 +111,15 @@ create table alert_clock (
   at timestamptz not null default clock_timestamp(),
   primary key (pack, level, period)
 );
+create table indicator_alert_clock (
+  pack text not null,
+  scene text not null,
+  run int not null,
+  at timestamptz not null default clock_timestamp(),
+  primary key (pack, scene)
+);
+comment on table indicator_alert_clock is 'newest run of a scene''s indicators that was looked at for alerts';
+
 comment on table alert_clock is 'how far alerts were looked for: newest run and period of each level';
 
 create table task (
@@ -243,11 +264,12 @@ begin
     when new.escalation <> old.escalation then 'escalate'
     else 'update' end;
   insert into alert_event (alert_id, n, step, run, period, detail) values (new.id, new.version, step,
-    case when step in ('open', 'update', 'escalate') or new.closed_by in ('rule', 'unit_ended') then new.run end,
+    case when step in ('open', 'update', 'escalate') or new.closed_by in ('rule', 'unit_ended', 'not_watched') then new.run end,
     new.last_period, case step
       when 'close' then jsonb_build_object('by', new.closed_by, 'reason', new.closed_reason)
       when 'answer' then jsonb_build_object('answer', new.answer)
-      else jsonb_build_object('observed', new.observed, 'expected', new.expected, 'relative_risk', new.relative_risk,
+      else jsonb_build_object('about', new.about, 'value', new.value, 'observed', new.observed,
+        'expected', new.expected, 'relative_risk', new.relative_risk,
         'exceedance', new.exceedance, 'colour', new.colour, 'new', new.is_new, 'escalation', new.escalation,
         'overflow_rank', new.overflow_rank) end);
   return null;
@@ -482,7 +504,7 @@ do $$
 declare
   name text;
 begin
-  foreach name in array array['alert', 'alert_event', 'alert_clock', 'task', 'task_event', 'task_photo', 'task_sink',
+  foreach name in array array['alert', 'alert_event', 'alert_clock', 'indicator_alert_clock', 'task', 'task_event', 'task_photo', 'task_sink',
                               'task_outbox'] loop
     execute format('alter table %I enable row level security', name);
   end loop;
@@ -550,3 +572,6 @@ $$;
 comment on function own_desks is 'duty desks inside the claimed jurisdiction and of the units that contain it';
 revoke execute on function own_desks from public;
 grant execute on function own_desks to wusetu_web;
+
+comment on function alert_event_told is 'trigger: a step of an alert goes to the live stream';
+comment on function task_event_told is 'trigger: a step of a task goes to the live stream';

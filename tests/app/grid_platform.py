@@ -29,8 +29,8 @@ class Receiver(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         key, at = self.headers["X-Wusetu-Key"], self.headers["X-Wusetu-Time"]
-        head = f"{key}\n{at}\nPOST {self.path}\n".encode()
-        wanted = hmac.new(self.secret, head + body, hashlib.sha256).hexdigest()
+        head = f"v2\n{key}\n{at}\nPOST {self.path}\n".encode()  # path and query
+        wanted = "v2=" + hmac.new(self.secret, head + body, hashlib.sha256).hexdigest()
         good = hmac.compare_digest(wanted, self.headers["X-Wusetu-Signature"])
         if not good or abs(time.time() - int(at)) > 300:
             self.answer(401)

@@ -19,7 +19,7 @@ from fastapi.testclient import TestClient
 from app.errors import Invalid, LoginNeeded
 from app.main import create_app
 from app.services import task_push
-from app.services.task_keys import KEY, SIGNATURE, TIME, Keys, read_keys
+from app.services.task_keys import KEY, SIGNATURE, TIME, Keys, read_keys, signature
 from app.settings import TaskSettings
 
 from .border_house import MINE, THEIRS, House
@@ -83,7 +83,7 @@ def test_every_step_is_told_once_and_in_order(
     client: TestClient, home: House, keys_file: Path, platform: tuple[str, Path]
 ) -> None:
     url, log = platform
-    sink(home, url, read_keys(keys_file))
+    sink(home, f"{url}?map=small&k=%E5%9B%BE", read_keys(keys_file))
     try:
         tasks = [sent(client, home)["id"] for _ in range(2)]
         for task in tasks:
@@ -149,6 +149,10 @@ def report(client: TestClient, home: House, body: dict[str, Any], *, role: str =
     keys = Keys({"k1": spoiled.get("secret", SECRET).encode()})
     at = int(time.time()) + spoiled.get("late", 0)
     headers = keys.signed("k1", "POST", spoiled.get("path", REPORTS), content, at=at)
+    if spoiled.get("first"):  # the scheme before
+        headers[SIGNATURE] = signature(
+            SECRET.encode(), "k1", at, f"POST {REPORTS}", content, version=1
+        )
     headers |= spoiled.get("headers", {})
     for name in spoiled.get("without", ()):
         del headers[name]
@@ -218,7 +222,7 @@ def test_a_signed_report_takes_a_step_once(client: TestClient, home: House) -> N
     "spoiled",
     [
         {"secret": "another secret of sixteen bytes"}, {"late": -301}, {"late": 301},
-        {"path": "/api/tasks"}, {"content": b'{"task": 2, "to": "accepted"}'},
+        {"path": "/api/tasks"}, {"path": REPORTS + "?x=1"}, {"content": b'{"task": 2, "to": "accepted"}'},
         {"headers": {KEY: "k2"}}, {"headers": {TIME: "soon"}}, {"headers": {SIGNATURE: "0" * 64}},
         {"without": [SIGNATURE]}, {"without": [KEY, TIME, SIGNATURE]},
     ],
@@ -234,6 +238,28 @@ def test_a_report_that_is_not_signed_well_is_refused(
         assert connection.execute(
             sa.text("select state from task where id = :id"), {"id": task}
         ).scalar_one() == "sent"  # fmt: skip
+
+
+def test_a_signature_covers_the_query(client: TestClient, home: House) -> None:
+    """The first scheme left it out: it is good where there is none."""
+    body = {"task": sent(client, home)["id"], "to": "accepted", "key": str(uuid.uuid4())}
+    assert report(client, home, body, first=True).status_code == 200
+    keys, now = Keys({"k1": SECRET.encode()}), int(time.time())
+    plain, asked = "/tasks", "/tasks?map=small"
+    second = keys.signed("k1", "POST", asked, b"{}")
+    assert keys.check(second, "POST", asked, b"{}") == "k1"
+    # neither another query, nor none, nor the same mark under the first scheme
+    for target in (plain, asked + "&all=1", "/tasks?map=other"):
+        with pytest.raises(LoginNeeded):
+            keys.check(second, "POST", target, b"{}")
+    bare = second | {SIGNATURE: second[SIGNATURE].removeprefix("v2=")}
+    with pytest.raises(LoginNeeded):
+        keys.check(bare, "POST", plain, b"{}")
+    for line, version in ((plain, 1), (asked, 1)):
+        mark = signature(SECRET.encode(), "k1", now, f"POST {line}", b"{}", version=version)
+        first = {KEY: "k1", TIME: str(now), SIGNATURE: mark}
+        with pytest.raises(LoginNeeded):
+            keys.check(first, "POST", asked, b"{}")
 
 
 def test_a_report_from_elsewhere_finds_no_task(client: TestClient, home: House) -> None:
