@@ -28,6 +28,7 @@ from app.api import (
     cells,
     devices,
     exports,
+    feeds,
     handlers,
     indicators,
     live,
@@ -72,6 +73,7 @@ from app.services.border import Borders
 from app.services.caches import ScopedCaches
 from app.services.device_clock import DeviceClock
 from app.services.device_ingest import Ingest
+from app.services.feed_take import Taker
 from app.services.job_runner import Runner
 from app.services.kept import Kept
 from app.services.live import CHANNEL, Clock, DoorsHeard, Hub, ending
@@ -135,9 +137,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     watch.start()
     clock = Clock(app.state.engine)
     clock.start()
-    tasks_clock = TaskClock(app.state.engine, app.state.task_keys)
+    tasks_clock = TaskClock(app.state.engine, app.state.task_keys, settings.time_zone)
     tasks_clock.start()
     app.state.ingest = Ingest(app.state.engine, settings)
+    app.state.taker = Taker(app.state.engine, settings.data_dir / "locate")
     device_clock = DeviceClock(app.state.engine, app.state.borders, settings)
     device_clock.start()
     sealer = Sealer(app.state.engine, settings.audit)
@@ -196,6 +199,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(indicators.router)
     app.include_router(zones.router)
     app.include_router(devices.router)
+    app.include_router(feeds.router)
     app.include_router(treaties.router)
     app.include_router(live.router)
     app.include_router(alerts_api.router)
