@@ -15,7 +15,7 @@ import yaml
 
 SERVICE_KEYS = {
     "image", "build", "restart", "init", "depends_on", "environment", "command", "ports",
-    "volumes", "healthcheck",
+    "volumes", "healthcheck", "profiles",
 }  # fmt: skip
 SECRET = re.compile(r"password|secret|token|key", re.IGNORECASE)
 
@@ -49,9 +49,13 @@ def _form(service: dict[str, Any]) -> Iterator[str]:
 
 
 def _waiting(service: dict[str, Any], services: dict[str, Any]) -> Iterator[str]:
+    mine = set(service.get("profiles") or ())
     for other, how in (service.get("depends_on") or {}).items():
+        theirs = set((services.get(other) or {}).get("profiles") or ())
         if other not in services:
             yield f"depends on {other!r}, which is not there"
+        elif theirs and not (mine and mine <= theirs):
+            yield f"depends on {other!r}, which is not started with it"
         elif how.get("condition") != "service_healthy":
             yield f"does not wait until {other} is healthy"
 

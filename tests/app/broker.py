@@ -33,10 +33,12 @@ class Mosquitto:
     ----------
     folder : of its own
     more : further lines of its configuration
+    scheme : mqtt, or mqtts where these lines say with which certificate
     """
 
-    def __init__(self, folder: Path, *more: str) -> None:
+    def __init__(self, folder: Path, *more: str, scheme: str = "mqtt") -> None:
         self._program, self._env = program()
+        self._scheme = scheme
         with socket.socket() as one:
             one.bind(("127.0.0.1", 0))
             self.port: int = one.getsockname()[1]
@@ -56,7 +58,7 @@ class Mosquitto:
     @property
     def url(self) -> str:
         """Address for clients."""
-        return f"mqtt://127.0.0.1:{self.port}"
+        return f"{self._scheme}://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Start it and wait until it listens."""

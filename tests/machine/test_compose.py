@@ -37,6 +37,9 @@ BREAKS: dict[str, Callable[[dict[str, Any]], object]] = {
         WUSETU_DATABASE_URL="postgresql://wusetu:wusetu@database/wusetu"
     ),
     "volume 'elsewhere' is not declared": lambda s: s["app"].update(volumes=["elsewhere:/data"]),
+    "depends on 'broker', which is not started with it": lambda s: s["app"]["depends_on"].update(
+        broker={"condition": "service_healthy"}
+    ),
     "unknown key 'helthcheck'": lambda s: s["app"].update(helthcheck={}),
     "neither image nor build": lambda s: s["database"].pop("image"),
 }
