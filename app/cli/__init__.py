@@ -28,6 +28,7 @@ COMMANDS = {
     "events": "app.cli.events",
     "export": "app.cli.export",
     "exposures": "app.cli.exposures",
+    "feeds": "app.cli.feeds",
     "indicators": "app.cli.indicators",
     "openapi": "app.cli.openapi",
     "restore": "app.cli.restore",

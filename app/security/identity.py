@@ -32,6 +32,9 @@ Action = Literal[
     "treaty:decide",
     "treaty:pull",
     "address:review",
+    "feed:read",
+    "feed:manage",
+    "feed:push",
 ]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 How = Literal["single", "session", "token"]
@@ -54,7 +57,18 @@ class Role(StrEnum):
 #: numbers (`services/small_numbers.py`).
 MAY: dict[Role, frozenset[Action]] = {
     Role.viewer: frozenset({"see_map", "ask_area"}),
-    Role.analyst: frozenset({"see_map", "ask_area", "see_records", "export", "address:review"}),
+    Role.analyst: frozenset(
+        {
+            "see_map",
+            "ask_area",
+            "see_records",
+            "export",
+            "address:review",
+            "feed:read",
+            "feed:manage",
+            "feed:push",
+        }
+    ),
     Role.border_officer: frozenset(
         {
             "see_map",
@@ -71,6 +85,8 @@ MAY: dict[Role, frozenset[Action]] = {
             "device:write",
             "device:manage",
             "alarm:write",
+            "feed:read",
+            "feed:push",
         }
     ),
     Role.grid_worker: frozenset({"see_map", "work_tasks"}),
@@ -85,6 +101,7 @@ MAY: dict[Role, frozenset[Action]] = {
             "border:read",
             "check:write",
             "alarm:write",
+            "feed:read",
         }
     ),
     Role.auditor: frozenset({"see_map", "read_audit"}),

@@ -24,8 +24,8 @@ from app.errors import TooMany, Unavailable
 from app.security.identity import Identity
 from app.settings import LimitSettings, Settings
 
-#: Questions whose bodies hold a shape, or a photo.
-AREA = re.compile(r"/api/packs/[^/]+/areas/|/api/tasks/[^/]+/photos$")
+#: Questions whose bodies hold a shape, a photo, or rows of a feed.
+AREA = re.compile(r"/api/packs/[^/]+/areas/|/api/tasks/[^/]+/photos$|/api/feeds/[^/]+/batches$")
 #: Accounts remembered; the one not seen for longest is forgotten.
 ACCOUNTS = 10_000
 

@@ -119,6 +119,7 @@ def walked(
     keep_indicators(engine)
     data_dir = tmp_path_factory.mktemp("walked")
     snapshots.build(engine, data_dir, "small", "Asia/Shanghai")
+    keep_feeds(engine)
     with engine.connect() as connection:
         digest = connection.execute(sa.text("select digest from run_cell")).scalar_one()
     yield Walked(url, engine, small, run, tokens, data_dir, digest)
@@ -131,6 +132,27 @@ def walked(
 def keep_jobs(engine: sa.Engine) -> None:
     """Store what a job of either county found: job 1 is mine, job 2 theirs."""
     for prefix in (MINE, THEIRS):
+def keep_feeds(engine: sa.Engine) -> None:
+    """Enter a feed of either county with an arrival and a dead letter: feed 1 is mine, 2 theirs; 3 is everybody's."""
+    with engine.begin() as connection:
+        for prefix in (MINE, THEIRS, ""):
+            connection.execute(
+                sa.text(
+                    "with made as (insert into feed (pack, name, code, adapter, mapping, settings) values "
+                    "('small', 'feed' || :code, :code, 'push', :mapping, '{}') returning id), "
+                    "batch as (insert into feed_batch (feed_id, key, origin, rows, rejected) "
+                    "select id, 'k', :code || '001 came', 2, 1 from made returning id, feed_id) "
+                    "insert into feed_dead (feed_id, batch_id, place, field, value, reason, said, digest) "
+                    "select feed_id, id, '1', 'code', :code || '001', 'unknown_code', '', '' from batch"
+                ),
+                {
+                    "code": prefix,
+                    "mapping": json.dumps({"source": "f", "crs": "wgs84", "columns": {"time": "at"},
+                                           "kinds": {"constant": "theft"}}),
+                },
+            )  # fmt: skip
+
+
         found = json.dumps({"type": "scan", "clusters": [], "about": f"{prefix}001"}).encode()
         with engine.begin() as connection:
             job = connection.execute(
@@ -254,7 +276,7 @@ def questions(walked: Walked, path: str) -> Iterator[str]:
         "collection": ["units-small-county", "units-small-grid", f"cells-small-{CELLS}", "hotspots-small",
                        "zones-small", "facilities-small", "units-other-county"],
         "feature": [MINE, THEIRS, "330102001001001", *PLACES, "1", "2", "1-0", "device-1", "device-2"],
-        "matrices": ["WebMercatorQuad"],
+        "matrices": ["WebMercatorQuad"], "feed": [1, 2, 3],
         "z": [TILE[0]], "x": [TILE[1]], "y": [TILE[2]],
     }  # fmt: skip
     names = re.findall(r"{(\w+)", path)

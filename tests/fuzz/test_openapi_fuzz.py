@@ -176,6 +176,18 @@ def rooms(engine: sa.Engine) -> None:
             ),
             "insert into treaty (pack, name) values ('small', 'counties')",
             (
+                "insert into feed (pack, name, code, adapter, mapping, settings) select 'small', 'feed' || code, code, "
+                """'push', '{"source": "f", "crs": "wgs84", "columns": {"time": "at"}, "kinds": {"constant": "theft"}}', """
+                "'{}' from unnest(array['330101', '']) code"
+            ),
+            (
+                "insert into feed_batch (feed_id, key, origin, rows, rejected) select id, 'k', 'a request', 2, 1 from feed"
+            ),
+            (
+                "insert into feed_dead (feed_id, batch_id, place, field, value, reason, said, digest) "
+                "select feed_id, id, '1', 'at', 'x', 'bad_time', 'is no time', '' from feed_batch"
+            ),
+            (
                 "insert into treaty_version (treaty_id, version, side, sides, resolution, periods, delay_days, "
                 "min_count, kinds, valid_from, note, digest) select id, 1, '330101', '{330101,330102}', 6, "
                 "'{quarter}', 7, 5, '{}', '2024-01-01', 'counties', repeat('0', 64) from treaty"
@@ -224,7 +236,7 @@ def real_values(engine: sa.Engine, run: int) -> dict[str, list[Any]]:
         "digest": [*digests, "0" * 64], "z": [0, 6, 9], "x": [0, 53, 425], "y": [0, 26, 210],
         "account": [1, 2, 3], "token": [1, 2], "session": [1], "provider": ["none"],
         "limit": [1, 50], "q": ["3301", "村", "网格 1"], "set": ["wall"], "next": ["/"], "area": [1, 2], "job": [1, 2],
-        "scene": ["nine-kinds", "ecology-watch", "ecology-watch", "none"], "indicator": ["total", "joint"], "zone": [1, 2], "item": [1], "version": [1], "check": [1, 2], "alert": [1, 2], "task": [1, 2], "photo": [1], "treaty": ["counties"], "pooled": [1], "package": [1], "device": [1, 2], "rule": [1, 2], "alarm": [1, 2],
+        "scene": ["nine-kinds", "ecology-watch", "ecology-watch", "none"], "indicator": ["total", "joint"], "zone": [1, 2], "item": [1], "version": [1], "check": [1, 2], "alert": [1, 2], "task": [1, 2], "photo": [1], "treaty": ["counties"], "pooled": [1], "package": [1], "device": [1, 2], "rule": [1, 2], "alarm": [1, 2], "feed": [1, 2],
         "state": ["online", "raised"],
         "collection": ["units-small-grid", "units-small-county", "zones-small", "hotspots-small", "facilities-small"],
         "feature": [*codes, "1", "device-1"], "matrices": ["WebMercatorQuad"],

@@ -51,7 +51,7 @@ def stored(engine: sa.Engine) -> dict[str, str]:
     """Reference → kind of every event."""
     with engine.connect() as connection:
         rows = connection.execute(sa.text("select reference, kind from event"))
-        return dict(rows.tuples().all())
+        return {one.reference: one.kind for one in rows}
 
 
 def scalar(engine: sa.Engine, text: str, **more: Any) -> Any:

@@ -49,7 +49,7 @@ class Mortal(FolderSource):
 def opener(feed: Feed) -> Source:
     if feed.adapter == "folder":
         ticks = iter(range(10**9))
-        return Mortal(feed.settings, feed.mapping, batch=2, clock=lambda: next(ticks) * 100.0)
+        return Mortal(feed.settings, feed.mapping, batch=3, clock=lambda: next(ticks) * 100.0)
     return open_source(feed)
 
 
