@@ -14,13 +14,14 @@ def command() -> None:
 
 @command.command()
 @click.option("--force", is_flag=True, help="Build it even when nothing changed.")
-def build(force: bool) -> None:
+@click.option("--strict", is_flag=True, help="Refuse links that lead nowhere.")
+def build(force: bool, strict: bool) -> None:
     """Build the documentation for /docs; nothing is done when its sources did not change."""
     from app.docsite.build import SITE
     from app.docsite.build import build as build_site
 
     started = time.monotonic()
-    if build_site(force=force):
+    if build_site(force=force, strict=strict):
         click.echo(f"documentation built in {time.monotonic() - started:.1f} s: {SITE}")
     else:
         click.echo("documentation: built already")

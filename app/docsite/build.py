@@ -77,14 +77,16 @@ def is_current(site: Path = SITE, root: Path = PROJECT) -> bool:
     return mark.is_file() and mark.read_text() == fingerprint(root)
 
 
-def build(site: Path = SITE, root: Path = PROJECT, *, force: bool = False) -> bool:
-    """Build the site; False when it was current already.
+def build(
+    site: Path = SITE, root: Path = PROJECT, *, force: bool = False, strict: bool = False
+) -> bool:
+    """Build the site; False when it was current already. `strict`: a wrong link is a failure.
 
     Raises
     ------
     DocsFailed
-        mkdocs found a mistake (a link that leads nowhere), or the site asks another host for
-        something. The site that was there stays.
+        mkdocs found a mistake, or the site asks another host for something. The site that was
+        there stays.
     """
     if not force and is_current(site, root):
         return False
@@ -93,7 +95,7 @@ def build(site: Path = SITE, root: Path = PROJECT, *, force: bool = False) -> bo
     with tempfile.TemporaryDirectory(prefix=".docs-", dir=site.parent) as folder:
         made = Path(folder) / "site"
         done = subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict",
+            [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict" if strict else "--no-strict",
              "--config-file", str(root / "mkdocs.yml"), "--site-dir", str(made)],
             cwd=root, check=False, capture_output=True, text=True,
             env={**os.environ, "NO_COLOR": "1", "NO_MKDOCS_2_WARNING": "1"},
@@ -119,9 +121,7 @@ def finish(site: Path) -> None:
     for folder in [one for one in site.rglob("__pycache__") if one.is_dir()]:
         shutil.rmtree(folder)
     for page in site.rglob("*.html"):
-        page.write_text(
-            _mended(page.read_text(encoding="utf-8"), page, site), encoding="utf-8"
-        )
+        page.write_text(_mended(page.read_text(encoding="utf-8"), page, site), encoding="utf-8")
     index = site / "search" / "search_index.json"
     if index.is_file():
         found = json.loads(index.read_text(encoding="utf-8"))

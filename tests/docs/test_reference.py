@@ -1,0 +1,67 @@
+"""The reference is complete and current: commands, settings, errors, scenes, tables, colours."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+import sqlalchemy as sa
+
+from app.docsite import reference
+from app.docsite.catalogue import Catalogue, Relation, read
+from app.settings import PROJECT
+
+
+@pytest.fixture
+def found(engine: sa.Engine) -> Catalogue:
+    with engine.connect() as connection:
+        return read(connection)
+
+
+def test_nothing_is_undocumented_or_stale(found: Catalogue) -> None:
+    made, missing = reference.pages(found)
+    assert missing == [], "describe these where they are made"
+    old = [str(one.relative_to(PROJECT)) for one in reference.stale(made)]
+    assert old == [], "run `wusetu docs reference`"
+
+
+def test_what_nobody_described_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = click.Command("bare", params=[click.Option(["--dark"])])
+    monkeypatch.setattr(reference, "commands", lambda: iter([("wusetu bare", bare)]))
+    missing = reference.Missing()
+    reference.cli_page("en", missing)
+    assert missing == ["command wusetu bare", "option --dark of wusetu bare"]
+    missing.clear()
+    empty = Relation("t", "r", None, False, (("a", "int", None),))
+    reference.sql_page("en", missing, Catalogue((empty,), (("f", "", "int", None),)))
+    assert missing == ["table t", "function f"]
+
+
+def test_a_stale_page_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "a.md"
+    assert reference.stale({page: "new"}) == [page]
+    page.write_text("new")
+    assert reference.stale({page: "new"}) == []
+
+
+def test_every_variable_the_program_reads_is_listed() -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files", "app", "geo", "tiles", "scripts", "Dockerfile", "docker-compose.yml",
+         ".env.example", "wusetu.py", "frontend/vite.config.ts"],
+        cwd=PROJECT, check=False, capture_output=True, text=True,
+    ).stdout.split()  # fmt: skip
+    if not tracked:
+        pytest.skip("not a git checkout")
+    used: set[str] = set()
+    for name in tracked:
+        file = PROJECT / name
+        if file.is_file() and file.suffix in {"", ".py", ".sh", ".yml", ".ts", ".example"}:
+            text = file.read_text(encoding="utf-8", errors="ignore")
+            used |= set(re.findall(r"\bWUSETU_[A-Z_]*[A-Z]\b(?!_)", text))
+    listed = set(
+        re.findall(r"WUSETU_[A-Z_]+", (PROJECT / "docs/en/reference/settings.md").read_text())
+    )
+    assert used - listed - reference.INNER_VARIABLES == set()

@@ -1,0 +1,179 @@
+"""The built documentation as the application serves it: offline, under its policy, in both languages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from e2e_page import Watched, watched
+from e2e_server import served
+from fastapi.testclient import TestClient
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from app.api import pages
+from app.docsite import build
+from app.main import create_app
+from app.settings import PROJECT, DatabaseSettings, Settings
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The documentation of the present sources, links checked."""
+    place = tmp_path_factory.mktemp("site") / "docs"
+    if build.is_current():
+        return build.SITE
+    assert build.build(place, strict=True)
+    assert not build.build(place), "built twice"
+    return place
+
+
+@pytest.fixture(scope="module")
+def base(
+    site: Path, cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Address of the application with this documentation; the map may be empty."""
+    settings = Settings(
+        data_dir=tmp_path_factory.mktemp("data"),
+        database=DatabaseSettings(url=cluster.url(template)),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pages.install, "__defaults__", (pages.DIST, site))
+        with served(settings) as address:
+            yield address
+
+
+@pytest.fixture(scope="module")
+def chrome(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        one = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield one
+        one.close()
+
+
+@pytest.fixture
+def page(chrome: Browser, base: str, request: pytest.FixtureRequest) -> Iterator[Watched]:
+    with watched(chrome, base, getattr(request, "param", 1440), 900) as one:
+        yield one
+        assert one.hosts() <= {base.removeprefix("http://")}
+        assert one.complaints == []
+
+
+def test_the_built_site_keeps_the_policy(site: Path) -> None:
+    assert list(build.outside(site)) == []
+    assert (site / "en" / "index.html").is_file()
+    for name in ("tutorial", "methods", "howto/grid", "reference/cli", "alerts"):
+        assert (site / name / "index.html").is_file()
+        assert (site / "en" / name / "index.html").is_file()
+    assert not list(site.rglob("*.map"))
+
+
+def test_what_asks_elsewhere_is_refused(tmp_path: Path) -> None:
+    page = tmp_path / "index.html"
+    for text, said in (
+        ('<script src="https://cdn.example/a.js"></script>', "cdn.example"),
+        ('<link rel="stylesheet" href="//fonts.example/a.css">', "//"),
+        ("<style>p{}</style>", "inline style sheet"),
+        ("<script>let a</script>", "inline script"),
+    ):
+        page.write_text(text)
+        assert any(said in one or "//" in one for one in build.outside(tmp_path)), text
+    page.write_text('<a href="https://example.org">elsewhere</a><script src="a.js"></script>')
+    assert list(build.outside(tmp_path)) == []
+    (tmp_path / "a.css").write_text("@import 'https://fonts.example/x.css';")
+    assert list(build.outside(tmp_path)) != []
+
+
+def test_chinese_can_be_found_by_its_characters() -> None:
+    assert build.spaced("装好 five 五色") == "\u200b装\u200b好\u200b five \u200b五\u200b色\u200b"
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("page", [1440, 390], indirect=True)
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/docs/",
+        "/docs/tutorial/",
+        "/docs/methods/",
+        "/docs/reference/settings/",
+        "/docs/en/howto/grid/",
+    ],
+)
+def test_pages_are_whole_and_readable(page: Watched, address: str) -> None:
+    page.page.goto(page.base + address)
+    expect(page.page.locator("article h1")).to_be_visible()
+    expect(page.page.locator("html.js")).to_be_attached()  # its scripts were allowed to run
+    width = page.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert width[0] <= width[1]
+    assert page.page.evaluate(
+        "[...document.images].every(one => one.complete && one.naturalWidth > 0)"
+    )
+    assert page.violations() == []
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("start", "word", "found"), [("/docs/", "备份", "备份"), ("/docs/en/", "backup", "Backup")]
+)
+def test_search_works_without_a_network(page: Watched, start: str, word: str, found: str) -> None:
+    page.page.goto(page.base + start)
+    page.page.locator("input.md-search__input").click()
+    page.page.keyboard.type(word)
+    results = page.page.locator(".md-search-result__item")
+    expect(results.first).to_be_visible()
+    expect(page.page.locator(".md-search-result__list")).to_contain_text(found, ignore_case=True)
+
+
+@pytest.mark.e2e
+def test_the_language_is_switched_on_the_same_page(page: Watched) -> None:
+    page.page.goto(f"{page.base}/docs/tutorial/")
+    page.page.locator("header .md-select").hover()
+    page.page.locator("header .md-select__link[hreflang=en]").click()
+    page.page.wait_for_url("**/docs/en/tutorial/")
+    expect(page.page.locator("article h1")).to_contain_text("Tutorial")
+    expect(page.page.locator("html")).to_have_attribute("lang", "en")
+
+
+def _client(db_url: str, tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
+    monkeypatch.setattr(pages.install, "__defaults__", (pages.DIST, site))
+    settings = Settings(data_dir=tmp_path, database=DatabaseSettings(url=db_url))
+    return TestClient(create_app(settings))
+
+
+def test_addresses_below_docs(
+    db_url: str, tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _client(db_url, tmp_path, site, monkeypatch) as client:
+        assert client.get("/docs", follow_redirects=False).headers["location"] == "/docs/"
+        answer = client.get("/docs/")
+        assert answer.status_code == 200
+        assert "五色图" in answer.text
+        assert "script-src 'self'" in answer.headers["content-security-policy"]
+        assert client.get("/docs/nothing/").status_code == 404
+        assert client.get("/docs/%2e%2e/pyproject.toml").status_code == 404
+        assert client.post("/docs/").status_code == 405
+
+
+def test_a_page_says_how_to_build_it(
+    db_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _client(db_url, tmp_path, tmp_path / "none", monkeypatch) as client:
+        answer = client.get("/docs/tutorial/")
+        assert answer.status_code == 200
+        assert "wusetu docs build" in answer.text
+        assert answer.headers["cache-control"] == "no-store"
+
+
+def test_it_is_built_again_only_when_something_changed(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    (root / "docs").mkdir(parents=True)
+    (root / "docs" / "index.md").write_text("# One\n")
+    before = build.fingerprint(root)
+    assert build.fingerprint(root) == before
+    (root / "docs" / "index.md").write_text("# Two\n")
+    assert build.fingerprint(root) != before
+    assert build.SITE.is_relative_to(PROJECT)
