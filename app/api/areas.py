@@ -10,6 +10,7 @@ from app.api.area_models import AreaAnswer, AreaQuestion
 from app.api.auditing import AuditDep
 from app.api.dependencies import AskDep, HeavyDep, Pack, errors
 from app.api.quick_json import QuickRoute, asked
+from app.services.area_words import shape as area_shape
 from app.services.areas import Areas, ask
 from app.services.asking import Asker
 
@@ -70,8 +71,9 @@ def count_area(
     """
     response.headers["Cache-Control"] = "private, no-store"  # the next event changes it
     areas: Areas = request.app.state.areas
-    with auditing.entry("ask_area", pack=pack, question=asked(question)) as entry:
+    shape = area_shape(question.area)  # refused before anything is asked or written down
+    with auditing.entry("ask_area", pack=pack, question=asked(question, shape)) as entry:
         asker = Asker(store.identity, store.caches, store.read, store.write)
-        answer = ask(areas, pack, question, store.identity.prefixes, asker)
+        answer = ask(areas, pack, question, store.identity.prefixes, asker, shape=shape)
         entry.rows = answer.total or 0
     return answer

@@ -328,6 +328,8 @@ def ask(
     wanted: AreaQuestion,
     scope: Sequence[str] | None = None,
     asker: Asker | None = None,
+    *,
+    shape: Shape | None = None,
 ) -> AreaAnswer:
     """Count the events of an area exactly: the only way to a snapshot.
 
@@ -341,6 +343,8 @@ def ask(
         children: to those below them) before it is counted. None: everything.
     asker : Asker, optional
         Who asks: without access to records small numbers are hidden. None: the installation.
+    shape : optional
+        What `area_words.shape` made of the area, where the caller has it already.
 
     Raises
     ------
@@ -352,7 +356,8 @@ def ask(
     Unavailable
         The database does not answer, or there is no snapshot yet.
     """
-    shape = area_words.shape(wanted.area)  # refused before the database is asked anything
+    if shape is None:
+        shape = area_words.shape(wanted.area)  # refused before the database is asked anything
     span = area_words.span(wanted, areas.zone)
     sight = look(areas, pack, scope)
     asked = sight.asked(wanted, shape, span)

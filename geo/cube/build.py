@@ -9,7 +9,8 @@ holds some hundred events, whatever their number is. Events with a point stand i
 tile, time, rest), so that a tile and a time are one slice:
 
 ======================================  =========================================================
-lon, lat float64, time uint32 (n,)      the point; seconds since `base`
+point float64 (n, 2)                    longitude, latitude: side by side, so that one look gets both
+time uint32 (n,)                        seconds since `base`
 kind, spot uint8 (n,)                   kind; 16 * row + column of the spot inside the tile
 code uint8, uint16 or uint32 (n,)       position in the block's list of (unit, located)
 side int64 (1,)                         tiles along a side of a block
@@ -113,9 +114,10 @@ def placed(arrays: dict[str, Array], at: Ints | None = None) -> Columns:
         block = np.searchsorted(starts, at, side="right") - 1
         where = at
     entry = arrays["dict_start"][block] + arrays["code"][where]
+    point = arrays["point"][where]
     return Columns.trusted(
-        lon=arrays["lon"][where],
-        lat=arrays["lat"][where],
+        lon=point[:, 0].copy(),
+        lat=point[:, 1].copy(),
         time=arrays["time"][where] + arrays["base"][0],
         kind=arrays["kind"][where],
         unit=arrays["dict_unit"][entry],
@@ -233,7 +235,10 @@ def _index(rows: Columns, spec: Spec) -> dict[str, Array]:
     del tile_of, rank
     time = (rows.time - base).astype(np.uint32)[order]
     out: dict[str, Array] = {"base": np.array([base]), "side": np.array([side])}
-    out["lon"], out["lat"], out["time"] = rows.lon[order] + 0.0, rows.lat[order] + 0.0, time
+    out["point"], out["time"] = np.empty((n, 2)), time
+    for column, given in enumerate((rows.lon, rows.lat)):
+        out["point"][:, column] = given[order]
+    out["point"] += 0.0  # -0.0 and 0.0 are one place
     out["kind"], out["spot"] = rows.kind[order], spot[order]
     tile = np.flatnonzero(np.diff(place, prepend=-1))
     out["tile_id"] = (place[tile] & 255).astype(np.uint8)

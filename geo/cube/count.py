@@ -7,7 +7,7 @@ an edge touches the spot. Nothing is rounded.
 
 # ruff: noqa: PLR0917 compiled code takes plain arrays
 # Python and numpy integers are one to the compiler:
-# mypy: disable-error-code="assignment, arg-type"
+# mypy: disable-error-code="assignment, arg-type, return-value, operator"
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geo.cube.build import BLOCK_COLUMNS, SPOTS
-from geo.cube.edges import inside
+from geo.cube.edges import inside, search
 
 Array = npt.NDArray[Any]
 
@@ -94,7 +94,7 @@ def before(  # noqa: PLR0912 one loop, twice over the kinds
                     n += part[p] < short
                     equal += part[p] == short
             else:
-                low = _search(part, low, high, short)
+                low = search(part, low, high, short)
                 n = low - start
                 equal = low < high and part[low] == short
             out[k] += n
@@ -104,7 +104,7 @@ def before(  # noqa: PLR0912 one loop, twice over the kinds
             # what was cut off decides: the few events of these seconds, from the tiles
             for t in range(np.int64(block_tiles[b]), np.int64(block_tiles[b + 1])):
                 p, high = np.int64(tile_start[t]), np.int64(tile_start[t + 1])
-                p = _search(time, p, high, moment - rest)
+                p = search(time, p, high, moment - rest)
                 while p < high and time[p] < moment:
                     k = np.int64(kind[p])
                     if kinds[k] and tied[k]:
@@ -131,35 +131,23 @@ def by_step(out: Array, rows: Array, cube: Array, kinds: Array, steps: Array) ->
 
 
 @numba.njit(cache=True, nogil=True)
-def _search(ascending: Array, low: int, high: int, value: int) -> int:
-    """First position in [low, high) that is not below `value`."""
-    while low < high:
-        middle = (low + high) // 2
-        if ascending[middle] < value:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@numba.njit(cache=True, nogil=True)
 def _near(
     ascending: Array, low: int, high: int, value: int, left: int, before: int, after: int
 ) -> int:
-    """Do as `_search`; looks first from `left` on, beside which `before` and `after` stand."""
+    """Do as `search`; looks first from `left` on, beside which `before` and `after` stand."""
     right = min(left + 2 * _AROUND, high)
     if left > low and before >= value:
         step = _AROUND
         high = left
         while high - step > low and ascending[high - step] >= value:
             high, step = high - step, 2 * step
-        return _search(ascending, max(low, high - step), high, value)
+        return search(ascending, max(low, high - step), high, value)
     if right < high and after < value:
         step = _AROUND
         low = right + 1
         while low + step < high and ascending[low + step] < value:
             low, step = low + step + 1, 2 * step
-        return _search(ascending, low, min(high, low + step), value)
+        return search(ascending, low, min(high, low + step), value)
     # no branches: where it stands cannot be foreseen; before the first event is below zero
     short = np.uint32(max(value, 0))
     found = 0
@@ -220,7 +208,38 @@ def _slices(
 
 
 @numba.njit(cache=True, nogil=True)
-def whole(  # noqa: PLR0912, PLR0915 one loop with its variants
+def slices_of(
+    tiles: Array,
+    tile_start: Array,
+    time: Array,
+    kind: Array,
+    kinds: Array,
+    start: int,
+    end: int,
+    last: int,
+    by_kind: Array,
+) -> int:
+    """Do as `whole`, only by place, time and kind."""
+    total = 0
+    every = kinds.all()
+    slices = np.empty((_AHEAD, 8), np.int64)
+    for first in range(0, len(tiles), _AHEAD):
+        _slices(slices, tiles, first, tile_start, time, start, end, last)
+        for i in range(min(_AHEAD, len(tiles) - first)):
+            low, high = slices[i, 0], slices[i, 1]
+            if every and len(by_kind) == 0:
+                total += high - low
+                continue
+            for p in range(low, high):
+                k = np.int64(kind[p])
+                total += kinds[k]
+                if len(by_kind):
+                    by_kind[k] += kinds[k]
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
+def whole(  # noqa: PLR0912 one loop with its variants
     tiles: Array,
     tile_start: Array,
     time: Array,
@@ -265,9 +284,7 @@ def whole(  # noqa: PLR0912, PLR0915 one loop with its variants
 
     """
     total = 0
-    each = len(code_ok) + len(hours) + len(by_day) + len(by_hour) + len(by_entry) > 0
     clock = len(hours) + len(by_hour) > 0
-    every = kinds.all()
     whole_time = start <= 0 and end > last
     slices = np.empty((_AHEAD, 8), np.int64)
     for i in range(len(tiles)):
@@ -278,18 +295,6 @@ def whole(  # noqa: PLR0912, PLR0915 one loop with its variants
             if i % _AHEAD == 0:
                 _slices(slices, tiles, i, tile_start, time, start, end, last)
             low, high = slices[i % _AHEAD, 0], slices[i % _AHEAD, 1]
-        if not each:
-            if every and len(by_kind) == 0:
-                total += high - low
-            elif len(by_kind):
-                for p in range(low, high):
-                    k = np.int64(kind[p])
-                    by_kind[k] += kinds[k]
-                    total += kinds[k]
-            else:
-                for p in range(low, high):
-                    total += kinds[kind[p]]
-            continue
         day, change = 0, 0
         for p in range(low, high):
             if not kinds[kind[p]]:
@@ -331,8 +336,8 @@ def rim(  # noqa: PLR0912, PLR0915 one loop with its variants
     edged: Array,
     stretch_at: Array,
     stretch: Array,
-    piece_from: Array,
-    piece_edge: Array,
+    run_from: Array,
+    run_edge: Array,
     x: Array,
     y: Array,
     block_key: Array,
@@ -342,8 +347,7 @@ def rim(  # noqa: PLR0912, PLR0915 one loop with its variants
     time: Array,
     kind: Array,
     spot: Array,
-    lon: Array,
-    lat: Array,
+    point: Array,
     kinds: Array,
     start: int,
     end: int,
@@ -356,9 +360,9 @@ def rim(  # noqa: PLR0912, PLR0915 one loop with its variants
 
     Parameters
     ----------
-    tiles, within, edged, stretch_at, stretch, piece_from, piece_edge, x, y
+    tiles, within, edged, stretch_at, stretch, run_from, run_edge, x, y
         See `geo.cube.cover.Cover`; tiles is its `rim`.
-    block_key, side, tile_id, tile_start, time, kind, spot, lon, lat
+    block_key, side, tile_id, tile_start, time, kind, spot, point
         See `geo.cube.build`.
     kinds, start, end, last, by_kind
         As in `whole`.
@@ -375,45 +379,54 @@ def rim(  # noqa: PLR0912, PLR0915 one loop with its variants
     """
     total = 0
     every = kinds.all()
+    counted = every and not keep and len(by_kind) == 0
     found = np.empty(1024 if keep else 0, np.int64)
     lines = within.shape[1]  # a row of the cover may be as high as a tile
     slices = np.empty((_AHEAD, 8), np.int64)
-    inner, touched = np.empty(SPOTS, np.int64), np.empty(SPOTS, np.int64)
-    open_at, px, py = np.empty(256, np.int64), np.empty(256), np.empty(256)
-    for i in range(len(tiles)):
-        t = tiles[i, 0]
-        if i % _AHEAD == 0:
-            _slices(slices, tiles, i, tile_start, time, start, end, last)
-        low, high = slices[i % _AHEAD, 0], slices[i % _AHEAD, 1]
-        if low == high:
-            continue
-        for line in range(SPOTS):
-            q = line if lines > 1 else 0
-            inner[line], touched[line] = within[i, q], edged[i, q]
-        if high - low > len(open_at):
-            open_at = np.empty(2 * (high - low), np.int64)
-            px, py = np.empty(len(open_at)), np.empty(len(open_at))
-        n_open, n_sure = 0, 0
-        if every and not keep and len(by_kind) == 0:
-            # no branches: which spot comes next cannot be foreseen
+    spots = np.empty(SPOTS, np.uint32)  # of a line: inside, and from bit 16 on touched by an edge
+    marks = np.zeros(32, np.uint64)
+    # events to be tested, of several tiles together: fetching one does not wait for testing another
+    open_at, open_of, px, py = (
+        np.empty(512, np.int64),
+        np.empty(512, np.int64),
+        np.empty(512),
+        np.empty(512),
+    )
+    for first in range(0, len(tiles), _AHEAD):
+        _slices(slices, tiles, first, tile_start, time, start, end, last)
+        stop = min(first + _AHEAD, len(tiles))
+        n_open = 0
+        for i in range(first, stop):
+            low, high = slices[i - first, 0], slices[i - first, 1]
+            if low == high:
+                continue
+            for line in range(SPOTS):
+                q = line if lines > 1 else 0
+                spots[line] = np.uint32(within[i, q]) | np.uint32(edged[i, q]) << np.uint32(16)
+            if n_open + high - low >= len(open_at):
+                size = 2 * (n_open + high - low)
+                open_at, open_of = _more(open_at, size), _more(open_of, size)
+                px, py = np.empty(size), np.empty(size)
+            if counted:
+                if high - low > 8 * len(marks):
+                    marks = np.zeros((high - low) // 4, np.uint64)
+                total += _sure(marks, spots, spot, low, high)
+                for word in range((high - low + 7) >> 3):
+                    if marks[word] == 0:
+                        continue
+                    for byte in range(8):
+                        # no branches: each is written, and stays when it is one
+                        open_at[n_open], open_of[n_open] = low + 8 * word + byte, i
+                        n_open += np.int64(marks[word] >> np.uint64(8 * byte) & np.uint64(1))
+                continue
+            if keep and total + n_open + high - low > len(found):
+                found = _more(found, 2 * (total + n_open + high - low))
             for p in range(low, high):
-                line, column = spot[p] >> 4, np.int64(spot[p] & 15)
-                n_sure += inner[line] >> column & 1
-                open_at[n_open] = p
-                n_open += touched[line] >> column & 1
-            total += n_sure
-        else:
-            if keep and total + high - low > len(found):
-                wider = np.empty(2 * (total + high - low), np.int64)
-                wider[:total] = found[:total]
-                found = wider
-            for p in range(low, high):
-                line, column = spot[p] >> 4, np.int64(spot[p] & 15)
-                on_edge = touched[line] >> column & 1
-                if not (on_edge or inner[line] >> column & 1) or not kinds[kind[p]]:
+                state = spots[spot[p] >> 4] >> np.uint32(spot[p] & 15)
+                if not state & np.uint32(0x10001) or not kinds[kind[p]]:
                     continue
-                if on_edge and test:
-                    open_at[n_open] = p
+                if state >> np.uint32(16) & np.uint32(1) and test:
+                    open_at[n_open], open_of[n_open] = p, i
                     n_open += 1
                     continue
                 if keep:
@@ -421,20 +434,21 @@ def rim(  # noqa: PLR0912, PLR0915 one loop with its variants
                 if len(by_kind):
                     by_kind[kind[p]] += 1
                 total += 1
-        east_of = (
-            np.int64(block_key[tiles[i, 1]]) % BLOCK_COLUMNS * side + np.int64(tile_id[t]) % side
-        ) * SPOTS
         for o in range(n_open):
-            px[o], py[o] = lon[open_at[o]], lat[open_at[o]]
+            px[o], py[o] = point[open_at[o], 0], point[open_at[o], 1]
         for o in range(n_open):
-            p = open_at[o]
-            column = east_of + np.int64(spot[p]) % SPOTS
+            p, i = open_at[o], open_of[o]
+            t = tiles[i, 0]
+            column = (
+                np.int64(block_key[tiles[i, 1]]) % BLOCK_COLUMNS * side
+                + np.int64(tile_id[t]) % side
+            ) * SPOTS + np.int64(spot[p]) % SPOTS
             s = np.int64(stretch_at[i, np.int64(spot[p]) // SPOTS if lines > 1 else 0])
             while stretch[s, 3] < column:
                 s += 1
             if inside(
                 px[o], py[o], column, stretch[s, 0], stretch[s, 1], stretch[s, 2],
-                piece_from, piece_edge, x, y,
+                run_from, run_edge, x, y,
             ):  # fmt: skip
                 if keep:
                     found[total] = p
@@ -442,6 +456,31 @@ def rim(  # noqa: PLR0912, PLR0915 one loop with its variants
                     by_kind[kind[p]] += 1
                 total += 1
     return total, found[: total if keep else 0]
+
+
+@numba.njit(cache=True, nogil=True)
+def _more(array: Array, size: int) -> Array:
+    wider = np.empty(size, array.dtype)
+    wider[: len(array)] = array
+    return wider
+
+
+@numba.njit(cache=True, nogil=True)
+def _sure(marks: Array, spots: Array, spot: Array, low: int, high: int) -> int:
+    """Count events in spots inside; the bytes of `marks` say which stand where an edge runs.
+
+    Written so that the compiler takes many events at once.
+    """
+    n = high - low
+    one = marks.view(np.uint8)
+    marks[(n - 1) >> 3] = 0
+    given = spot[low:high]
+    total = np.uint32(0)
+    for p in range(n):
+        state = spots[given[p] >> np.uint8(4)] >> np.uint32(given[p] & np.uint8(15))
+        total += state & np.uint32(1)
+        one[p] = state >> np.uint32(16) & np.uint32(1)
+    return np.int64(total)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -8,7 +8,7 @@ spots; the exact test takes them as they are.
 
 # ruff: noqa: PLR0917 compiled code takes plain arrays
 # Python and numpy integers are one to the compiler:
-# mypy: disable-error-code="assignment, arg-type"
+# mypy: disable-error-code="assignment, arg-type, return-value, operator"
 
 from __future__ import annotations
 
@@ -19,16 +19,20 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from geo.corners import corners
 from geo.cube.build import BLOCK_COLUMNS, BLOCKS_PER_DEGREE, SPOTS
+from geo.cube.edges import search
 from geo.shapes import ShapeError
 
 Array = npt.NDArray[Any]
 
-#: edge pieces (an edge in a row) of one question: 32 bytes each while it is laid out
+#: edge pieces (an edge in a row) of one question: 40 bytes each at most while it is laid out
 MOST_PIECES = 1 << 24
 # Edges are widened by this part of a spot. Rounding moves a point or an edge by less than 1e-9.
 MARGIN = 1e-6
 _SPOT_BITS = 4  # of SPOTS
+_LONGEST = 8  # edges of a run: a point is tested against whole runs
+_FEW = 24  # runs of a row that are put in order one by one
 
 
 class Cover(NamedTuple):
@@ -50,9 +54,11 @@ class Cover(NamedTuple):
     stretch_at : int32 (r, 16) or (r, 1)
         First stretch of the row that ends in the tile or to its right.
     stretch : int32 (m, 4)
-        First piece, stop, whether the spot to the left lies inside, last column.
-    piece_from, piece_edge : int32 (p,)
-        Column where the piece begins (ascending in a stretch) and its edge.
+        First run, stop, whether the spot to the left lies inside, last column.
+    run_from : int32 (p,)
+        Column where the run begins (ascending in a stretch).
+    run_edge : int32 (p, 2)
+        Its first edge, stop.
     x, y : float64 (v,)
         Vertices; edge i runs from vertex i to i + 1.
 
@@ -65,8 +71,8 @@ class Cover(NamedTuple):
     edged: Array
     stretch_at: Array
     stretch: Array
-    piece_from: Array
-    piece_edge: Array
+    run_from: Array
+    run_edge: Array
     x: Array
     y: Array
 
@@ -89,32 +95,21 @@ def cover(area: shapely.Geometry, arrays: dict[str, Array], margin: float = MARG
         `too_complex`: more than `MOST_PIECES` edge pieces over the snapshot's tiles.
 
     """
-    x, y, last = _rings(area)
+    x, y, last = corners(area)
     side = int(arrays["side"][0])
     for height in (1, SPOTS):
-        found = _cover(
+        found = lay(
             x, y, last, margin, MOST_PIECES, side, height,
             arrays["block_key"], arrays["block_tiles"], arrays["tile_id"],
         )  # fmt: skip
         if found[0]:
             return Cover(*found[1:], x, y)
-    raise ShapeError("too_complex", "too many edges run through the map: simplify the area")
+    raise too_complex()
 
 
-def _rings(area: shapely.Geometry) -> tuple[Array, Array, Array]:
-    """Vertices of all rings, one after the other, and whether each is the last of its ring."""
-    one = area
-    if area.geom_type == "MultiPolygon" and shapely.get_num_geometries(area) == 1:
-        one = shapely.get_geometry(area, 0)
-    if one.geom_type == "Polygon" and not shapely.get_num_interior_rings(one):
-        points = shapely.get_coordinates(one)
-        last = np.zeros(len(points), np.bool_)
-        last[-1] = True
-    else:
-        rings = shapely.get_rings(shapely.get_parts(area))
-        points, ring = shapely.get_coordinates(rings, return_index=True)
-        last = np.append(ring[1:] != ring[:-1], True)
-    return points[:, 0].copy(), points[:, 1].copy(), last
+def too_complex() -> ShapeError:
+    """Make the refusal of an area with too many edges."""
+    return ShapeError("too_complex", "too many edges run through the map: simplify the area")
 
 
 @numba.njit(cache=True, nogil=True)
@@ -125,7 +120,61 @@ def _grown(array: Array, size: int) -> Array:
 
 
 @numba.njit(cache=True, nogil=True)
-def _pieces(
+def _in_order(start: Array, row: Array, column: Array) -> Array:
+    """Order of runs by row, in it by column; `start` (rows + 1,): place of each row's first."""
+    order = np.empty(len(row), np.int32)
+    fill = start[:-1].copy()
+    for k in range(len(row)):
+        order[fill[row[k]]] = k
+        fill[row[k]] += 1
+    for r in range(len(start) - 1):
+        a, b = start[r], start[r + 1]
+        if b - a > _FEW:
+            order[a:b] = order[a:b][np.argsort(column[order[a:b]], kind="mergesort")]
+            continue
+        for p in range(a + 1, b):
+            k, q = order[p], p
+            while q > a and column[order[q - 1]] > column[k]:
+                order[q] = order[q - 1]
+                q -= 1
+            order[q] = k
+    return order
+
+
+@numba.njit(cache=True, nogil=True)
+def _extents(
+    u: Array,
+    v: Array,
+    last: Array,
+    margin: float,
+    above: float,
+    row0: int,
+    row1: int,
+    west: int,
+    east: int,
+) -> tuple[int, Array, Array, Array, Array]:
+    """Find how many rows the edges touch together, and of each the first row, last row, columns.
+
+    What lies beside the map is one column beside it: it only counts for what lies inside. What joins
+    two rings is no edge and touches no row. A loop without branches.
+    """
+    n, pieces = len(u) - 1, np.int64(0)
+    low, high = np.empty(n, np.int32), np.empty(n, np.int32)
+    left, right = np.empty(n, np.int32), np.empty(n, np.int32)
+    for i in range(n):
+        v0, v1, u0, u1 = v[i], v[i + 1], u[i], u[i + 1]
+        r0 = max(np.int32(min(v0, v1) - above), np.int32(row0))
+        r1 = min(np.int32(max(v0, v1) + above), np.int32(row1))
+        r1 = np.int32(-1) if last[i] else r1
+        low[i], high[i] = r0, r1
+        left[i] = min(max(np.int32(min(u0, u1) - margin), np.int32(west)), np.int32(east))
+        right[i] = min(max(np.int32(max(u0, u1) + margin), np.int32(west)), np.int32(east))
+        pieces += max(np.int64(r1) - np.int64(r0) + 1, 0)
+    return pieces, low, high, left, right
+
+
+@numba.njit(cache=True, nogil=True)
+def _runs(
     u: Array,
     v: Array,
     last: Array,
@@ -137,70 +186,74 @@ def _pieces(
     column0: int,
     column1: int,
 ) -> tuple[Array, Array, Array, Array]:
-    """Cut edges at the rows they touch.
+    """Find the rows that edges touch; edges that follow each other in a row are one run.
 
     Returns
     -------
     start : int64 (rows + 1,)
-        First piece of each row; the last is above `most` when there are too many.
-    first, final, edge : int32 (pieces,)
-        Columns that a piece touches, and its edge; ascending by `first` in a row.
+        First run of each row; the last is above `most` when there are too many.
+    first, final : int32 (runs,)
+        Columns that a run touches; ascending by `first` in a row.
+    edge : int32 (runs, 2)
+        First edge, stop.
 
     """
     start = np.zeros(row1 - row0 + 2, np.int64)
     n = len(u) - 1
-    lows, highs = np.empty(n, np.int32), np.empty(n, np.int32)
-    for i in range(n):
-        # what joins two rings is no edge
-        lows[i] = max(int(min(v[i], v[i + 1]) - above), row0) if not last[i] else 1
-        highs[i] = min(int(max(v[i], v[i + 1]) + above), row1) if not last[i] else 0
-        for r in range(lows[i], highs[i] + 1):
-            start[r - row0 + 1] += 1
-    for r in range(len(start) - 1):
-        start[r + 1] += start[r]
-    total = start[-1]
-    if total > most:
+    west, east = column0 - 1, column1 + 1
+    pieces, low, high, left, right = _extents(u, v, last, margin, above, row0, row1, west, east)
+    if pieces > most:
+        start[-1] = pieces
         none = np.empty(0, np.int32)
-        return start, none, none, none
-    given, at = np.empty((total, 4), np.int32), 0
-    west = column0 - 1
-    of_column = np.zeros(column1 - column0 + 4, np.int64)
-    for i in range(n):
-        v0, v1, u0, u1 = v[i], v[i + 1], u[i], u[i + 1]
-        low, high = np.int64(lows[i]), np.int64(highs[i])
-        left, right = min(u0, u1), max(u0, u1)
+        return start, none, none, np.empty((0, 2), np.int32)
+    run_row, run_c0, run_c1 = (
+        np.empty(pieces, np.int32), np.empty(pieces, np.int32), np.empty(pieces, np.int32)
+    )  # fmt: skip
+    run_0, run_1 = np.empty(pieces, np.int32), np.empty(pieces, np.int32)
+    latest = np.full(row1 - row0 + 1, -1, np.int32)  # run of each row
+    m, i = 0, 0
+    while i < n:
+        stop = i + 1
+        if low[i] == high[i]:
+            # edges that stay in one row
+            longest = min(i + _LONGEST, n)
+            while stop < longest and low[stop] == low[i] and high[stop] == low[i]:
+                stop += 1
         slope = 0.0
-        if low < high and v0 != v1:
-            slope = (u1 - u0) / (v1 - v0)
-        for r in range(low, high + 1):
-            a, b = left, right
+        if low[i] < high[i] and v[i] != v[i + 1]:
+            slope = (u[i + 1] - u[i]) / (v[i + 1] - v[i])
+        for r in range(low[i], high[i] + 1):
+            c0, c1 = np.int64(left[i]), np.int64(right[i])
             if slope != 0.0:
                 # where the edge enters and leaves the row
-                ua = u0 + (r - above - v0) * slope
-                ub = u0 + (r + 1 + above - v0) * slope
-                a, b = max(left, min(ua, ub)), min(right, max(ua, ub))
-            # what lies beside the map is one column beside it: it only counts for what lies inside
-            c = min(max(int(a - margin), west), column1 + 1)
-            of_column[c - west + 1] += 1
-            given[at, 0], given[at, 1] = r - row0, c
-            given[at, 2], given[at, 3] = min(max(int(b + margin), west), column1 + 1), i
-            at += 1
-    # by column, then by row: each is put where it belongs, nothing is compared
-    for c in range(len(of_column) - 1):
-        of_column[c + 1] += of_column[c]
-    order = np.empty(total, np.int32)
-    for k in range(total):
-        c = given[k, 1] - west
-        order[of_column[c]] = k
-        of_column[c] += 1
-    first, final = np.empty(total, np.int32), np.empty(total, np.int32)
-    edge = np.empty(total, np.int32)
-    fill = start[:-1].copy()
-    for k in order:
-        r = given[k, 0]
-        p = fill[r]
-        first[p], final[p], edge[p] = given[k, 1], given[k, 2], given[k, 3]
-        fill[r] = p + 1
+                ua = u[i] + (r - above - v[i]) * slope
+                ub = u[i] + (r + 1 + above - v[i]) * slope
+                a = max(min(u[i], u[i + 1]), min(ua, ub))
+                b = min(max(u[i], u[i + 1]), max(ua, ub))
+                c0 = min(max(int(a - margin), west), east)
+                c1 = min(max(int(b + margin), west), east)
+            for k in range(i + 1, stop):
+                c0, c1 = min(c0, np.int64(left[k])), max(c1, np.int64(right[k]))
+            k = latest[r - row0]
+            if k >= 0 and run_1[k] == i and stop - run_0[k] <= _LONGEST:
+                run_1[k] = stop
+                run_c0[k], run_c1[k] = min(run_c0[k], c0), max(run_c1[k], c1)
+                continue
+            run_row[m], run_0[m], run_1[m] = r - row0, i, stop
+            run_c0[m], run_c1[m] = c0, c1
+            latest[r - row0] = m
+            start[r - row0 + 1] += 1
+            m += 1
+        i = stop
+    for r in range(len(start) - 1):
+        start[r + 1] += start[r]
+    order = _in_order(start, run_row[:m], run_c0)
+    first, final = np.empty(m, np.int32), np.empty(m, np.int32)
+    edge = np.empty((m, 2), np.int32)
+    for p in range(m):
+        k = order[p]
+        first[p], final[p] = run_c0[k], run_c1[k]
+        edge[p, 0], edge[p, 1] = run_0[k], run_1[k]
     return start, first, final, edge
 
 
@@ -208,7 +261,7 @@ def _pieces(
 def _stretches(
     v: Array, row0: int, start: Array, first: Array, final: Array, edge: Array
 ) -> tuple[Array, Array, Array]:
-    """Join pieces of a row whose columns hang together; between them nothing changes.
+    """Join runs of a row whose columns hang together; between them nothing changes.
 
     Returns
     -------
@@ -232,7 +285,8 @@ def _stretches(
             begins[m], reach = first[k], final[k]
             while k < high and first[k] <= reach + 1:
                 reach = max(reach, final[k])
-                odd ^= (v[edge[k]] > centre) != (v[edge[k] + 1] > centre)
+                # edges of a run follow each other: only its ends count
+                odd ^= (v[edge[k, 0]] > centre) != (v[edge[k, 1]] > centre)
                 k += 1
             stretch[m, 1], stretch[m, 3] = k, reach
             m += 1
@@ -241,7 +295,7 @@ def _stretches(
 
 
 @numba.njit(cache=True, nogil=True)
-def _cover(  # noqa: PLR0912, PLR0915 one pass over rows of blocks, cut by comments
+def lay(  # noqa: PLR0912, PLR0915 one pass over rows of blocks, cut by comments
     x: Array,
     y: Array,
     last: Array,
@@ -253,13 +307,14 @@ def _cover(  # noqa: PLR0912, PLR0915 one pass over rows of blocks, cut by comme
     block_tiles: Array,
     tile_id: Array,
 ) -> tuple[bool, Array, Array, Array, Array, Array, Array, Array, Array, Array]:
+    """Do as `cover` with compiled means; False first: more than `most` pieces."""
     whole, tiles = np.empty((512, 1), np.int64), np.empty((512, 2), np.int64)
     rim, n_whole, n_in, n_rim = np.empty((512, 2), np.int64), 0, 0, 0
     lines = SPOTS // height  # rows of a tile
     within, edged = np.empty((256, lines), np.uint16), np.empty((256, lines), np.uint16)
     stretch_at = np.empty((256, lines), np.int32)
     none = np.empty(0, np.int32)
-    no_stretch = np.empty((0, 4), np.int32)
+    no_stretch, no_run = np.empty((0, 4), np.int32), np.empty((0, 2), np.int32)
     # powers of two: shifting is many times quicker than dividing
     half = 0
     while 1 << half < side:
@@ -269,33 +324,35 @@ def _cover(  # noqa: PLR0912, PLR0915 one pass over rows of blocks, cut by comme
     rows_of_block = side * lines
     column0, column1, row0, row1 = 0, -1, 0, -1
     if len(block_key) and len(x):
-        u, v = (
-            (x + 180.0) * (BLOCKS_PER_DEGREE * width),
-            (y + 90.0) * (BLOCKS_PER_DEGREE * rows_of_block),
-        )
+        u, v = np.empty(len(x)), np.empty(len(x))
+        to_column, to_row = BLOCKS_PER_DEGREE * width, BLOCKS_PER_DEGREE * rows_of_block
+        u_low, u_high, v_low, v_high = np.inf, -np.inf, np.inf, -np.inf
+        for i in range(len(x)):
+            a, b = (x[i] + 180.0) * to_column, (y[i] + 90.0) * to_row
+            u[i], v[i] = a, b
+            u_low, u_high = min(a, u_low), max(a, u_high)
+            v_low, v_high = min(b, v_low), max(b, v_high)
         # the columns and rows of the area that the snapshot can hold
         above = margin / height + 1e-6
         south, north = block_key[0] // BLOCK_COLUMNS, block_key[-1] // BLOCK_COLUMNS
-        row0 = max(south * rows_of_block, int(v.min() - above))
-        row1 = min(north * rows_of_block + rows_of_block - 1, int(v.max() + above))
+        row0 = max(south * rows_of_block, int(v_low - above))
+        row1 = min(north * rows_of_block + rows_of_block - 1, int(v_high + above))
         west, east = np.int64(BLOCK_COLUMNS), np.int64(0)
         if row0 <= row1:
-            b0 = np.searchsorted(block_key, row0 // rows_of_block * BLOCK_COLUMNS)
-            b1 = np.searchsorted(block_key, (row1 // rows_of_block + 1) * BLOCK_COLUMNS)
+            b0 = search(block_key, 0, len(block_key), row0 // rows_of_block * BLOCK_COLUMNS)
+            b1 = search(block_key, b0, len(block_key), (row1 // rows_of_block + 1) * BLOCK_COLUMNS)
             for b in range(b0, b1):
                 column = np.int64(block_key[b]) % BLOCK_COLUMNS
                 west, east = min(west, column), max(east, column)
-        column0 = max(west * width, int(u.min() - margin))
-        column1 = min(east * width + width - 1, int(u.max() + margin))
+        column0 = max(west * width, int(u_low - margin))
+        column1 = min(east * width + width - 1, int(u_high + margin))
     if row1 < row0 or column1 < column0:
         return (True, whole[:0, 0].copy(), tiles[:0], rim[:0], within[:0], edged[:0], stretch_at[:0],
-                no_stretch, none, none)  # fmt: skip
-    start, first, final, edge = _pieces(
-        u, v, last, margin, above, most, row0, row1, column0, column1
-    )
+                no_stretch, none, no_run)  # fmt: skip
+    start, first, final, edge = _runs(u, v, last, margin, above, most, row0, row1, column0, column1)
     if start[-1] > most:
         return (False, whole[:0, 0].copy(), tiles[:0], rim[:0], within[:0], edged[:0], stretch_at[:0],
-                no_stretch, none, none)  # fmt: skip
+                no_stretch, none, no_run)  # fmt: skip
     of_row, stretch, begins = _stretches(v, row0, start, first, final, edge)
 
     left = column0 // width
@@ -306,8 +363,8 @@ def _cover(  # noqa: PLR0912, PLR0915 one pass over rows of blocks, cut by comme
     west_ends = np.empty(64, np.int64)  # first column of each tile
     for block_row in range(row0 // rows_of_block, row1 // rows_of_block + 1):
         key = block_row * BLOCK_COLUMNS
-        b0 = np.searchsorted(block_key, key + left)
-        b1 = np.searchsorted(block_key, key + left + n_columns)
+        b0 = search(block_key, 0, len(block_key), key + left)
+        b1 = search(block_key, b0, len(block_key), key + left + n_columns)
         if b0 == b1:
             continue
         r0 = max(block_row * rows_of_block, row0) - row0

@@ -18,7 +18,19 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-_SHORT = 8  # pieces of a stretch that are all looked at
+_SHORT = 4  # runs of a stretch that are all looked at
+
+
+@numba.njit(cache=True, nogil=True)
+def search(ascending: Array, low: int, high: int, value: int) -> int:
+    """First position in [low, high) that is not below `value`."""
+    while low < high:
+        middle = (low + high) // 2
+        if ascending[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @numba.njit(cache=True, nogil=True)
@@ -29,8 +41,8 @@ def _exactly(
     low: int,
     high: int,
     odd: int,
-    piece_from: Array,
-    piece_edge: Array,
+    run_from: Array,
+    run_edge: Array,
     x: Array,
     y: Array,
 ) -> bool:
@@ -41,24 +53,24 @@ def _exactly(
     one not, the rule of GEOS' ray crossing counter.
     """
     for k in range(low, high):
-        if piece_from[k] > column:
+        if run_from[k] > column:
             break  # begins to the right of the spot
-        i = piece_edge[k]
-        x0, y0, x1, y1 = x[i], y[i], x[i + 1], y[i + 1]
-        if (y0 > py) != (y1 > py):
-            if x0 < px and x1 < px:
-                odd ^= 1
-            elif x0 <= px or x1 <= px:
-                side = turn(x0, y0, x1, y1, px, py)
-                if side == 0:
-                    return True
-                # upward edges have the point to their right when it lies behind them
-                if (side < 0) == (y1 > y0):
+        for i in range(run_edge[k, 0], run_edge[k, 1]):
+            x0, y0, x1, y1 = x[i], y[i], x[i + 1], y[i + 1]
+            if (y0 > py) != (y1 > py):
+                if x0 < px and x1 < px:
                     odd ^= 1
-        if (y0 == py and x0 == px) or (y1 == py and x1 == px):
-            return True
-        if y0 == py and y1 == py and min(x0, x1) <= px <= max(x0, x1):
-            return True
+                elif x0 <= px or x1 <= px:
+                    side = turn(x0, y0, x1, y1, px, py)
+                    if side == 0:
+                        return True
+                    # upward edges have the point to their right when it lies behind them
+                    if (side < 0) == (y1 > y0):
+                        odd ^= 1
+            if (y0 == py and x0 == px) or (y1 == py and x1 == px):
+                return True
+            if y0 == py and y1 == py and min(x0, x1) <= px <= max(x0, x1):
+                return True
     return odd == 1
 
 
@@ -70,14 +82,14 @@ def inside(
     low: int,
     high: int,
     odd: int,
-    piece_from: Array,
-    piece_edge: Array,
+    run_from: Array,
+    run_edge: Array,
     x: Array,
     y: Array,
 ) -> bool:
     """Whether the area covers a point of a spot in a stretch; see `geo.cube.cover.Cover`.
 
-    What rounding leaves in doubt is decided by `_exactly`. No branches between the pieces of a
+    What rounding leaves in doubt is decided by `_exactly`. No branches between the edges of a
     short stretch: on which side a point lies cannot be foreseen.
     """
     stop = high
@@ -85,22 +97,24 @@ def inside(
         first = low
         while first < stop:
             middle = (first + stop) // 2
-            if piece_from[middle] <= column:
+            if run_from[middle] <= column:
                 first = middle + 1
             else:
                 stop = middle
     found, doubt = odd, 0
     for k in range(low, stop):
-        i = np.uint32(piece_edge[k])
-        ax, ay = x[i] - px, y[i] - py
-        bx, by = x[i + np.uint32(1)] - px, y[i + np.uint32(1)] - py
-        left, right = ax * by, ay * bx
-        det = left - right
-        # of a point to the right of an upward edge the edge is to the left
-        found ^= ((ay > 0.0) != (by > 0.0)) & ((det < 0.0) == (by > ay))
-        doubt |= not abs(det) > 3.3306690738754716e-16 * (abs(left) + abs(right))
+        first, end = np.uint32(run_edge[k, 0]), np.uint32(run_edge[k, 1])
+        ax, ay = x[first] - px, y[first] - py
+        for i in range(first, end):
+            bx, by = x[i + np.uint32(1)] - px, y[i + np.uint32(1)] - py
+            left, right = ax * by, ay * bx
+            det = left - right
+            # of a point to the right of an upward edge the edge is to the left
+            found ^= ((ay > 0.0) != (by > 0.0)) & ((det < 0.0) == (by > ay))
+            doubt |= not abs(det) > 3.3306690738754716e-16 * (abs(left) + abs(right))
+            ax, ay = bx, by
     if doubt:
-        return _exactly(px, py, column, low, high, odd, piece_from, piece_edge, x, y)
+        return _exactly(px, py, column, low, high, odd, run_from, run_edge, x, y)
     return found == 1
 
 

@@ -9,11 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from geo.cube import count
+from geo.corners import corners
+from geo.cube import count, quick
+from geo.cube import cover as cover_module
 from geo.cube.build import BLOCKS_PER_DEGREE, SPOTS, loose, placed, unplaced
 from geo.cube.calendar import calendar
 from geo.cube.columns import Columns, Delta
-from geo.cube.cover import MARGIN, Cover, cover
+from geo.cube.cover import MARGIN, Cover, cover, too_complex
 from geo.cube.question import Answer, Cells, Question, UnitRanges
 from geo.cube.snapshot import Snapshot
 from geo.cube.tally import Tally, inside
@@ -21,6 +23,8 @@ from geo.cube.tally import Tally, inside
 Array = npt.NDArray[Any]
 _NOTHING = np.zeros(0, dtype=np.int64)
 _ALL = np.zeros(0, dtype=np.bool_)
+#: moments that fit 64 bits with room to spare
+_FAR = 1 << 60
 
 
 def ask(snapshot: Snapshot, question: Question, delta: Delta | None = None) -> Answer:
@@ -43,11 +47,15 @@ def ask(snapshot: Snapshot, question: Question, delta: Delta | None = None) -> A
         `too_complex`: so many edges run through the map that an answer would take gigabytes.
 
     """
-    tally = Tally(snapshot.spec, question)
-    kinds = question.mask(snapshot.spec.kinds)
     arrays = snapshot.arrays
-    if len(arrays["lon"]):
-        _Count(tally, arrays, kinds).area()
+    if question.plain and delta is None and not len(arrays["loose_time"]):
+        return Answer(_polygon(snapshot, question, _NOTHING))
+    tally = Tally(snapshot.spec, question)
+    if question.in_polygon and not question.breakdowns - {"kind"}:
+        by_kind = tally.kind if question.breakdowns else _NOTHING
+        tally.total += _polygon(snapshot, question, by_kind)
+    elif len(arrays["time"]):
+        _Count(tally, arrays, question.mask(snapshot.spec.kinds)).area()
     if len(arrays["loose_time"]):
         tally.add(loose(arrays))
     ranges = question.area if isinstance(question.area, UnitRanges) else question.beside
@@ -63,6 +71,23 @@ def ask(snapshot: Snapshot, question: Question, delta: Delta | None = None) -> A
         tally.add(delta.added)
         tally.add(delta.removed, -1)
     return tally.answer()
+
+
+def _polygon(snapshot: Snapshot, question: Question, by_kind: Array) -> int:
+    """Count what no hour of the week, day or unit is asked of."""
+    view = snapshot.view
+    if not len(snapshot.arrays["time"]):
+        question.mask(snapshot.spec.kinds)
+        return 0
+    x, y, last = corners(question.area)
+    total: int = quick.polygon(
+        view.words, x, y, last, MARGIN, cover_module.MOST_PIECES,
+        view.every if question.kinds is None else question.mask(snapshot.spec.kinds),
+        max(int(question.start), -_FAR), min(int(question.end), _FAR), by_kind,
+    )  # fmt: skip
+    if total < 0:
+        raise too_complex()
+    return total
 
 
 class _Count:
@@ -115,9 +140,9 @@ class _Count:
         keep = not test or self.look or self.daily
         total, at = count.rim(
             found.rim, found.within, found.edged, found.stretch_at, found.stretch,
-            found.piece_from, found.piece_edge, found.x, found.y,
+            found.run_from, found.run_edge, found.x, found.y,
             a["block_key"], int(a["side"][0]), a["tile_id"], a["tile_start"],
-            a["time"], a["kind"], a["spot"], a["lon"], a["lat"],
+            a["time"], a["kind"], a["spot"], a["point"],
             self.kinds, self.start - self.base, self.end - self.base, self.last, test, keep,
             _NOTHING if keep else self.by_kind,
         )  # fmt: skip
@@ -212,6 +237,12 @@ class _Count:
         if not len(tiles):
             return
         a = self.arrays
+        if not (len(code_ok) or self.look or self.daily):
+            self.tally.total += count.slices_of(
+                tiles, a["tile_start"], a["time"], a["kind"], self.kinds,
+                self.start - self.base, self.end - self.base, self.last, self.by_kind,
+            )  # fmt: skip
+            return
         if len(self.hours) + len(self.by_hour):
             days = self._clock()
             since, offset = days.since, days.offset
@@ -252,5 +283,6 @@ def _rim_only(tiles: Array) -> Cover:
     none = np.zeros(0)
     return Cover(
         np.zeros(0, np.int64), tiles[:0], tiles, bits & 0, bits,
-        np.zeros((len(tiles), 1), np.int32), np.zeros((0, 4), np.int32), small, small, none, none,
+        np.zeros((len(tiles), 1), np.int32), np.zeros((0, 4), np.int32), small,
+        np.zeros((0, 2), np.int32), none, none,
     )  # fmt: skip

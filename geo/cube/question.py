@@ -6,7 +6,7 @@ refused is ever answered with 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import h3
@@ -168,6 +168,16 @@ class Question:
                 raise QuestionError("no_hours", "no hour of the week is asked for")
             object.__setattr__(self, "hours_of_week", None if hours.all() else hours)
 
+    @property
+    def in_polygon(self) -> bool:
+        """Whether it asks for a polygon and all hours of the week."""
+        return self.hours_of_week is None and isinstance(self.area, shapely.Geometry)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the answer is one number."""
+        return not self.breakdowns and self.beside is None and self.in_polygon
+
     def mask(self, kinds: tuple[str, ...]) -> npt.NDArray[np.bool_]:
         """Which positions of `kinds` are asked for; `unknown_kind` for a name that is not there."""
         if self.kinds is None:
@@ -183,6 +193,11 @@ class Series(NamedTuple):
 
     keys: npt.NDArray[Any]
     counts: Ints
+
+
+_NONE = Series(np.zeros(0, np.int32), np.zeros(0, np.int64))
+for _part in _NONE:
+    _part.flags.writeable = False  # one for all answers
 
 
 @dataclass(frozen=True)
@@ -214,6 +229,4 @@ class Answer:
     by_month: Series | None = None
     by_hour_of_week: Ints | None = None
     by_unit: Series | None = None
-    unplaced: Series = field(
-        default_factory=lambda: Series(np.zeros(0, np.int32), np.zeros(0, np.int64))
-    )
+    unplaced: Series = _NONE

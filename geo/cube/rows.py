@@ -59,7 +59,7 @@ def rows(
         raise ValueError("rows of cells are those of their polygons")
     kinds = question.mask(snapshot.spec.kinds)
     arrays = snapshot.arrays
-    if len(arrays["lon"]):
+    if len(arrays["time"]):
         if isinstance(area, UnitRanges):
             for part in _positions(arrays, _blocks_of(area, arrays)):
                 found = _chosen(arrays, part, question, snapshot, kinds)
@@ -171,9 +171,9 @@ def _rim(arrays: dict[str, Array], found: Cover, question: Question, kinds: Bool
         return _NOTHING
     at: Array = count.rim(
         found.rim, found.within, found.edged, found.stretch_at, found.stretch,
-        found.piece_from, found.piece_edge, found.x, found.y,
+        found.run_from, found.run_edge, found.x, found.y,
         arrays["block_key"], int(arrays["side"][0]), arrays["tile_id"], arrays["tile_start"],
-        arrays["time"], arrays["kind"], arrays["spot"], arrays["lon"], arrays["lat"],
+        arrays["time"], arrays["kind"], arrays["spot"], arrays["point"],
         kinds, start - base, end - base, last - base - 1, True, True, _NOTHING,
     )[1]  # fmt: skip
     return at

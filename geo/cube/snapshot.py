@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,23 @@ from geo.cube.build import arrange
 from geo.cube.build import columns as all_columns
 from geo.cube.columns import Columns, Spec
 from geo.cube.store import SnapshotError
+from geo.cube.views import table
+
+
+class View(NamedTuple):
+    """A snapshot as compiled code takes it.
+
+    Attributes
+    ----------
+    words : int64
+        See `geo.cube.views.table`.
+    every : bool (kinds,)
+        All kinds count.
+
+    """
+
+    words: npt.NDArray[np.int64]
+    every: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -30,7 +48,7 @@ class Snapshot:
     digest: str | None = None
 
     def __len__(self) -> int:
-        return sum(len(self.arrays[name]) for name in ("lon", "loose_lon", "unplaced_unit"))
+        return sum(len(self.arrays[name]) for name in ("time", "loose_lon", "unplaced_unit"))
 
     @classmethod
     def build(cls, columns: Columns | Iterable[Columns], spec: Spec) -> Snapshot:
@@ -66,6 +84,11 @@ class Snapshot:
 
         """
         return Snapshot.build(_without(Columns.concat([self.columns(), added]), removed), self.spec)
+
+    @cached_property
+    def view(self) -> View:
+        """Addresses of the arrays, which live as long as this."""
+        return View(table(self.arrays), np.ones(len(self.spec.kinds), np.bool_))
 
     @property
     def nbytes(self) -> int:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-FORMAT = 2  # 1: tiles of a fixed size, events by kind
+FORMAT = 3  # 1: tiles of a fixed size, events by kind; 2: longitudes and latitudes apart
 MANIFEST = "manifest.json"
 
 

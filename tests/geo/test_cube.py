@@ -15,10 +15,15 @@ import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import geo.corners as corners_module
 import geo.cube.build as build_module
 import geo.cube.count as count_module
 import geo.cube.cover as cover_module
 import geo.cube.edges as edges_module
+import geo.cube.engine as engine_module
+import geo.cube.quick as quick_module
+import geo.cube.views as views_module
+from geo.corners import corners
 from geo.cube import (
     Cells,
     Columns,
@@ -34,7 +39,7 @@ from geo.cube import (
 )
 from geo.cube.rows import ask_located
 from geo.cube.rows import rows as matching_rows
-from geo.shapes import ShapeError, circle, corridor
+from geo.shapes import ShapeError, circle, corridor, from_geojson
 
 sys.path.insert(0, str(Path(__file__).parent))
 from cube_twin import agree
@@ -202,8 +207,8 @@ def test_rows_as_high_as_tiles_when_there_are_very_many_edges(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     snapshot = fine_tiles(monkeypatch, ROWS, 2)
-    pieces = len(cover_module.cover(AREAS["star"], snapshot.arrays).piece_edge)
-    monkeypatch.setattr(cover_module, "MOST_PIECES", pieces - 1)
+    runs = len(cover_module.cover(AREAS["star"], snapshot.arrays).run_edge)
+    monkeypatch.setattr(cover_module, "MOST_PIECES", runs - 1)
     assert cover_module.cover(AREAS["star"], snapshot.arrays).within.shape[1] == 1
     agree(ROWS, snapshot, Question(AREAS["star"], T0, T0 + 30 * DAY + 5))
 
@@ -337,6 +342,64 @@ def test_every_edge_and_corner(name: str, side: int, monkeypatch: pytest.MonkeyP
     assert found.by_unit.keys.tolist() == want.tolist()
 
 
+def comb(teeth: int) -> shapely.Polygon:
+    """Many edges side by side in every row."""
+    x = 120 + np.arange(2 * teeth) / (2 * teeth) / 10
+    y = np.where(np.arange(2 * teeth) % 2, 30.09, 30.01 + np.arange(2 * teeth) % 7 / 1000)
+    return shapely.Polygon([*zip(x, y, strict=True), (120.1, 30.0), (120.0, 30.0)])
+
+
+def coast(corners_: int) -> shapely.Polygon:
+    """Many edges one after the other in every row."""
+    angle = np.linspace(0, 2 * np.pi, corners_, endpoint=False)
+    radius = 0.04 * (1 + 0.2 * np.sin(5 * angle) + 0.01 * np.sin(corners_ / 7 * angle))
+    return shapely.Polygon(
+        np.column_stack([120.05 + radius * np.cos(angle), 30.05 + radius * np.sin(angle)])
+    )
+
+
+@pytest.mark.parametrize("side", [1, 4, 16])
+@pytest.mark.parametrize("area", [comb(150), coast(9000)], ids=["comb", "coast"])
+def test_many_edges_in_a_row(
+    area: shapely.Polygon, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert area.is_valid
+    at = hard_points(area, np.random.default_rng(side))[::7]
+    rows = Columns(at[:, 0], at[:, 1], np.full(len(at), T0), np.zeros(len(at)), np.zeros(len(at)))
+    snapshot = fine_tiles(monkeypatch, rows, side)
+    shapely.prepare(area)
+    want = shapely.covers(area, shapely.points(at)).sum()
+    for few in (cover_module._FEW, 2, 10_000):
+        monkeypatch.setattr(cover_module, "_FEW", few)
+        assert ask(snapshot, Question(area, T0, T0 + 1)).total == want
+
+
+def test_corners_are_kept_beside_what_has_them_and_go_with_it() -> None:
+    for make in (
+        lambda: circle(120.05, 30.05, 3000),
+        lambda: corridor([(120.0, 30.0), (120.05, 30.06), (120.1, 30.05)], 700),
+        lambda: from_geojson(shapely.geometry.mapping(AREAS["hole"])),
+        lambda: from_geojson(shapely.geometry.mapping(AREAS["parts"])),
+    ):
+        area = make()
+        assert id(area) in corners_module._KNOWN
+        kept = corners(area)
+        again = corners(shapely.from_wkb(shapely.to_wkb(area)))  # which nobody keeps
+        for one, other in zip(kept, again, strict=True):
+            assert one.tolist() == other.tolist()
+        key = id(area)
+        del area
+        assert key not in corners_module._KNOWN
+
+
+@pytest.mark.parametrize("name", ["time", "point", "cube"])
+def test_arrays_of_another_type_are_refused(name: str) -> None:
+    for wrong in (BIG.arrays[name].astype(np.float32), BIG.arrays[name][..., None]):
+        broken = Snapshot(SPEC, BIG.arrays | {name: wrong})
+        with pytest.raises(SnapshotError, match=f"{name} is"):
+            ask(broken, Question(AREAS["box"], T0, T0 + DAY))
+
+
 @pytest.mark.parametrize("removed", [0, 700])
 def test_a_delta_adds_and_removes(removed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     snapshot = small_blocks(monkeypatch, ROWS)
@@ -407,18 +470,18 @@ def test_a_torn_snapshot_is_refused(tmp_path: Path) -> None:
         return folder
 
     def flip(folder: Path) -> None:
-        raw = bytearray((folder / "lon.npy").read_bytes())
+        raw = bytearray((folder / "point.npy").read_bytes())
         raw[-1] ^= 1
-        (folder / "lon.npy").write_bytes(raw)
+        (folder / "point.npy").write_bytes(raw)
 
     for change, words in (
-        (flip, "lon.npy is damaged"),
+        (flip, "point.npy is damaged"),
         (lambda f: (f / "time.npy").unlink(), "time.npy is missing"),
         (lambda f: (f / "manifest.json").unlink(), "manifest.json is missing"),
         (lambda f: (f / "manifest.json").write_text("{"), "cannot be read"),
         (lambda f: (f / "manifest.json").write_text("[]"), "cannot be read"),
         (lambda f: (f / "manifest.json").write_text('{"format": 99}'), "has format 99"),
-        (lambda f: (f / "manifest.json").write_text('{"format": 1}'), "has format 1, not 2"),
+        (lambda f: (f / "manifest.json").write_text('{"format": 1}'), "has format 1, not 3"),
         (lambda f: (f / "time.npy").write_bytes(b""), "damaged"),
     ):
         with pytest.raises(SnapshotError, match=words):
@@ -628,7 +691,21 @@ def test_the_side_of_a_line_is_exact() -> None:
 
 def test_compiled_and_plain_code_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = ROWS.take(np.arange(0, 3000, 5))
-    for module in (edges_module, cover_module, count_module):
+
+    def plain(snapshot: Snapshot, question: Question, by_kind: np.ndarray) -> int:
+        arrays, mask = snapshot.arrays, question.mask(snapshot.spec.kinds)
+        words = [int(arrays[name][0]) for name in ("base", "side", "part_shift")]
+        total = quick_module.counted(
+            *words, *(arrays[name] for name, _, _ in views_module.COLUMNS),
+            *corners(question.area), cover_module.MARGIN, cover_module.MOST_PIECES, mask,
+            question.start, question.end, by_kind,
+        )  # fmt: skip
+        if total < 0:
+            raise cover_module.too_complex()
+        return total
+
+    monkeypatch.setattr(engine_module, "_polygon", plain)
+    for module in (edges_module, cover_module, count_module, quick_module):
         for name, function in list(vars(module).items()):
             if hasattr(function, "py_func"):
                 monkeypatch.setattr(module, name, function.py_func)

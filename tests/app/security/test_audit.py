@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import logging
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
@@ -235,6 +237,29 @@ def test_a_large_area_is_kept_by_digest_and_bounds() -> None:
     assert '"start": "2024-01-01"' in small
     text = audit.bounded({"area": {"wkt": f"POLYGON(({','.join(['1 2', '3.5 4'] * 9_000)}))"}})
     assert '"bounds": [1.0, 2.0, 3.5, 4.0]' in text
+
+
+def test_a_shape_of_very_many_corners_is_known_by_its_corners(office: Office) -> None:
+    angle = np.linspace(0, 2 * np.pi, 6_000, endpoint=False)
+    ring = np.column_stack([120 + np.cos(angle), 30 + np.sin(angle)])
+    ring = np.vstack([ring, ring[:1]])
+    corner = hashlib.sha256(
+        ring[:, 0].astype("<f8").tobytes() + ring[:, 1].astype("<f8").tobytes()
+        + bytes(len(ring) - 1) + bytes([1])
+    ).hexdigest()  # fmt: skip
+    asker = office.token("analyst")
+    area = {"geojson": {"type": "Polygon", "coordinates": [ring.tolist()]}}
+    with office.app() as client:
+        for crs in ("wgs84", "EPSG:4490", "gcj02"):
+            body = {**QUESTION, "area": {**area, "crs": crs}}
+            assert client.post(COUNT, headers=asker, json=body).status_code == 200
+    same, also, other = (one.question["area"] for one in office.entries("ask_area"))
+    assert same == {
+        "corners_sha256": corner, "corners": 6_001, "bounds": [119.0, 29.0, 121.0, 31.0], "crs": "wgs84",
+    }  # fmt: skip
+    assert also == same | {"crs": "EPSG:4490"}
+    # corners that were converted are not those that were asked: the text decides
+    assert set(other) == {"sha256", "characters", "crs", "bounds"}
 
 
 def test_without_an_entry_there_is_no_answer(
