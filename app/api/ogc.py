@@ -22,7 +22,7 @@ from app.ogc.documents import GEOJSON, HTML, JSON, MVT, OPENAPI, SCHEMA, Documen
 from app.ogc.errors import bad
 from app.ogc.features import Page
 from app.ogc.pages import Where
-from app.ogc.parameters import COMMON, Asked
+from app.ogc.parameters import COMMON, DOCUMENT, Asked
 from app.security.hosts import name_of
 from app.settings import Settings
 from tiles.palette import SETS
@@ -136,7 +136,7 @@ def _address(request: Request, base: str) -> str:
     return f"{here}?{request.url.query}" if request.url.query else here
 
 
-def _read(request: Request, allowed: set[str] | frozenset[str] = COMMON) -> dict[str, str]:
+def _read(request: Request, allowed: set[str] | frozenset[str] = DOCUMENT) -> dict[str, str]:
     return parameters.once(request.query_params.multi_items(), allowed)
 
 

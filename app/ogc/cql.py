@@ -227,7 +227,7 @@ def _plain(node: Any) -> Any:  # noqa: PLR0911 - one per form of a node
             low, high = args[1:] if len(args) == 3 else args[1]
             args = [args[0], [low, high]]
         return {"op": node["op"], "args": args}
-    if set(node) != {"property"}:
+    if set(node) != {"property"} or not isinstance(node["property"], str):
         raise bad("filter", f"{json.dumps(node)[:60]} is nothing of CQL2 that is known here")
     return node
 

@@ -111,7 +111,7 @@ MACROS = """
 {%- if one is none -%}–
 {%- elif one is boolean -%}{{ t.yes if one else t.no }}
 {%- elif one is string -%}
-{%- if one.startswith('http://') or one.startswith('https://') -%}<a href="{{ one }}">{{ one }}</a>{%- else -%}{{ one }}{%- endif -%}
+{%- if (one.startswith('http://') or one.startswith('https://')) and '{' not in one -%}<a href="{{ one }}">{{ one }}</a>{%- else -%}{{ one }}{%- endif -%}
 {%- elif one is mapping -%}<dl class="facts">{% for key, each in one.items() %}<dt>{{ key }}</dt><dd>{{ value(each) }}</dd>{% endfor %}</dl>
 {%- elif one is sequence -%}
 {%- if one and (one[0] is mapping or one[0] is sequence) -%}<ul>{% for each in one %}<li>{{ value(each) }}</li>{% endfor %}</ul>

@@ -25,6 +25,8 @@ Form = Literal["json", "html"]
 Lang = Literal["zh", "en"]
 LIMIT, MOST = 100, 10_000
 COMMON = frozenset({"f", "lang"})
+#: What documents take: clients that are given an address with a choice repeat it everywhere.
+DOCUMENT = COMMON | {name for names in SELECTORS.values() for name in names}
 PAGE = frozenset(
     {"limit", "after", "bbox", "bbox-crs", "crs", "datetime", "filter", "filter-lang", "filter-crs",
      "purpose"}

@@ -130,7 +130,9 @@ def test_units_have_the_colours_of_the_map(
         else:
             assert told["theta"] is None
         shape = shapely.geometry.shape(one["geometry"])
-        assert shapely.equals_exact(shape.normalize(), shapely.multipolygons([shapely.box(*place.box)]).normalize(), 1e-6)
+        assert shapely.equals_exact(
+            shape.normalize(), shapely.multipolygons([shapely.box(*place.box)]).normalize(), 1e-6
+        )
 
 
 def test_cells_have_the_colours_of_the_map(client: TestClient, house: House) -> None:
