@@ -28,7 +28,7 @@ class FeedDiagnosis(Model):
         description="As what the points agree with the codes; null: nothing explains them"
     )
     share: float = Field(description="Part of the tried points that disagree as declared")
-    then: float | None = Field(description="The same under the reading")
+    reading_share: float | None = Field(description="The same under the reading")
     points: int = Field(description="How many were tried")
 
 

@@ -172,12 +172,12 @@ def _notes(one: Health) -> Iterator[str]:
     if found is not None and found.reading == "swapped":
         yield (
             f"longitude and latitude look swapped: {found.share:.1%} of {found.points:,} points are wrong, "
-            f"the other way round {found.then:.1%}; exchange the two columns in the mapping"
+            f"the other way round {found.reading_share:.1%}; exchange the two columns in the mapping"
         )
     elif found is not None and found.reading is not None:
         yield (
             f"it looks like {names[found.reading]}: {found.share:.1%} of {found.points:,} points disagree with "
-            f"their codes, read so {found.then:.1%}; declare `crs: {found.reading}` and replay"
+            f"their codes, read so {found.reading_share:.1%}; declare `crs: {found.reading}` and replay"
         )
     elif found is not None:
         yield f"{found.share:.1%} of {found.points:,} points disagree with their codes; no reading explains it"

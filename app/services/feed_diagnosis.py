@@ -36,13 +36,13 @@ class Diagnosis:
     ----------
     reading : wgs84, gcj02, bd09 or swapped; None: no reading explains it
     share : part of the tried points that disagree with their codes as declared
-    then : the same under the reading; None without one
+    reading_share : the same under the reading; None without one
     points : how many were tried
     """
 
     reading: str | None
     share: float
-    then: float | None
+    reading_share: float | None
     points: int
 
 

@@ -6310,10 +6310,10 @@ export interface components {
              */
             share: number;
             /**
-             * Then
+             * Reading Share
              * @description The same under the reading
              */
-            then: number | null;
+            reading_share: number | null;
             /**
              * Points
              * @description How many were tried

@@ -69,9 +69,7 @@ function Wrong(props: { feed: Feed }) {
         <Match when={props.feed.state === "failing"}>
           <p class="sentence">
             {say().failing(name())}
-            <Show when={props.feed.failures > 1}>
-              <> · {say().looks(count(props.feed.failures))}</>
-            </Show>
+            <Show when={props.feed.failures > 1}>· {say().looks(count(props.feed.failures))}</Show>
           </p>
         </Match>
       </Switch>
@@ -84,7 +82,7 @@ function Wrong(props: { feed: Feed }) {
 function Points(props: { found: Diagnosis }) {
   const { say } = useFeeds();
   const wrong = () => percent(props.found.share);
-  const then = () => percent(props.found.then);
+  const then = () => percent(props.found.reading_share);
   const points = () => count(props.found.points);
   const reading = () => props.found.reading;
   const named = () => say().crs[reading() ?? ""] ?? "";
@@ -97,10 +95,10 @@ function Points(props: { found: Diagnosis }) {
   return (
     <div data-testid="diagnosis" data-reading={reading() ?? "none"}>
       <p class="sentence">{words()[0]}</p>
-      <Show when={props.found.then !== null}>
+      <Show when={props.found.reading_share !== null}>
         <div class="shares" aria-hidden="true">
           <i style={{ width: `${Math.max(0.5, props.found.share * 100)}%` }} />
-          <i style={{ width: `${Math.max(0.5, (props.found.then ?? 0) * 100)}%` }} />
+          <i style={{ width: `${Math.max(0.5, (props.found.reading_share ?? 0) * 100)}%` }} />
         </div>
       </Show>
       <p>{words()[1]}</p>
@@ -251,7 +249,9 @@ function LetterRow(props: { letter: Letter }) {
         </Show>{" "}
         {props.letter.said}
       </p>
-      <p class="letter-row">{props.letter.row === null ? say().unkept : rowText(props.letter.row)}</p>
+      <p class="letter-row">
+        {props.letter.row === null ? say().unkept : rowText(props.letter.row)}
+      </p>
       <p class="note">{where()}</p>
     </li>
   );

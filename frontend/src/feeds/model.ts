@@ -11,9 +11,9 @@ import {
 } from "solid-js";
 import { type Answer, createAnswer } from "../api/answer";
 import { Failure, request, send } from "../api/client";
+import { count } from "../charts/numbers";
 import type { Frame } from "../command/frame";
 import { may, session } from "../command/me";
-import { count } from "../charts/numbers";
 import type { View } from "../state/view";
 import {
   dated,

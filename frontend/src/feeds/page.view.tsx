@@ -105,10 +105,7 @@ function List() {
         <h1>{say().page}</h1>
         <Show when={feeds.feeds().length > 0}>
           <p>
-            <Show
-              when={wrong() > 0}
-              fallback={<>{say().headlineFine(count(feeds.feeds().length))}</>}
-            >
+            <Show when={wrong() > 0} fallback={say().headlineFine(count(feeds.feeds().length))}>
               <b>{say().headline(count(wrong()), count(feeds.feeds().length))}</b>
             </Show>
           </p>
@@ -117,7 +114,11 @@ function List() {
       <Show when={feeds.list.data()} fallback={<Skeleton rows={feeds.list.slow() ? 8 : 0} />}>
         <ul class="feed-list">
           <For each={ids()}>
-            {(id) => <Show when={feeds.feeds().find((one) => one.id === id)}>{(one) => <Row feed={one()} />}</Show>}
+            {(id) => (
+              <Show when={feeds.feeds().find((one) => one.id === id)}>
+                {(one) => <Row feed={one()} />}
+              </Show>
+            )}
           </For>
         </ul>
       </Show>

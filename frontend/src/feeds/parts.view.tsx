@@ -52,13 +52,7 @@ export function Spark(props: { feed: Feed; height?: number }) {
       <For each={made()}>
         {(one) => (
           <>
-            <rect
-              class="used"
-              x={one.x}
-              y={height() - one.used}
-              width={wide()}
-              height={one.used}
-            />
+            <rect class="used" x={one.x} y={height() - one.used} width={wide()} height={one.used} />
             <rect
               class="refused"
               x={one.x}

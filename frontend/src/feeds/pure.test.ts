@@ -47,20 +47,24 @@ test("what needs somebody comes first", () => {
   ];
   expect(ordered(all).map((one) => one.name)).toEqual(["d", "e", "aa", "b", "f", "a", "c"]);
   expect(troubled(all).map((one) => one.name)).toEqual(["d", "e", "aa", "b"]);
-  const found = { reading: "gcj02" as const, share: 0.5, then: 0.01, points: 100 };
+  const found = { reading: "gcj02" as const, share: 0.5, reading_share: 0.01, points: 100 };
   expect(troubled([feed("a", "fine", { diagnosis: found })])).toHaveLength(1);
 });
 
 test("how long ago something came is counted from the answer", () => {
   const { since_s: _, ...plain } = feed("a", "fine", { last_arrival: "2024-01-01T00:00:00Z" });
-  const answer = { feeds: [plain, { ...plain, last_arrival: null }], as_of: "2024-01-01T00:01:30Z" };
+  const answer = {
+    feeds: [plain, { ...plain, last_arrival: null }],
+    as_of: "2024-01-01T00:01:30Z",
+  };
   expect(dated(answer).map((one) => one.since_s)).toEqual([90, null]);
 });
 
 test("spans in their largest unit", () => {
   const say = feedWords("en");
-  expect([0, 59.4, 60, 90, 3600, 9 * 3600 + 1800, 36_000, 86_400, 864_000].map((s) => span(s, say)))
-    .toEqual(["0 s", "59 s", "1 min", "1.5 min", "1 h", "9.5 h", "10 h", "1 d", "10 d"]);
+  expect(
+    [0, 59.4, 60, 90, 3600, 9 * 3600 + 1800, 36_000, 86_400, 864_000].map((s) => span(s, say)),
+  ).toEqual(["0 s", "59 s", "1 min", "1.5 min", "1 h", "9.5 h", "10 h", "1 d", "10 d"]);
   expect(span(90, feedWords("zh"))).toBe("1.5 分钟");
 });
 
@@ -118,6 +122,7 @@ test("both languages have the same keys, English holds no Chinese", () => {
       if (typeof value === "function") return [String(value("1", "2", "3", "4"))];
       return texts(value);
     });
-  for (const text of texts(feedWords("en"))) expect(text).not.toMatch(/[\u3000-\u9fff\uff00-\uffef]/);
+  for (const text of texts(feedWords("en")))
+    expect(text).not.toMatch(/[\u3000-\u9fff\uff00-\uffef]/);
   for (const text of texts(feedWords("zh"))) expect(text).not.toMatch(/[!！]/);
 });

@@ -71,7 +71,7 @@ def test_every_wrong_declaration_is_told(
     assert one.diagnosis is not None
     assert one.diagnosis.reading == true
     assert one.diagnosis.share > 0.1
-    assert one.diagnosis.then == 0
+    assert one.diagnosis.reading_share == 0
     if true != "swapped":
         assert one.mismatch / one.compared == pytest.approx(one.diagnosis.share, abs=0.05)
 
