@@ -33,7 +33,8 @@ SOURCES = (
 )
 
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
-_CANONICAL = re.compile(r'\s*<link rel="canonical"[^>]*>')
+# links for search engines; the theme's script would ask each of them for a site map
+_CANONICAL = re.compile(r'\s*<link rel="(?:canonical|alternate)"[^>]*>')
 _STYLE = re.compile(r"<style[ >]")
 #: Whatever a browser fetches by itself. Links that people follow are `<a>`.
 _FETCHED = re.compile(
@@ -114,10 +115,9 @@ def build(
 
 def finish(site: Path) -> None:
     """Make a site of mkdocs keep the application's policy, and find Chinese words."""
-    for one in (*site.rglob("*.map"), *site.rglob("*.gz")):
-        one.unlink()
-    # the theme's script asks for it in every language
-    (site / "en" / "sitemap.xml").write_bytes((site / "sitemap.xml").read_bytes())
+    for name in ("*.map", "*.gz", "sitemap.xml"):
+        for one in site.rglob(name):
+            one.unlink()
     for folder in [one for one in site.rglob("__pycache__") if one.is_dir()]:
         shutil.rmtree(folder)
     for page in site.rglob("*.html"):

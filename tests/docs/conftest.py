@@ -36,6 +36,12 @@ def model_url(cluster: Any, template: str) -> Iterator[str]:
     yield from _database(cluster, template)
 
 
+@pytest.fixture(scope="session")
+def empty_url(cluster: Any, template: str) -> Iterator[str]:
+    """A database with the schema and no rows."""
+    yield from _database(cluster, template)
+
+
 @pytest.fixture
 def fresh_url(cluster: Any) -> Iterator[str]:
     """A database with nothing in it, not even a schema."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from e2e_page import Watched, watched
@@ -30,13 +29,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def base(
-    site: Path, cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
+def base(site: Path, empty_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the application with this documentation; the map may be empty."""
     settings = Settings(
         data_dir=tmp_path_factory.mktemp("data"),
-        database=DatabaseSettings(url=cluster.url(template)),
+        database=DatabaseSettings(url=empty_url),
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages.install, "__defaults__", (pages.DIST, site))
@@ -138,16 +135,18 @@ def test_the_language_is_switched_on_the_same_page(page: Watched) -> None:
     expect(page.page.locator("html")).to_have_attribute("lang", "en")
 
 
-def _client(db_url: str, tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
+def _client(
+    empty_url: str, tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> TestClient:
     monkeypatch.setattr(pages.install, "__defaults__", (pages.DIST, site))
-    settings = Settings(data_dir=tmp_path, database=DatabaseSettings(url=db_url))
+    settings = Settings(data_dir=tmp_path, database=DatabaseSettings(url=empty_url))
     return TestClient(create_app(settings))
 
 
 def test_addresses_below_docs(
-    db_url: str, tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch
+    empty_url: str, tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with _client(db_url, tmp_path, site, monkeypatch) as client:
+    with _client(empty_url, tmp_path, site, monkeypatch) as client:
         assert client.get("/docs", follow_redirects=False).headers["location"] == "/docs/"
         answer = client.get("/docs/")
         assert answer.status_code == 200
@@ -159,9 +158,9 @@ def test_addresses_below_docs(
 
 
 def test_a_page_says_how_to_build_it(
-    db_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with _client(db_url, tmp_path, tmp_path / "none", monkeypatch) as client:
+    with _client(empty_url, tmp_path, tmp_path / "none", monkeypatch) as client:
         answer = client.get("/docs/tutorial/")
         assert answer.status_code == 200
         assert "wusetu docs build" in answer.text
