@@ -61,11 +61,20 @@ export function Pages(props: { current: Page }) {
           </Show>
         )}
       </For>
+      <a
+        class="page"
+        href={view.state.lang === "en" ? "/docs/en/" : "/docs/"}
+        title={words().docs}
+        aria-label={words().docs}
+      >
+        ?
+      </a>
     </nav>
   );
 }
 
-export function LanguageSwitch() {
+/** `look`: with the button of colours and theme; without where a page has room for it elsewhere. */
+export function LanguageSwitch(props: { look?: boolean }) {
   const model = useFrame();
   const lang = () => model.view.state.lang;
   return (
@@ -87,7 +96,9 @@ export function LanguageSwitch() {
       >
         EN
       </button>
-      <LookSwitch />
+      <Show when={props.look ?? true}>
+        <LookSwitch />
+      </Show>
     </fieldset>
   );
 }

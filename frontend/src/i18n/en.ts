@@ -24,6 +24,7 @@ export const en: Words = {
   },
   later: "Not in this version yet",
   navigation: "Main navigation",
+  docs: "Documentation",
   crumbs: "Scope",
   colours: {
     red: "Red",

@@ -14,6 +14,7 @@ export const zh = {
   },
   later: "此版本尚未提供",
   navigation: "主导航",
+  docs: "使用文档",
   crumbs: "所在范围",
   colours: {
     red: "红",
