@@ -20,10 +20,10 @@ tile_id uint8                           `side` * row + column inside the block
 tile_start uint32 (T + 1,)              first event of each tile
 dict_start, dict_unit, dict_located     the block's list of (unit, located)
 cube_row int32 (B,)                     position in the cube, -1: so few events that a look is quicker
-cube uint32 (S + 1, C, K)               events of a block and kind before each step of time
+cube uint32 (S + 1, K, C)               events of a kind and block before each step of time
 step_edge int64 (S + 1,)                starts of the steps: 1, 2, 4 ... 128 local days
 day_edge int64 (D + 1,)                 starts of the local days
-part_start uint32 (C * K + 1,)          per block of the cube and kind, in the order of time:
+part_start uint32 (C + 1,)              per block of the cube, step and kind, in the order of time:
 part uint16                             seconds since the start of the step, without the lowest
 part_shift int64 (1,)                   so many bits
 ======================================  =========================================================
@@ -298,31 +298,37 @@ def _cube(  # noqa: PLR0917 columns of one table
     if step_edge[-1] != day_edge[-1]:
         step_edge = np.append(step_edge, day_edge[-1])
     steps = len(step_edge) - 1
-    there = row[rank] >= 0
-    flat = row[rank[there]].astype(np.int64) * kinds + kind[there]
-    key = np.sort((flat << 32) | time[there])
-    flat, second = key >> 32, (key & 0xFFFFFFFF) + base
-    del key, there
-    cube = np.zeros((steps + 1) * held * kinds, dtype=np.uint32)
-    # what is cut off is looked up in the tiles when it matters
     longest = int(np.diff(step_edge).max())
+    # what is cut off is looked up in the tiles when it matters
     shift = max(0, (longest - 1).bit_length() - 16)
-    short = np.empty(len(flat), np.uint16)
-    for first in range(0, len(flat), _CHUNK):
+    bits = longest.bit_length()
+    key, n = np.empty(int(counts[row >= 0].sum()), np.int64), 0
+    for first in range(0, len(rank), _CHUNK):
         part = slice(first, first + _CHUNK)
-        at = np.searchsorted(step_edge, second[part], side="right") - 1
-        short[part] = (second[part] - step_edge[at]) >> shift
-        place = np.sort((at + 1) * (held * kinds) + flat[part])
-        new = np.flatnonzero(np.diff(place, prepend=-1))
-        cube[place[new]] += np.diff(new, append=len(place)).astype(np.uint32)
-    shaped = cube.reshape(steps + 1, held, kinds)
-    np.cumsum(shaped, axis=0, dtype=np.uint32, out=shaped)
+        block = row[rank[part]].astype(np.int64)
+        there = block >= 0
+        second = time[part][there] + base
+        at = np.searchsorted(step_edge, second, side="right") - 1
+        cell = (block[there] * steps + at) * kinds + kind[part][there]
+        key[n : n + len(cell)] = (cell << bits) | (second - step_edge[at])
+        n += len(cell)
+    key.sort()
+    short = np.empty(n, np.uint16)
+    for first in range(0, n, _CHUNK):
+        part = slice(first, first + _CHUNK)
+        short[part] = (key[part] & ((1 << bits) - 1)) >> shift
+    key >>= bits
+    new = np.flatnonzero(np.diff(key, prepend=-1))
+    cell = key[new]
+    cube = np.zeros((steps + 1, kinds, held), dtype=np.uint32)
+    cube[cell // kinds % steps + 1, cell % kinds, cell // (kinds * steps)] = np.diff(new, append=n)
+    np.cumsum(cube, axis=0, dtype=np.uint32, out=cube)
     return {
-        "cube": shaped,
+        "cube": cube,
         "cube_row": row,
         "step_edge": step_edge.copy(),
         "day_edge": day_edge,
-        "part_start": np.searchsorted(flat, np.arange(held * kinds + 1)).astype(np.uint32),
+        "part_start": np.searchsorted(key, np.arange(held + 1) * (kinds * steps)).astype(np.uint32),
         "part": short,
         "part_shift": np.array([shift]),
     }

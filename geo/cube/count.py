@@ -22,7 +22,6 @@ from geo.cube.edges import inside, search
 
 Array = npt.NDArray[Any]
 
-_FEW = 64  # so many are looked through, more are searched
 _AROUND = 24  # so far on either side of where a time probably is
 _AHEAD = 32  # tiles whose times are fetched from memory together
 
@@ -37,6 +36,7 @@ def before(  # noqa: PLR0912 one loop, twice over the kinds
     part: Array,
     shift: int,
     kinds: Array,
+    apart: bool,
     step: int,
     second: int,
     moment: int,
@@ -57,76 +57,78 @@ def before(  # noqa: PLR0912 one loop, twice over the kinds
         See `geo.cube.build`.
     kinds : bool (K,)
         Kinds that count.
+    apart : bool
+        Each kind by itself; without, only the sum of `out` is right.
     step, second, moment : int
         The moment: a step and the seconds since its start; seconds since `base`.
 
     """
     n_kinds = len(kinds)
+    for k in range(n_kinds):
+        if kinds[k]:
+            for b in blocks:
+                out[k] += cube[step, k, cube_row[b]]
+    if second == 0:
+        return
     short = second >> shift
     rest = second - (short << shift)
+    together = kinds.all() and not apart
     tied = np.zeros(n_kinds, np.bool_)
-    found = np.zeros((n_kinds, 3), np.int64)
-    for b in blocks:
-        r = np.int64(cube_row[b])
-        if second == 0:
+    spans = np.empty((_AHEAD, 3), np.int64)
+    for first in range(0, len(blocks), _AHEAD):
+        stop = min(first + _AHEAD, len(blocks))
+        # events of the step: each block's are somewhere else in memory, all are fetched first
+        for i in range(first, stop):
+            r = np.int64(cube_row[blocks[i]])
+            low, n = np.int64(part_start[r]), np.int64(0)
             for k in range(n_kinds):
-                if kinds[k]:
-                    out[k] += cube[step, r, k]
-            continue
-        ties = False
-        # each kind's events are somewhere else in memory: all are fetched before any is looked at
-        for k in range(n_kinds):
-            start = np.int64(part_start[r * n_kinds + k])
-            found[k, 0] = start + np.int64(cube[step, r, k])
-            found[k, 1] = start + np.int64(cube[step + 1, r, k])
-            found[k, 2] = part[min(found[k, 0], len(part) - 1)]
-        for k in range(n_kinds):
-            if not kinds[k]:
-                continue
-            low, high = found[k, 0], found[k, 1]
-            start = np.int64(part_start[r * n_kinds + k])
-            n, equal = low - start, 0
-            if high - low < _FEW:
-                # no branches: what comes next cannot be foreseen
-                n += (low < high) & (found[k, 2] < short)
-                equal += (low < high) & (found[k, 2] == short)
-                for p in range(low + 1, high):
+                low += np.int64(cube[step, k, r])
+                n += np.int64(cube[step + 1, k, r]) - np.int64(cube[step, k, r])
+            spans[i - first, 0], spans[i - first, 1] = low, low + n
+            spans[i - first, 2] = part[low if low < len(part) else len(part) - 1]
+        for i in range(first, stop):
+            b, low, high = blocks[i], spans[i - first, 0], spans[i - first, 1]
+            ties = False
+            if together:
+                n, equal = 0, 0
+                for p in range(low, high):
                     n += part[p] < short
                     equal += part[p] == short
+                out[0] += n
+                ties = rest > 0 and equal > 0
+                tied[:] = ties
             else:
-                low = search(part, low, high, short)
-                n = low - start
-                equal = low < high and part[low] == short
-            out[k] += n
-            tied[k] = rest > 0 and equal > 0
-            ties |= tied[k]
-        if ties:
-            # what was cut off decides: the few events of these seconds, from the tiles
-            for t in range(np.int64(block_tiles[b]), np.int64(block_tiles[b + 1])):
-                p, high = np.int64(tile_start[t]), np.int64(tile_start[t + 1])
-                p = search(time, p, high, moment - rest)
-                while p < high and time[p] < moment:
-                    k = np.int64(kind[p])
-                    if kinds[k] and tied[k]:
-                        out[k] += 1
-                    p += 1
+                r = np.int64(cube_row[b])
+                for k in range(n_kinds):
+                    high = low + np.int64(cube[step + 1, k, r]) - np.int64(cube[step, k, r])
+                    tied[k] = False
+                    if kinds[k]:
+                        at = search(part, low, high, short)
+                        out[k] += at - low
+                        tied[k] = rest > 0 and at < high and part[at] == short
+                        ties |= tied[k]
+                    low = high
+            if ties:
+                # what was cut off decides: the few events of these seconds, from the tiles
+                for t in range(np.int64(block_tiles[b]), np.int64(block_tiles[b + 1])):
+                    p, high = np.int64(tile_start[t]), np.int64(tile_start[t + 1])
+                    p = search(time, p, high, moment - rest)
+                    while p < high and time[p] < moment:
+                        k = np.int64(kind[p])
+                        if kinds[k] and tied[k]:
+                            out[k] += 1
+                        p += 1
 
 
 @numba.njit(cache=True, nogil=True)
 def by_step(out: Array, rows: Array, cube: Array, kinds: Array, steps: Array) -> None:
     """Add to `out` (s,) the events of rows of the cube before each of `steps` (s,)."""
-    every = kinds.all()
-    n_kinds = len(kinds)
     for s in range(len(out)):
         total, step = np.int64(0), steps[s]
-        for r in rows:
-            if every:
-                for k in range(n_kinds):
-                    total += cube[step, r, k]
-            else:
-                for k in range(n_kinds):
-                    if kinds[k]:
-                        total += cube[step, r, k]
+        for k in range(len(kinds)):
+            if kinds[k]:
+                for r in rows:
+                    total += cube[step, k, r]
         out[s] += total
 
 

@@ -210,7 +210,7 @@ class _Count:
         for n, moment in enumerate((self.start, self.end)):
             count.before(
                 counts[n], blocks, a["cube_row"], a["cube"], a["part_start"], a["part"],
-                int(a["part_shift"][0]), self.kinds, int(at[n]), moment - int(edge[at[n]]),
+                int(a["part_shift"][0]), self.kinds, len(self.by_kind) > 0, int(at[n]), moment - int(edge[at[n]]),
                 moment - self.base, a["block_tiles"], a["tile_start"], a["time"], a["kind"],
             )  # fmt: skip
         found = counts[1] - counts[0]

@@ -152,8 +152,9 @@ def counted(  # noqa: PLR0912 what is asked for may be empty at every step
             moment = start if n == 0 else end
             step = search(step_edge, 0, len(step_edge), moment + 1) - 1
             before(
-                counts[n], blocks, cube_row, cube, part_start, part, shift, kinds, step,
-                moment - step_edge[step], moment - base, block_tiles, tile_start, time, kind,
+                counts[n], blocks, cube_row, cube, part_start, part, shift, kinds,
+                len(by_kind) > 0, step, moment - step_edge[step], moment - base, block_tiles,
+                tile_start, time, kind,
             )  # fmt: skip
         for k in range(len(kinds)):
             total += counts[1, k] - counts[0, k]

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-FORMAT = 3  # 1: tiles of a fixed size, events by kind; 2: longitudes and latitudes apart
+FORMAT = 4  # 1: tiles of a fixed size, events by kind; 2: longitudes and latitudes apart; 3: part by kind
 MANIFEST = "manifest.json"
 
 

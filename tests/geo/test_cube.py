@@ -481,7 +481,7 @@ def test_a_torn_snapshot_is_refused(tmp_path: Path) -> None:
         (lambda f: (f / "manifest.json").write_text("{"), "cannot be read"),
         (lambda f: (f / "manifest.json").write_text("[]"), "cannot be read"),
         (lambda f: (f / "manifest.json").write_text('{"format": 99}'), "has format 99"),
-        (lambda f: (f / "manifest.json").write_text('{"format": 1}'), "has format 1, not 3"),
+        (lambda f: (f / "manifest.json").write_text('{"format": 1}'), "has format 1, not 4"),
         (lambda f: (f / "time.npy").write_bytes(b""), "damaged"),
     ):
         with pytest.raises(SnapshotError, match=words):
