@@ -124,6 +124,18 @@ def test_threshold_duration_repetition(place: Place) -> None:
     assert [one.state for one in place.alarms()] == ["cleared", "raised"]
 
 
+def test_a_rule_without_a_quiet_time_keeps_the_least(place: Place) -> None:
+    """A device that flickers raises one alarm a minute at most."""
+    place.enter(1)
+    place.rule()
+    for n, value in enumerate([60, 0] * 4):
+        place.say(0, value, minutes(n / 6))  # on and off every ten seconds
+    (one,) = place.alarms()
+    assert (one.raised_at, one.repeats) == (minutes(0), 3)
+    place.say(0, 60, minutes(1 + one.repeats))
+    assert [one.repeats for one in place.alarms()] == [3, 0]
+
+
 def test_a_batch_is_looked_at_in_the_order_of_time(place: Place) -> None:
     place.enter(1)
     place.rule()
