@@ -27,7 +27,7 @@ def coloured(name: str, tilejson: str, palette: str = "light") -> dict[str, Any]
     dark = palette.endswith("wall")
     fills: list[Any] = ["match", ["get", "colour"]]
     for one in CLASSES[1:]:
-        fills += [one.value, one.fill(palette).fill]
+        fills += [[one.value], one.fill(palette).fill]  # QGIS reads lists only
     none = CLASSES[0].fill(palette)
     return {
         "version": 8,

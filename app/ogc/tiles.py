@@ -318,9 +318,9 @@ def map_style(base: str, one: Collection, seen: Drawn, palette: str) -> Document
         fills: Any = [
             "match",
             ["get", "type"],
-            "site",
+            ["site"],  # QGIS reads lists only
             "#2F62A0",
-            "checkpoint",
+            ["checkpoint"],
             "#7A5B00",
             "#646E7B",
         ]
@@ -352,8 +352,8 @@ def _fill(one: Collection, palette: str) -> Any:
         return "#646E7B"
     if one.room == "hotspots":
         red, blue = CLASSES[5].fill(palette).fill, CLASSES[2].fill(palette).fill
-        return ["match", ["get", "found"], "hot", red, blue]
+        return ["match", ["get", "found"], ["hot"], red, blue]
     found: list[Any] = ["match", ["get", "colour"]]
     for each in CLASSES[1:]:
-        found += [each.value, each.fill(palette).fill]
+        found += [[each.value], each.fill(palette).fill]
     return [*found, CLASSES[0].fill(palette).fill]
