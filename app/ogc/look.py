@@ -18,7 +18,7 @@ h1,h2,h3,p,dl,dd,ul,ol{margin:0;padding:0}
 h1{font-size:1.375rem;line-height:1.9rem}
 h2{font-size:1rem;line-height:1.5rem;margin:0 0 8px}
 h3{font-size:.75rem;font-weight:400;color:var(--ink3)}
-ul{list-style:none}
+ul,ol{list-style:none}
 a{color:inherit;text-decoration:underline;text-decoration-color:var(--line2);text-underline-offset:3px}
 a:hover{text-decoration-color:currentColor}
 :focus-visible{outline:2px solid var(--ink);outline-offset:2px}
@@ -42,6 +42,9 @@ margin-bottom:16px;min-width:0}
 .two{display:grid;grid-template-columns:minmax(0,1fr) minmax(0,1fr);gap:16px}
 .map{display:block;width:100%;height:420px;background:var(--land);border-radius:6px}
 .map path{fill-rule:evenodd;stroke:var(--surface);stroke-width:.8;vector-effect:non-scaling-stroke}
+.map path[fill="#F1F2F4"]{stroke:#a9b0ba;stroke-dasharray:3 2}
+.list{display:grid;gap:6px;margin:4px 0 14px}
+.block>p+p,.block>p+ul,.block>ul+p{margin-top:10px}
 .map circle{stroke:var(--surface);stroke-width:1;vector-effect:non-scaling-stroke}
 .scroll{overflow:auto;max-width:100%}
 table{border-collapse:collapse;width:100%}
@@ -134,14 +137,14 @@ DOCUMENT = """{% extends 'base' %}{% block body %}{% import 'macros' as m with c
 LANDING = """{% extends 'base' %}{% block body %}
 <div class="two">
 <section class="block"><h2>{{ t.collections }}</h2>
-{% if maps %}{% for name, found in maps %}<h3>{{ name }}</h3><ul>
+{% if maps %}{% for name, found in maps %}<h3>{{ name }}</h3><ul class="list">
 {% for one in found %}<li><a href="{{ page(base + '/collections/' + one.id) }}">{{ one.zh if lang == 'zh' else one.en }}</a> <span class="note">{{ one.id }}</span></li>{% endfor %}
 </ul>{% endfor %}{% else %}<p class="note">{{ t.nothing }}</p>{% endif %}
 </section>
 <section class="block"><h2>{{ t.connect }}</h2>
 <p>{{ t.connect_text }}</p><p><code>{{ base }}</code></p>
 <p class="note">{{ t.token_text }}</p>
-<ul>
+<ul class="list">
 <li><a href="{{ page(base + '/collections') }}">{{ t.collections }}</a></li>
 <li><a href="{{ page(base + '/conformance') }}">{{ t.conformance }}</a></li>
 <li><a href="{{ page(base + '/api') }}">{{ t.api }}</a></li>

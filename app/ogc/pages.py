@@ -78,6 +78,25 @@ _TEMPLATES = jinja2.Environment(
     autoescape=True,
     trim_blocks=True,
 )  # fmt: skip
+#: Said above a table already, or said by the colour: not among its columns.
+SAID = frozenset(
+    {
+        "run",
+        "kind",
+        "period",
+        "ord",
+        "start",
+        "end",
+        "res",
+        "level",
+        "colour_name",
+        "class_zh",
+        "class_en",
+        "fill",
+    }
+)
+#: Property that is the identifier, too.
+OWN = {"units": "code", "cells": "cell"}
 #: Fill of features without a colour of their own.
 PLAIN = "#8DA2BC"
 #: Width of a drawing in its own units.
@@ -206,17 +225,22 @@ def items(where: Where, one: Collection, found: Page, following: str | None) -> 
     query = urlencode(
         {**{k: str(v) for k, v in found.pinned.items()}, "f": "html", "lang": where.lang}
     )
+    columns = [
+        field
+        for field in one.fields.values()
+        if not (one.coloured and (field.name in SAID or field.name == OWN[one.room]))
+    ]
     rows = [
         {
             "id": each["id"],
             "href": f"{here}/{quote(str(each['id']), safe='')}?{query}",
-            "cells": [_cell(where, field, each["properties"]) for field in one.fields.values()],
+            "cells": [_cell(where, field, each["properties"]) for field in columns],
         }
         for each in found.features
     ]
     return _render(
         "items", where, _said(where, one.zh, one.en), _crumbs(where, one),
-        drawing=_drawing(found), rows=rows, columns=list(one.fields.values()),
+        drawing=_drawing(found), rows=rows, columns=columns,
         returned=len(found.features), matched=found.matched, next=following,
         about=_moment(where, found),
     )  # fmt: skip
@@ -256,6 +280,9 @@ def _cell(where: Where, field: Field, properties: Mapping[str, Any]) -> dict[str
     else:
         text = str(value)
     fill = properties.get("fill") if field.name in {"colour", "fill"} else None
+    if field.name == "colour" and value is not None:
+        text = str(properties[f"class_{where.lang}"])
+        return {"text": text, "number": False, "fill": fill}
     return {"text": text, "number": isinstance(value, int | float) and not isinstance(value, bool),
             "fill": fill}  # fmt: skip
 
