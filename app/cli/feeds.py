@@ -28,7 +28,7 @@ NOT_FINE = 4
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
-class Span(click.ParamType):
+class Span(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """A time span such as 90s, 15m, 2h, 1d."""
 
     name = "span"

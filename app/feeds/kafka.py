@@ -7,6 +7,7 @@ is one JSON object or a list of them; what is none of these is a dead letter at 
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -29,13 +30,13 @@ class KafkaSource:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         try:
-            import confluent_kafka
+            kafka: Any = importlib.import_module("confluent_kafka")
         except ImportError as error:
             raise Invalid("Kafka needs its extra: pip install 'wusetu[kafka]'") from error
         self.settings, self.mapping = settings, mapping
         self.problems: list[str] = []
         self._clock = clock
-        self._kafka: Any = confluent_kafka
+        self._kafka = kafka
         config: dict[str, Any] = {
             "bootstrap.servers": settings.brokers,
             "group.id": "wusetu",  # demanded, never used: partitions are assigned by hand
@@ -55,7 +56,7 @@ class KafkaSource:
             }
         if settings.ca_file:
             config["ssl.ca.location"] = str(settings.ca_file)
-        self._consumer: Any = confluent_kafka.Consumer(config, logger=None)
+        self._consumer: Any = kafka.Consumer(config, logger=None)
 
     def close(self) -> None:
         """Leave the brokers."""
@@ -132,11 +133,11 @@ class KafkaSource:
             except kafka.KafkaException as error:
                 raise Unavailable(f"{self.settings.topic}: {_said(error)}") from error
             for message in come:
-                error = message.error()
-                if error is None:
+                problem = message.error()
+                if problem is None:
                     found.append(message)
-                elif error.code() != kafka.KafkaError._PARTITION_EOF:
-                    raise Unavailable(f"{self.settings.topic}: {error.str()}")
+                elif problem.code() != kafka.KafkaError._PARTITION_EOF:
+                    raise Unavailable(f"{self.settings.topic}: {problem.str()}")
             if found and not come:
                 break
         return found

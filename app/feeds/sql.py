@@ -145,7 +145,7 @@ def _kept(value: Any) -> Cursor:
 
 def _loaded(cursor: Cursor) -> Any:
     value = cursor.get("value")
-    return datetime.fromisoformat(value) if cursor.get("type") == "time" else value
+    return datetime.fromisoformat(str(value)) if cursor.get("type") == "time" else value
 
 
 def _back(value: Any, overlap: float) -> Any:
