@@ -42,7 +42,11 @@ def test_nginx_takes_the_configuration(tmp_path: Path) -> None:
     text = text.replace("/etc/ssl/wusetu/map.key", str(key))
     text = text.replace("/etc/ssl/wusetu/map.crt", str(certificate))
     whole = tmp_path / "nginx.conf"
-    whole.write_text(f"pid {tmp_path}/pid;\nevents {{}}\nhttp {{\naccess_log off;\n{text}\n}}\n")
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    places = "".join(f"{one}_temp_path {tmp_path}/{one};\n" for one in kinds)
+    whole.write_text(
+        f"pid {tmp_path}/pid;\nevents {{}}\nhttp {{\naccess_log off;\n{places}{text}\n}}\n"
+    )
     done = subprocess.run(
         [nginx, "-t", "-c", str(whole), "-p", str(tmp_path), "-e", str(tmp_path / "error.log")],
         check=False, capture_output=True, text=True,
