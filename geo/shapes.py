@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -282,7 +281,7 @@ def _plain(ring: object) -> Floats | None:
     numbers = list(chain.from_iterable(ring))
     if set(map(type, numbers)) != {float}:
         return None  # whole numbers, texts, null: numpy's own rules
-    return np.frombuffer(array("d", numbers), np.float64).reshape(-1, 2)
+    return np.fromiter(numbers, np.float64, len(numbers)).reshape(-1, 2)
 
 
 def _crs(crs: str) -> str:
