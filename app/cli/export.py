@@ -34,6 +34,7 @@ FORMATS = ("csv", "gpkg", "parquet", "pmtiles")
     type=click.Choice(["month", "quarter", "year"]),
     default="month",
     show_default=True,
+    help="Length of the period.",
 )
 @click.option("--start", help="First day of the period, YYYY-MM-DD (default: the newest).")
 def command(

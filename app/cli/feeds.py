@@ -268,7 +268,13 @@ def watch_command() -> None:
 @command.command("dead")
 @click.argument("name")
 @_pack
-@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=20,
+    show_default=True,
+    help="At most so many.",
+)
 def dead_command(name: str, pack: str | None, limit: int) -> None:
     """List rows that could not be used, newest first."""
     from app.services import feeds
