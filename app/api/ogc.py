@@ -185,16 +185,16 @@ def landing(request: Request, store: StoreDep) -> Response:
     )  # fmt: skip
 
 
-for _path, _shown in (("", True), ("/", False)):
+for _path, _listed in (("", True), ("/", False)):
     router.add_api_route(
         _path,
         _own_rules(landing),
-        operation_id="ogcLanding" if _shown else "ogcLandingSlash",
+        operation_id="ogcLanding" if _listed else "ogcLandingSlash",
         summary="OGC API: landing page",
         response_class=Response,
         responses={**_told("Landing page", JSON, HTML), **_errors()},
         dependencies=[FORM],
-        include_in_schema=_shown,
+        include_in_schema=_listed,
     )
 
 

@@ -20,11 +20,11 @@ import numpy as np
 import shapely
 import shapely.geometry
 import sqlalchemy as sa
-from pygeofilter import ast, values
-from pygeofilter.backends.evaluator import handle
-from pygeofilter.backends.sqlalchemy.evaluate import SQLAlchemyFilterEvaluator
-from pygeofilter.cql2 import COMPARISON_MAP, SPATIAL_PREDICATES_MAP
-from pygeofilter.parsers.cql2_json import parse as parse_json
+from pygeofilter import ast, values  # type: ignore[import-untyped]
+from pygeofilter.backends.evaluator import handle  # type: ignore[import-untyped]
+from pygeofilter.backends.sqlalchemy.evaluate import SQLAlchemyFilterEvaluator  # type: ignore[import-untyped]
+from pygeofilter.cql2 import COMPARISON_MAP, SPATIAL_PREDICATES_MAP  # type: ignore[import-untyped]
+from pygeofilter.parsers.cql2_json import parse as parse_json  # type: ignore[import-untyped]
 
 from app.ogc.cql_grammar import GRAMMAR
 from app.ogc.crs import Crs, ground
@@ -83,7 +83,7 @@ class _Tree(lark.Transformer[Any, Any]):
         return ast.Not(one)
 
     def comparison(self, left: Any, sign: Any, right: Any) -> Any:
-        return COMPARISON_MAP[str(sign)](left, right)  # type: ignore[call-arg]
+        return COMPARISON_MAP[str(sign)](left, right)
 
     def between(self, one: Any, low: Any, high: Any) -> Any:
         return ast.Between(one, low, high, False)
@@ -342,26 +342,26 @@ def _named(node: Any) -> str:
 
 
 # SQL ---------------------------------------------------------------------------------------------
-class _Writer(SQLAlchemyFilterEvaluator):
+class _Writer(SQLAlchemyFilterEvaluator):  # type: ignore[misc]
     """pygeofilter's writer; shapes go as WKB, for columns here have no type of their own."""
 
-    @handle(ast.SpatialComparisonPredicate, subclasses=True)
+    @handle(ast.SpatialComparisonPredicate, subclasses=True)  # type: ignore[untyped-decorator]
     def spatial_operation(self, node: Any, lhs: Any, rhs: Any) -> Any:
         """Write a spatial condition as the function of PostGIS of that name."""
         return getattr(sa.func, f"ST_{node.op.name.capitalize()}")(lhs, rhs)
 
-    @handle(values.Geometry)
+    @handle(values.Geometry)  # type: ignore[untyped-decorator]
     def geometry(self, node: Any) -> Any:
         """Write a shape."""
         body = shapely.to_wkb(shapely.geometry.shape(node.geometry))
         return sa.func.ST_GeomFromWKB(sa.literal(body, sa.LargeBinary), 4326)
 
-    @handle(bool, str, int, float, date, datetime)
+    @handle(bool, str, int, float, date, datetime)  # type: ignore[untyped-decorator]
     def value(self, node: Any) -> Any:
         """Write a value as a parameter."""
         return sa.literal(node)
 
-    @handle(ast.Like)
+    @handle(ast.Like)  # type: ignore[untyped-decorator]
     def like(self, node: Any, lhs: Any) -> Any:
         """Write a pattern; `%` and `_` mean the same in both languages."""
         pattern = node.pattern

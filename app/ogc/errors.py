@@ -8,7 +8,7 @@ from app.errors import WusetuError
 class BadRequest(WusetuError):
     """A parameter is unknown, given twice, or means nothing; the message says which and why."""
 
-    code = "invalid"
+    code = "bad_request"
     status = 400
 
 

@@ -206,7 +206,7 @@ def collection(where: Where, one: Collection, body: Mapping[str, Any]) -> str:
             (each.id, _said(where, each.title.zh, each.title.en), each.id == "overall")
             for each in one.map.kinds
         ]
-        periods = [(each, _word(where, each), False) for each in one.map.periods]
+        periods = [(str(each), _word(where, each), False) for each in one.map.periods]
         choices = [
             ("kind", _word(where, "kind"), kinds),
             ("period", _word(where, "period"), periods),

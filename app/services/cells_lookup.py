@@ -203,7 +203,8 @@ def _colours(
     connection: sa.Connection, grid: Places, run: int, layer: CellLayerKey
 ) -> npt.NDArray[np.uint8]:
     """Colours of all cells of a layer, (n,); 0 for those the asker may not see."""
-    return _values(connection, grid, run, layer)[0]
+    colour: npt.NDArray[np.uint8] = _values(connection, grid, run, layer)[0]
+    return colour
 
 
 def _values(

@@ -302,7 +302,7 @@ def test_what_means_nothing_is_refused_by_name(
     client: TestClient, name: str, query: dict[str, str], word: str
 ) -> None:
     body = get(client, f"/collections/{name}/items", 400, **query)
-    assert body["code"] == "invalid"
+    assert body["code"] == "bad_request"
     assert word in body["message"]
 
 
