@@ -4,7 +4,6 @@
 : "${WUSETU_DATABASE_URL:?the container needs a database}"
 "$VENV/bin/wusetu" db migrate
 if [ "${WUSETU_SAMPLE:-1}" = 1 ]; then
-  "$VENV/bin/wusetu" sample load
-  "$VENV/bin/wusetu" sample load alliance
+  "$VENV/bin/wusetu" sample load hangzhou alliance
 fi
 exec "$VENV/bin/wusetu" serve --no-migrate --host 0.0.0.0 --port 8000

@@ -230,6 +230,15 @@ class Loader:
             self.tell(done)
         return self.steps
 
+    def begun(self) -> bool:
+        """Whether the events are there already, so that little or nothing is left to do."""
+        there = self._one(
+            "select exists (select 1 from event_source where pack = :p and name = :s)",
+            p=self.pack.pack,
+            s=SOURCE,
+        )
+        return bool(there) and self._expected() is not None
+
     def _one(self, query: str, **values: Any) -> Any:
         with self.engine.connect() as connection:
             return connection.execute(sa.text(query), values).scalar()
@@ -381,10 +390,14 @@ class Loader:
         return f"run {run} published"
 
     def _alerts(self) -> str | None:
-        from app.services import sample_tasks
-
         query = "select max(id) from run where pack = :p and status = 'published'"
-        return sample_tasks.load(self.engine, self.pack.pack, self._one(query, p=self.pack.pack))
+        run = self._one(query, p=self.pack.pack)
+        seen = self._one("select max(run) from alert_clock where pack = :p", p=self.pack.pack)
+        if seen is not None and seen >= run:
+            return None
+        from app.services import sample_tasks  # seconds of imports
+
+        return sample_tasks.load(self.engine, self.pack.pack, run)
 
     def _indicators(self) -> str | None:
         made_of = ("boundaries", "exposures", "events")
@@ -442,12 +455,13 @@ class Loader:
         return f"{built.tiles:,} tiles, {built.bytes / 1e6:.1f} MB" if built.made else None
 
     def _border(self) -> str | None:
+        fresh = any(step.done for step in self.steps if step.name == "events")
+        query = "select exists (select from pooled_run where pack = :p)"
+        if self.pack.treaty is None or (not fresh and self._one(query, p=self.pack.pack)):
+            return None
         from app.services import sample_border
 
-        fresh = any(step.done for step in self.steps if step.name == "events")
-        return sample_border.load(
-            self.engine, self.pack, "Asia/Shanghai", self.progress, fresh=fresh
-        )
+        return sample_border.load(self.engine, self.pack, "Asia/Shanghai", self.progress)
 
     def _devices(self) -> str | None:
         from app.services import sample_devices

@@ -1,6 +1,6 @@
 """The sample's treaty and what its sides see together. Imports `treaties`, `border_assess`.
 
-Promises: the treaty is proposed and accepted like any other; a finished step is a no-op.
+Promises: the treaty is proposed and accepted like any other.
 """
 
 from __future__ import annotations
@@ -20,28 +20,15 @@ from app.services.units import read_units
 Progress = Callable[[str, float], None]
 
 
-def load(
-    engine: sa.Engine, pack: Pack, zone: str, progress: Progress, *, fresh: bool
-) -> str | None:
-    """Accept the pack's treaty for all sides and pool the newest periods; None: all there.
-
-    Parameters
-    ----------
-    fresh : the events are new, so the periods are pooled anew
-    """
+def load(engine: sa.Engine, pack: Pack, zone: str, progress: Progress) -> str | None:
+    """Accept the pack's treaty for all sides and pool the newest periods; None: it has none."""
     rule = pack.treaty
     if rule is None:
         return None
     on = pack.simulation.last + timedelta(days=rule.delay_days)
     with engine.connect() as connection:
-        there = connection.execute(
-            sa.text("select exists (select from pooled_run where pack = :pack)"),
-            {"pack": pack.pack},
-        ).scalar_one()
         found = treaties.versions(connection, on, name=rule.name)
         table = read_units(connection, newest_version(connection, pack.pack).id)
-    if there and not fresh:
-        return None
     if not found:
         level = next(one for one in table.levels if table.range(one)[1] > 1)
         first, count = table.range(level)

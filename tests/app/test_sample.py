@@ -1,7 +1,10 @@
 """The sample: facts of the packs, made files through the ordinary import, the resumable load."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from datetime import date
 
 import numpy as np
@@ -516,3 +519,29 @@ def test_the_shipped_packs_load_whole(name, engine, tmp_path):
             assert dict(rows)["330102014"] == 5
         _cells_add_up(connection)
     sample.remove(engine, pack)
+
+
+@pytest.mark.slow
+def test_two_packs_side_by_side(db_url, engine, tmp_path):
+    def run(*names):
+        there = os.environ | {"WUSETU_DATABASE_URL": db_url, "WUSETU_DATA_DIR": str(tmp_path)}
+        script = "from app.cli import main; main()"
+        return subprocess.run(
+            [sys.executable, "-c", script, "sample", "load", *names, "--events", "500"],
+            capture_output=True, text=True, env=there, check=False,
+        )  # fmt: skip
+
+    wrong = run("hangzhou", "atlantis")
+    assert wrong.returncode == 2
+    assert "there are alliance, hangzhou" in wrong.stderr
+    made = run("hangzhou", "alliance")
+    assert made.returncode == 0, made.stderr
+    assert "alliance: boundaries" in made.stderr
+    assert "sample alliance: loaded" in made.stderr
+    assert "sample hangzhou: loaded" in made.stdout
+    with engine.connect() as connection:  # a page opens with the first
+        packs = connection.execute(sa.text("select pack from boundary_version order by id"))
+        assert list(packs.scalars()) == ["hangzhou", "alliance"]
+    again = run("alliance", "hangzhou", "alliance")
+    assert again.returncode == 0
+    assert again.stdout.count("all there already") == 2
