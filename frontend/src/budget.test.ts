@@ -13,7 +13,7 @@ const BUDGET: [RegExp, number][] = [
   // what the pages with a map share
   [/^views-.*\.js$/, 30],
   // what the report shares with them
-  [/^frame-.*\.js$/, 21],
+  [/^frame-.*\.js$/, 24],
   [/^analyst-.*\.js$/, 50],
   [/^border-.*\.js$/, 40],
   [/^tasks-.*\.js$/, 26],
@@ -21,7 +21,7 @@ const BUDGET: [RegExp, number][] = [
   [/^addresses-.*\.js$/, 12],
   [/^feeds-.*\.js$/, 10],
   // the maps of the tasks page, after its words
-  [/^(strip|desk-map)\.view-.*\.js$/, 3],
+  [/^(strip|desk-map|where)\.view-.*\.js$/, 3],
   [/^draw-.*\.js$/, 42],
   [/^login-.*\.js$/, 9],
   [/^admin-.*\.js$/, 9],

@@ -91,7 +91,7 @@ export function createReview(frame: Frame, view: View<AddressState>): Review {
   const [gone, setGone] = createSignal<readonly number[]>([]);
   const items = createMemo(() =>
     (queue.data()?.items ?? []).filter(
-      (one) => one.state === view.state.part && !gone().includes(one.id),
+      (one) => one.state === view.state.part && (one.state !== "open" || !gone().includes(one.id)),
     ),
   );
 
@@ -101,11 +101,17 @@ export function createReview(frame: Frame, view: View<AddressState>): Review {
   media.addEventListener("change", turned);
   onCleanup(() => media.removeEventListener("change", turned));
 
-  const item = createMemo(() => {
-    const named = items().find((one) => one.id === view.state.item);
-    // a desk always has one open, a phone shows the list first
-    return named ?? (narrow() || view.state.item > 0 ? undefined : items()[0]);
-  });
+  // the same text told again is the same one: what is written beside it stays
+  const same = { equals: (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b) };
+  const item = createMemo(
+    () => {
+      const named = items().find((one) => one.id === view.state.item);
+      // a desk always has one open, a phone shows the list first
+      return named ?? (narrow() || view.state.item > 0 ? undefined : items()[0]);
+    },
+    undefined,
+    same,
+  );
   const answer = createAnswer(
     () => {
       const one = item();

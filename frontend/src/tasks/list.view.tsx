@@ -27,7 +27,7 @@ export function ListHead() {
     <header class="list-head">
       <div class="list-title">
         <h1>{view.state.tab === "done" ? say().doneTitle(count()) : say().title(count())}</h1>
-        <LanguageSwitch />
+        <LanguageSwitch look={false} />
       </div>
       <p class="sync">
         <Icon node={board.waiting().length > 0 ? CloudUpload : CloudCheck} />

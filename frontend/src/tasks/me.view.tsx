@@ -3,6 +3,7 @@ import { ChevronRight } from "lucide";
 import { For, Show } from "solid-js";
 import { ask } from "../api/session";
 import { Icon } from "../command/icon";
+import { LookChoices } from "../command/look.view";
 import { useBoard } from "./board";
 import { when } from "./due";
 import { mapHash } from "./parts.view";
@@ -66,6 +67,10 @@ export function Me() {
             </button>
           </Show>
         </Show>
+      </section>
+      <section class="me-look">
+        <h2>{frame.words().look}</h2>
+        <LookChoices />
       </section>
       <section>
         <h2>{say().pages}</h2>
