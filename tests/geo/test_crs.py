@@ -61,7 +61,11 @@ def test_the_real_twin_agrees(shared: Path) -> None:
     metres = shapely.distance(points, lines) * 111_000
     untouched = shapely.distance(shapely.points(shapely.get_coordinates(twin.values))[::7], lines)
     assert np.quantile(metres, 0.25) < 0.5
-    assert np.median(metres) < 10
+    assert np.median(metres) < 10  # the sources themselves differ by 35 m in the middle
+    # there and back, every vertex
+    x, y = shapely.get_coordinates(twin.values).T
+    back = crs.from_wgs84(*shapely.get_coordinates(turned).T, "gcj02")
+    assert GEOD.inv(x, y, *back)[2].max() < 1e-3
     assert np.median(untouched) * 111_000 > 100
 
 
