@@ -110,7 +110,7 @@ def house(cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory)
     load(engine, folder)
     with engine.connect() as connection:
         run = connection.execute(sa.text("select max(id) from run")).scalar_one()
-        version = connection.execute(sa.text("select id from boundary_version")).scalar_one()
+        version = connection.execute(sa.text("select max(id) from boundary_version")).scalar_one()
         bounds = connection.execute(
             sa.text(
                 "select st_xmin(b), st_ymin(b), st_xmax(b), st_ymax(b) from "
