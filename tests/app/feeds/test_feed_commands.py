@@ -40,6 +40,7 @@ def surroundings(db_url: str, tmp_path: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_page(
     engine: sa.Engine, db_url: str, toy: gpd.GeoDataFrame, layout: CodeLayout, tmp_path: Path
 ) -> None:
