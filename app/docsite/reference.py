@@ -37,6 +37,8 @@ OTHER_VARIABLES = {
     "WUSETU_TREATY_TOKEN": w.Say("`wusetu treaty pull` 的令牌", "Token of `wusetu treaty pull`"),
     "WUSETU_SAMPLE": w.Say("容器启动时是否装入示例（`1`；`0`：不装）", "Whether a container loads the sample at its start (`1`; `0`: no)"),
     "WUSETU_DEV_SERVER": w.Say("前端开发时的服务器地址", "Server the front end is developed against"),
+    "WUSETU_MQTT_PORT": w.Say("容器部署时消息代理的端口（1883）", "Port of the broker in `docker-compose.yml` (1883)"),
+    "WUSETU_QGIS": w.Say("`make test-qgis` 用的、带 `qgis` 的 Python", "A Python that has `qgis`, for `make test-qgis`"),
     "WUSETU_PYSPARK": w.Say("`make test-spark` 用的 PySpark 版本", "Version of PySpark `make test-spark` uses"),
 }  # fmt: skip
 #: Set by our own scripts for our own scripts.
