@@ -52,8 +52,16 @@ export function MapPane(props: {
     const { within: _within, ...rest } = model.question();
     return rest;
   });
+  // another scope is another map: the keys that went to the one before go to it
+  let onMap = false;
+  const focused = (event: FocusEvent) => {
+    onMap = event.target instanceof Element && event.target.closest(".map-box") !== null;
+  };
+  addEventListener("focusin", focused);
+  onCleanup(() => removeEventListener("focusin", focused));
   const ready = (one: MapHandle) => {
     setHandle(one);
+    if (onMap && document.activeElement === document.body) one.canvas().focus();
     props.onReady(one);
     setZoom(one.map.getZoom());
     const moved = () => setZoom(one.map.getZoom());
