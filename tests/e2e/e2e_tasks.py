@@ -22,6 +22,8 @@ from app.services import accounts, alerts
 PASSWORD = "correct horse battery"
 DESK = "良渚街道 网格组"
 OTHER_DESK = "余杭区 综治中心"
+#: A name of digits alone would be taken for a telephone.
+LETTERS = str.maketrans("0123456789", "ghijklmnop")
 
 #: The open alerts of red grids of the hot town, the widest grid first: a pointer hits it.
 _RED = """
@@ -58,7 +60,11 @@ class Town:
         prefixes = None if role is Role.dispatcher else [HOT]
         with transaction(self.engine) as connection:
             made = accounts.create(
-                connection, f"e2e-{uuid.uuid4().hex[:8]}", role, title=str(role), prefixes=prefixes
+                connection,
+                f"e2e-{uuid.uuid4().hex[:8].translate(LETTERS)}",
+                role,
+                title=str(role),
+                prefixes=prefixes,
             )
             link = accounts.new_link(connection, made.id, 1).secret
         one = self.stack.enter_context(
