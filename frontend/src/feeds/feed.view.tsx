@@ -170,7 +170,7 @@ function Facts(props: { feed: Feed }) {
         </Fact>
         <Fact name={say().columns.mismatch}>
           {share(one().mismatch, one().compared)}
-          <Show when={one().compared > 0}>
+          <Show when={one().mismatch > 0 && one().compared >= 20}>
             <span class="quiet">
               {" "}
               {count(one().mismatch)} / {count(one().compared)}
