@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 from e2e_border import HERE, KAIHUA, MINE, OVER, PACK, THEIRS, XIUNING, ZONE, Side
 from e2e_page import PATIENCE_MS, Watched, watched
+from e2e_reach import picture, unreachable
 from e2e_server import served
 from playwright.sync_api import Browser, Page, expect
 
@@ -175,6 +176,13 @@ def test_two_desks_through_a_whole_check(place: Place, desk: Desk) -> None:
     assert steps == [
         "已发起", "黄山接受", "衢州接受", "齐溪卡点：未发现", "龙田卡点：有发现", "已关闭",
     ]  # fmt: skip
+
+
+def test_each_desk_sees_that_the_other_is_there(place: Place, desk: Desk) -> None:
+    mine = desk(MINE, f"#open=zone.{place.zone}").page
+    expect(mine.locator("li", has_text="开化值班").locator(".there")).to_have_text("在线")
+    desk(THEIRS)
+    expect(mine.locator("li", has_text="休宁值班").locator(".there")).to_have_text("在线")
 
 
 def test_a_check_is_declined_with_a_reason(place: Place, desk: Desk) -> None:
@@ -484,3 +492,51 @@ def test_the_worker_is_ours_alone(place: Place) -> None:
     policy = answer.headers["content-security-policy"]
     assert "worker-src 'self'" in policy
     assert "script-src 'self';" in policy
+
+
+@pytest.mark.parametrize("width", [720, 900, 1024, 1199])
+def test_between_a_phone_and_a_desk_everything_is_within_reach(desk: Desk, width: int) -> None:
+    one = desk(MINE, "#pattern=1", width=width, height=800)
+    page = one.page
+    expect(page.locator("[data-cluster]").first).to_be_visible()
+    picture(one, f"border-between-{width}")
+    assert unreachable(one) == []
+    assert one.violations() == []
+    # what is opened lies beside the list, leaves some of the map, and goes by Escape
+    row = page.locator("[data-cluster]").first
+    row.click()
+    panel = page.locator(".border-panel")
+    expect(panel.locator("h2")).to_be_visible()
+    still(page)
+    picture(one, f"border-between-{width}-open")
+    assert unreachable(one) == []
+    stage, lies = page.locator(".stage").bounding_box(), panel.bounding_box()
+    assert stage
+    assert lies
+    assert lies["x"] >= stage["x"] + 40 or lies["y"] >= stage["y"] + 150
+    page.keyboard.press("Escape")
+    expect(row).to_be_focused()
+
+
+def test_a_period_is_looked_at_anew_and_can_be_called_off(desk: Desk, place: Place) -> None:
+    one = desk(MINE)
+    page = one.page
+    box = page.locator(".assess")
+    box.get_by_role("button", name="重新合看").click()
+    expect(box.get_by_role("progressbar")).to_be_visible()
+    # a page that is opened again goes on telling of it
+    page.reload()
+    expect(box.get_by_role("progressbar")).to_be_visible()
+    assert one.violations() == []
+    box.get_by_role("button", name="取消").click()
+    expect(box).to_have_attribute("data-state", "cancelled")
+    expect(box).to_contain_text("已取消")
+    expect(box.get_by_role("button", name="重新合看")).to_be_focused()
+    # and once to its end: the new run is the one shown
+    box.get_by_role("button", name="重新合看").click()
+    expect(box).to_have_attribute("data-state", "done", timeout=4 * PATIENCE_MS)
+    runs = place.sides[MINE].get("/api/pooled?pack=alliance")["runs"]
+    newest = max(run["id"] for run in runs)
+    assert newest > place.pooled
+    expect(page.locator(".run-choice")).to_have_value(str(newest))
+    still(page)

@@ -4,6 +4,7 @@ import { createMemo, createSignal, For, Show } from "solid-js";
 import { Icon } from "../command/icon";
 import { useBorder } from "./model";
 import { Field, Head, SideChoice } from "./parts.view";
+import { There } from "./there.view";
 import type { Check } from "./types";
 
 const HOURS = [1, 2, 4] as const;
@@ -143,6 +144,7 @@ export function NewCheckView(props: { zone: number }) {
                 <li>
                   <Icon node={Building2} size={20} />
                   <b>{say().deskOf(desk.name, border.sideName(desk.side))}</b>
+                  <There desk={desk.id} />
                   <span class="end">{desk.hours}</span>
                 </li>
               )}

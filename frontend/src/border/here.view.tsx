@@ -8,6 +8,7 @@ import { metresParts, metresText, octant } from "./format";
 import { useBorder } from "./model";
 import { FailureNote, useTimes } from "./parts.view";
 import { StartCheck } from "./start.view";
+import { There } from "./there.view";
 import type { Desk, Where } from "./types";
 import { ZoneChip } from "./zone-chip.view";
 
@@ -162,6 +163,7 @@ function Answer(props: { where: Where }) {
               <span>
                 <b>
                   {desk.name}（{isOwn(desk) ? say().ownDesk : say().otherDesk}）
+                  <There desk={desk.id} />
                 </b>
                 <span>
                   {[desk.office_line ?? say().noLine, desk.hours].filter(Boolean).join(" · ")}

@@ -5,7 +5,7 @@
  */
 import { type Accessor, createSignal, onCleanup } from "solid-js";
 
-export type Topic = "run" | "zone" | "check" | "device" | "alarm" | "alert" | "task";
+export type Topic = "run" | "zone" | "check" | "device" | "alarm" | "alert" | "task" | "presence";
 
 export interface LiveEvent {
   id: number;

@@ -16,6 +16,7 @@ import { createKept, type Kept } from "./kept";
 import { createLive, type Live, type LiveEvent } from "./live";
 import { currentPeriod } from "./periods";
 import { createPlace, type Here } from "./place";
+import { createPresence, type PresenceNow } from "./presence";
 import { type BorderState, type Open, openOf, openText } from "./state";
 import type {
   BorderLines,
@@ -48,6 +49,7 @@ export interface Border {
   clusters: Accessor<readonly Cluster[]>;
   clustersKept: Kept<PooledClusters>;
   live: Live;
+  presence: PresenceNow;
   outbox: Outbox;
   here: Here;
   /** The server's time as far as it is known; moves on once a second. */
@@ -160,7 +162,11 @@ export function createBorder(frame: Frame, view: View<BorderState>): Border {
   };
 
   const [notice, setNotice] = createSignal<Notice | null>(null);
-  const all = [lines, zones, checks, desks, checkpoints, devices, runs, clustersKept];
+  const presence = createPresence(
+    () => reads(`/api/packs/${at(pack())}/border/presence`),
+    () => may("check:write"),
+  );
+  const all = [lines, zones, checks, desks, checkpoints, devices, runs, clustersKept, presence];
   const hear = ({ topic, data }: LiveEvent) => {
     if (topic === "check") {
       checks.reload();
@@ -178,9 +184,11 @@ export function createBorder(frame: Frame, view: View<BorderState>): Border {
       if (data.state === "raised") setNotice({ topic: "alarm", id: Number(data.device) });
     } else if (topic === "run") {
       runs.reload();
+    } else if (topic === "presence") {
+      presence.reload();
     }
   };
-  const live = createLive(["run", "zone", "check", "device", "alarm"], hear, () => {
+  const live = createLive(["run", "zone", "check", "device", "alarm", "presence"], hear, () => {
     for (const one of all) one.reload();
   });
 
@@ -223,6 +231,7 @@ export function createBorder(frame: Frame, view: View<BorderState>): Border {
     clusters,
     clustersKept,
     live,
+    presence,
     outbox,
     here,
     now,

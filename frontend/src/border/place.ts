@@ -108,6 +108,19 @@ export function createPlace(
 ): Here {
   const [where, setWhere] = createSignal<Where>();
   const [own, setOwn] = createSignal(false);
+  /** A place nobody answers about; what is kept may come after it was asked. */
+  const [alone, setAlone] = createSignal<Position>();
+  createEffect(() => {
+    const [p, known] = [alone(), lines.value()];
+    if (!p || !known) return;
+    const kept = {
+      desks: around.desks.value() ?? [],
+      checkpoints: around.checkpoints.value() ?? [],
+      zones: around.zones.value(),
+      devices: around.devices.value()?.devices ?? [],
+    };
+    setWhere(workedOut(p, known, kept, lines.at() ?? new Date()));
+  });
   const [failure, setFailure] = createSignal<Failure>();
   const [following, setFollowing] = createSignal(false);
   const [accuracy, setAccuracy] = createSignal<number | null>(null);
@@ -169,6 +182,7 @@ export function createPlace(
   createEffect(
     on([asked, allowed, returned, () => lines.value(), () => frame.map().pack], ([one]) => {
       if (one === null || !allowed()) {
+        setAlone(undefined);
         setWhere(undefined);
         setFailure(undefined);
         return;
@@ -180,6 +194,7 @@ export function createPlace(
         .then((told) => {
           if (controller.signal.aborted) return;
           setOwn(false);
+          setAlone(undefined);
           setFailure(undefined);
           setWhere(told.value);
         })
@@ -187,24 +202,12 @@ export function createPlace(
           if (controller.signal.aborted || isAbort(error)) return;
           const failed =
             error instanceof Failure ? error : new Failure(0, "unknown", String(error), null);
-          const known = lines.value();
-          if ((failed.status === 0 || failed.status >= 500) && one.at && known) {
+          if ((failed.status === 0 || failed.status >= 500) && one.at && lines.value()) {
             setOwn(true);
             setFailure(undefined);
-            setWhere(
-              workedOut(
-                one.at,
-                known,
-                {
-                  desks: around.desks.value() ?? [],
-                  checkpoints: around.checkpoints.value() ?? [],
-                  zones: around.zones.value(),
-                  devices: around.devices.value()?.devices ?? [],
-                },
-                lines.at() ?? new Date(),
-              ),
-            );
+            setAlone(one.at);
           } else {
+            setAlone(undefined);
             setWhere(undefined);
             setFailure(failed);
           }

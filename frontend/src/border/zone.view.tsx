@@ -11,6 +11,7 @@ import { createKept } from "./kept";
 import { namesOf } from "./members";
 import { useBorder } from "./model";
 import { FailureNote, Field, Head, useTimes } from "./parts.view";
+import { There } from "./there.view";
 import type { ZoneDetail, ZoneVersion } from "./types";
 import { createIndex } from "./zone-chip.view";
 
@@ -64,6 +65,7 @@ export function ZoneView(props: { id: number }) {
                   {(desk) => (
                     <li>
                       <b>{desk.name}</b>
+                      <There desk={desk.id} />
                       <span>{desk.office_line ?? say().noLine}</span>
                       <Show when={desk.office_line}>
                         {(line) => (

@@ -41,9 +41,9 @@ export function LiveFeed() {
             <li>
               <time datetime={one.opened_at}>{time(one.opened_at)}</time>
               <Swatch colour={one.colour} />
-              <b>{kindName(model, one.kind)}</b>
+              <b>{one.title ? model.title(one.title) : kindName(model, one.kind)}</b>
               <span>
-                {one.name} · {words().events(count(one.observed))}
+                {one.name} · {words().events(one.observed_text)}
                 <Show when={one.tasks.length > 0}>
                   {" · "}
                   {words().taskStates[one.tasks.at(-1)?.state ?? "sent"]}

@@ -225,7 +225,7 @@ export function createBoard(frame: Frame, view: View<TasksState>): Board {
     refused: createMemo(() => outbox.actions().filter((one) => one.refused)),
     refresh,
     kindName,
-    title: (task) => `${kindName(task.kind)} · ${task.name}`,
+    title: (task) => `${task.title ? frame.title(task.title) : kindName(task.kind)} · ${task.name}`,
     both: (words) => words[view.state.lang] || words.zh,
     remember: (key, value) => note(mine(key), value),
     recall: async <T>(key: string) => (await noted<T>(mine(key)))?.value ?? null,
