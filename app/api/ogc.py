@@ -53,7 +53,7 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         400: {"model": ErrorBody, "description": "A parameter is unknown or means nothing"},
         406: {"model": ErrorBody, "description": "It is not answered in the form asked for"},
-        **errors(*statuses, 503),
+        **errors(*statuses, 422, 503),
     }
 
 
@@ -203,7 +203,10 @@ for _path, _listed in (("", True), ("/", False)):
     operation_id="ogcStyle",
     summary="OGC API: style sheet of the pages",
     response_class=Response,
-    responses={200: {"description": "CSS", "content": {"text/css": {}}}, **errors(422, 503)},
+    responses={
+        200: {"description": "CSS", "content": {"text/css": {"schema": {"type": "string"}}}},
+        **errors(422, 503),
+    },
 )
 def style_sheet(store: StoreDep) -> Response:  # noqa: ARG001 - every route has a door
     """Answer the style sheet."""
@@ -355,7 +358,7 @@ def _header(found: list[Document]) -> str:
     response_class=Response,
     responses={
         **_told("GeoJSON, in the reference system asked for", GEOJSON, HTML),
-        **_errors(404, 422),
+        **_errors(404),
     },
     dependencies=[FORM, PAGED, SYSTEM, CHOSEN],
 )
@@ -393,7 +396,7 @@ def items(request: Request, collection: Name, store: StoreDep) -> Response:
     response_class=Response,
     responses={
         **_told("GeoJSON, in the reference system asked for", GEOJSON, HTML),
-        **_errors(404, 422),
+        **_errors(404),
     },
     dependencies=[FORM, SYSTEM, CHOSEN],
 )
@@ -517,7 +520,10 @@ def map_style(
     summary="OGC API: a vector tile",
     response_class=Response,
     responses={
-        200: {"content": {MVT: {}}, "description": "Vector tile"},
+        200: {
+            "content": {MVT: {"schema": {"type": "string", "format": "binary"}}},
+            "description": "Vector tile",
+        },
         204: {"description": "Nothing is in this tile"},
         **_errors(404),
     },
