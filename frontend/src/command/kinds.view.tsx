@@ -23,8 +23,8 @@ export function KindTabs() {
           >
             <span
               class={known() ? `dot-square fill-bg-${worst(kind.id)}` : "dot-square"}
-              role="img"
-              aria-label={known() ? model.words().colours[worst(kind.id)] : ""}
+              role={known() ? "img" : undefined}
+              aria-label={known() ? model.words().colours[worst(kind.id)] : undefined}
             />
             {model.title(kind.title)}
           </button>
