@@ -22,7 +22,8 @@ from app.settings import AccountSettings, DatabaseSettings, Settings
 from ..conftest import Small, install
 
 MINE, DEEP = "330101", "330102001"
-NAMES = {MINE: "mine", DEEP: "deep", None: "all"}
+BOTH = f"{MINE} {DEEP}"  # a county, and a town of another one
+NAMES = {MINE: "mine", DEEP: "deep", BOTH: "both", None: "all"}
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,11 @@ def shop(cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory) 
     tile_archives.build(engine, small.version, data_dir / "archives")
     tokens: dict[tuple[str, str | None], str] = {}
     with transaction(engine) as connection:
-        for role, prefix in (("analyst", None), ("analyst", MINE), ("analyst", DEEP),
+        for role, prefix in (("analyst", None), ("analyst", MINE), ("analyst", DEEP), ("analyst", BOTH),
                              ("viewer", None), ("auditor", None)):  # fmt: skip
             made = accounts.create(
                 connection, f"{role}-{NAMES[prefix]}", Role(role), kind="program",
-                prefixes=None if prefix is None else [prefix],
+                prefixes=None if prefix is None else prefix.split(),
             )  # fmt: skip
             _, tokens[role, prefix] = accounts_tokens.create(
                 connection, account=made.id, title="files", scopes=sorted(MAY[Role(role)]),

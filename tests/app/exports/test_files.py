@@ -34,7 +34,7 @@ from tiles.archive import Archive, path_of
 
 from ...mvt_rules import problems
 from ..conftest import Place
-from .conftest import DEEP, MINE, Shop
+from .conftest import BOTH, DEEP, MINE, Shop
 
 FORMS = ("gpkg", "parquet", "pmtiles")
 #: What GeoParquet 1.1.0 demands of the value of the key `geo`, as far as our files use it.
@@ -398,11 +398,11 @@ def _codes(path: Path, form: str) -> set[str]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("prefix", [MINE, DEEP])
+@pytest.mark.parametrize("prefix", [MINE, DEEP, BOTH])
 def test_a_jurisdiction_gets_its_own_units_only(
     shop: Shop, tmp_path: Path, form: str, prefix: str
 ) -> None:
-    own = {one.code for one in shop.small.places if one.code.startswith(prefix)}
+    own = {one.code for one in shop.small.places if one.code.startswith(tuple(prefix.split()))}
     for name, address in (("b", _boundary_path(shop, form)), ("r", _run_path(shop, form))):
         path = shop.file(address, tmp_path / f"{name}.{form}", prefix)
         wanted = own if name == "b" else {code for code in own if len(code) == 15}
