@@ -95,7 +95,8 @@ class PresenceDraft(Model):
         default=None, description="Needed of accounts that speak for several sides"
     )
     desk: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(
-        default=None, description="The desk; none: that of the account's unit, or the only one inside of it"
+        default=None,
+        description="The desk; none: that of the account's unit, or the only one inside of it",
     )
 
 

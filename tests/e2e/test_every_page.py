@@ -30,6 +30,7 @@ PAGES: list[tuple[str, Role | None]] = [
     ("/report", Role.viewer),
     ("/tasks", Role.dispatcher),
     ("/addresses", Role.analyst),
+    ("/feeds", Role.analyst),
     ("/admin", Role.admin),
     ("/login", None),
 ]

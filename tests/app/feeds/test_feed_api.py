@@ -198,7 +198,9 @@ def test_dead_letters_are_read_by_page_and_replayed(
     assert [one["place"] for one in first["letters"] + second["letters"]] == list("54321")
     assert second["next"] is None
     assert first["letters"][0]["row"]["ref"] == "A4"
-    assert scalar(engine, "select sum(row_count) from audit_entry where action = 'see_records'") == 5
+    assert (
+        scalar(engine, "select sum(row_count) from audit_entry where action = 'see_records'") == 5
+    )
     path = f"/api/feeds/{feed.id}/replay"
     assert house.client.post(path, headers=house.as_("analyst-330105")).status_code == 404
     assert house.client.post(path, headers=house.as_("analyst-330102")).json() == {
