@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -89,6 +90,8 @@ def load(names: tuple[str, ...], fresh: bool, events: int | None) -> None:
             zone=settings.time_zone,
         )  # fmt: skip
 
+    # who ends this process ends those beside it
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     more = ["--events", str(events)] if events else []
     others = Others([], more)
     try:
