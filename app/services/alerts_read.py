@@ -21,7 +21,7 @@ from geo.colours import COLOURS
 _ALERTS = """
 select a.id, a.pack, a.run, a.code, a.name, a.level, a.about, a.kind,
   case when a.title_zh is not null then json_build_object('zh', a.title_zh, 'en', a.title_en) end as title,
-  a.value, a.colour, a.state, a.period, a.opened_period,
+  a.value, a.hidden, a.colour, a.state, a.period, a.opened_period,
   a.last_period, a.is_new as new, a.reason_zh, a.reason_en, a.relative_risk, a.low, a.high, a.exceedance,
   a.observed, a.expected, a.located_share, a.why_not, a.overflow_rank, a.escalation, a.answer, a.opened_at,
   a.closed_at, a.closed_by, a.closed_reason, a.quiet_until,
@@ -75,20 +75,23 @@ def alerts(
         fields["reason"] = models.Words(zh=fields.pop("reason_zh"), en=fields.pop("reason_en"))
         fields["colour"] = COLOURS[fields["colour"]]
         fields["observed_text"] = "—" if fields["observed"] is None else str(fields["observed"])
+        away = fields.pop("hidden")
         made = models.Alert(**fields)
-        found.append(made if small else _hidden(made))
+        found.append(made if small else _hidden(made, away=away))
     return found
 
 
-def _hidden(one: models.Alert) -> models.Alert:
+def _hidden(one: models.Alert, *, away: bool) -> models.Alert:
     count = one.observed or 0
+    few = 0 < count < rule.THRESHOLD
+    text = one.observed_text if one.observed is None else rule.shown(count)
     words = models.Words(zh=without_small(one.reason.zh), en=without_small(one.reason.en))
     return one.model_copy(
         update={
-            "observed": None if 0 < count < rule.THRESHOLD else one.observed,
-            "observed_text": one.observed_text if one.observed is None else rule.shown(count),
+            "observed": None if few or away else one.observed,
+            "observed_text": "…" if away and not few and one.observed is not None else text,
             # of an indicator the value would tell the count
-            "value": None if 0 < count < rule.THRESHOLD else one.value,
+            "value": None if few or away else one.value,
             "reason": words,
             "closed_reason": without_small(one.closed_reason),
         }

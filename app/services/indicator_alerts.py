@@ -19,14 +19,15 @@ import sqlalchemy as sa
 
 from app.database import transaction, translated_errors
 from app.errors import Conflict, NotFound, WusetuError
-from app.services import alert_dispatch, alert_words, scene_store
+from app.services import alert_dispatch, alert_words, indicator_small, indicators, scene_store
 from app.services.alert_store import not_watched
 from app.services.indicator_values import text_of
+from app.services.scene_checks import links
 from app.services.scene_parts import STEPS, IndicatorAlerts, Words
 from app.services.scene_tree import Indicator
 from app.services.scenes import Scene
 from geo.colours import COLOURS
-from geo.small_numbers import mask
+from geo.small_numbers import SHOWN, mask
 
 log = logging.getLogger("wusetu.alerts")
 
@@ -224,6 +225,10 @@ def _decide(
     quiet = _quiet(connection, look)
     finest = _finest(connection, look.pack)
     left = dict(there)
+    spoken = {
+        row.indicator for row in rows if row.step >= least or (row.indicator, row.code) in there
+    }
+    small = _small(connection, look, spoken)
     for row in rows:
         key = (row.indicator, row.code)
         old = left.pop(key, None)
@@ -234,7 +239,8 @@ def _decide(
             _close(connection, look, old, row)
             report.closed += 1
             continue
-        fields = _columns(look, row, old, finest=row.level == finest)
+        away = _away(small, look, row)
+        fields = _columns(look, row, old, finest=row.level == finest, away=away)
         if old is None:
             _insert(connection, fields)
             report.opened += 1
@@ -249,6 +255,25 @@ def _decide(
     )
 
 
+def _small(
+    connection: sa.Connection, look: _Look, spoken: set[str]
+) -> indicator_small.Hidden | None:
+    """Which values of indicators tell of a count of 1 to 4; those of their parts go into them."""
+    if not spoken:
+        return None
+    assert look.scene.indicators is not None
+    below, names = links(look.scene.indicators), sorted(spoken)
+    for name in names:  # grows while it is read
+        names += [one for one in below.get(name, ()) if one not in names]
+    run = indicators.numbered_run(connection, look.run)
+    return indicator_small.hidden(connection, run, look.period, [look.ord], names)
+
+
+def _away(small: indicator_small.Hidden | None, look: _Look, row: sa.Row[Any]) -> bool:
+    at = (row.indicator, row.code, look.ord)
+    return small is not None and (small.state(*at) != SHOWN or small.is_rough(*at))
+
+
 def _finest(connection: sa.Connection, pack: str) -> str | None:
     found: str | None = connection.execute(
         sa.text(
@@ -260,8 +285,10 @@ def _finest(connection: sa.Connection, pack: str) -> str | None:
     return found
 
 
-def _columns(look: _Look, row: sa.Row[Any], old: Any, *, finest: bool) -> dict[str, Any]:
-    words = reason(look.scene, row, look.period, look.start)
+def _columns(
+    look: _Look, row: sa.Row[Any], old: Any, *, finest: bool, away: bool
+) -> dict[str, Any]:
+    words = reason(look.scene, row, look.period, look.start, away=away)
     before = _STEPS.index(old["escalation"]) if old else 0
     value = None if row.value is None or not np.isfinite(row.value) else float(row.value)
     node = look.scene.indicators.find(row.indicator) if look.scene.indicators else None
@@ -270,7 +297,7 @@ def _columns(look: _Look, row: sa.Row[Any], old: Any, *, finest: bool) -> dict[s
         "name": row.name, "run": look.run, "title_zh": node.zh, "title_en": node.en,
         "last_period": max(look.start, old["last_period"]) if old else look.start,
         "colour": colour_of(look.scene, row.cls or 0),
-        "observed": counted(look.scene, row), "value": value, "priority": float(row.step),
+        "observed": counted(look.scene, row), "value": value, "hidden": away, "priority": float(row.step),
         "reason_zh": words.zh, "reason_en": words.en, "escalation": _STEPS[max(before, row.step)],
         "grids": [row.code] if finest else [], "why_not": None if finest else "not_located",
         **({} if old else {
@@ -308,8 +335,13 @@ def colour_of(scene: Scene, place: int) -> int:
     return 1 + round((place - 1) * (last - 1) / (len(scene.palette) - 1))
 
 
-def reason(scene: Scene, row: sa.Row[Any], period: str, start: date) -> Words:
-    """One sentence: what the value is, its class, the step it has reached; no count of 1 to 4."""
+def reason(scene: Scene, row: sa.Row[Any], period: str, start: date, *, away: bool) -> Words:
+    """One sentence: what the value is, its class, the step it has reached; no count of 1 to 4.
+
+    Parameters
+    ----------
+    away : the value would tell of one (of 98 of 100 the two others, METHODS 11)
+    """
     assert scene.indicators is not None
     node = scene.indicators.find(row.indicator)
     assert node is not None
@@ -320,6 +352,8 @@ def reason(scene: Scene, row: sa.Row[Any], period: str, start: date) -> Words:
     count = counted(scene, row)
     if count is not None and mask(count):
         value = Words(zh="不足5（不列出）", en="fewer than 5 (not printed)")
+    elif away:
+        value = Words(zh="（不列出）", en="(not printed)")
     else:
         text = text_of(node, row.value)
         unit = getattr(node, "unit", None)

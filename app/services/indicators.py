@@ -68,6 +68,18 @@ def newest_run(connection: sa.Connection, scene: str, pack: str | None = None) -
     return _run(connection, row)
 
 
+def numbered_run(connection: sa.Connection, number: int) -> Run:
+    """Read the published run of a number, which is there."""
+    row = connection.execute(
+        sa.text(
+            "select id, pack, scene_version_id, as_of, simulated, feeds, published_at "
+            "from indicator_run where id = :id and status = 'published'"
+        ),
+        {"id": number},
+    ).one()
+    return _run(connection, row)
+
+
 def _run(connection: sa.Connection, row: sa.Row[Any]) -> Run:
     version = scene_store.by_id(connection, row.scene_version_id)
     return Run(row.id, row.pack, version, row.as_of, row.simulated, row.feeds, row.published_at)

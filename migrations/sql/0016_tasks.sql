@@ -32,6 +32,7 @@ create table alert (
   high double precision,
   exceedance double precision check (exceedance between 0 and 1),
   value double precision,
+  hidden boolean not null default false,
   priority double precision not null,
   reason_zh text not null,
   reason_en text not null,
@@ -73,6 +74,7 @@ comment on column alert.last_period is 'first day of the newest period it was lo
 comment on column alert.observed is 'events of that period; of an indicator what was counted, null for an index';
 comment on column alert.expected is 'expected events of that period; null: of an indicator, as all that is risk';
 comment on column alert.value is 'value of the indicator in that period; null: of a kind, or no data';
+comment on column alert.hidden is 'its value tells of a count of 1 to 4 and is not for who may not see records; never of a kind, whose count says so itself';
 comment on column alert.closed_by is 'rule: its numbers; unit_ended; not_watched: nobody looks at its level, kind or scene any more; desk; or the answer of its task';
 comment on column alert.relative_risk is 'posterior mean of what holds it open, of that period';
 comment on column alert.low is 'lower end of its 95 % interval';

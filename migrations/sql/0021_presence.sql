@@ -7,6 +7,8 @@ alter table live_event drop constraint live_event_topic_check;
 alter table live_event add constraint live_event_topic_check
   check (topic in ('run', 'zone', 'check', 'device', 'alarm', 'alert', 'task', 'presence'));
 
+create index live_event_presence on live_event (at) where topic = 'presence';
+
 create table presence (
   pack text not null check (pack ~ '^[a-z0-9][a-z0-9-]{0,39}$'),
   side text collate "C" not null check (side <> ''),
@@ -50,7 +52,7 @@ begin
       union all select unnest(v.sides) from zone z join zone_version v on v.zone_id = z.id
         where z.pack = one.pack and v.state = 'live' and one.side = any (v.sides)
           and v.valid_from <= now() and (v.valid_to is null or v.valid_to > now())) near order by 1),
-    jsonb_build_object('pack', one.pack, 'side', one.side, 'desk', one.desk_id,
+    jsonb_build_object('pack', one.pack, 'side', one.side,
                        'state', case tg_op when 'INSERT' then 'there' else 'gone' end));
   return null;
 end
@@ -89,10 +91,12 @@ declare
 begin
   delete from presence where seen_at < clock_timestamp() - interval '90 seconds';
   get diagnostics gone = row_count;
+  -- nor is kept when a desk came and went: it would say when people work
+  delete from live_event where topic = 'presence' and at < clock_timestamp() - interval '90 seconds';
   return gone;
 end
 $$;
-comment on function presence_time is 'lets go of pages that are no longer heard; how many';
+comment on function presence_time is 'lets go of pages that are no longer heard, and of what was told of presence; how many pages';
 revoke execute on function be_present, presence_time from public;
 grant execute on function be_present to wusetu_web;
 

@@ -80,11 +80,14 @@ def home(cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory) 
         yield one
 
 
-def month(home: House, scene: Scene, when: str, lit: dict[str, int], broken: int = 0) -> int:
-    """Send a month of lamps, 100 per town and all lit but where it says so; the run."""
+def month(
+    home: House, scene: Scene, when: str, lit: dict[str, int], broken: int = 0, **more: int
+) -> int:
+    """Send a month of lamps, 100 per town and all lit but where it says so; `more` measures; the run."""
     rows = []
     for town in TOWNS:
         given = {"lamps": 100, "lit": lit.get(town, 100), "broken": broken if town == DEEP else 0}
+        given |= {name: value if town == DEEP else 0 for name, value in more.items()}
         rows += [(town, when, name, value) for name, value in given.items()]
     table = pd.DataFrame(rows, columns=["code", "period", "measure", "value"]).astype(str)
     report = indicator_feeds.import_values(
@@ -234,6 +237,38 @@ def test_a_small_count_is_in_no_sentence(home: House) -> None:
             told = client.get(f"/api/alerts/{one['id']}", headers=home.as_(role, None)).json()
             assert (told["observed"], told["value"]) == (observed, value)
             assert told["title"] == {"zh": "损坏灯数", "en": "Lamps broken"}
+
+
+def test_what_a_share_leaves_is_in_no_sentence(home: House) -> None:
+    """Of 98 of 100 the two others are as small as two."""
+    body = yaml.safe_load(LAMPS) | {"name": "lamps-rest"}
+    body["feeds"][0]["measures"].append(
+        {"id": "mended", "zh": "已修", "en": "Mended", "unit": {"zh": "盏", "en": "lamps"}}
+    )
+    bands = [{"class": "dark", "up_to": 99}, {"class": "dim", "up_to": 99.5}, {"class": "fine"}]
+    body["indicators"]["fields"][0]["groups"][0]["indicators"].append(
+        {"id": "mended_share", "zh": "修复率", "en": "Mended", "type": "share", "of": "mended",
+         "per": {"measure": "broken"}, "direction": "rise", "bands": bands}
+    )  # fmt: skip
+    body["alerts"]["indicators"]["named"] = ["mended_share"]
+    scene = parse_scene(yaml.safe_dump(body, allow_unicode=True))
+    query = sa.text("select * from alert where scene = 'lamps-rest' and code = :code")
+    month(home, scene, "2025-01", {}, broken=100, mended=98)
+    with home.engine.connect() as connection:
+        one = connection.execute(query, {"code": DEEP}).mappings().one()
+    assert (one["value"], one["observed"], one["hidden"]) == (98.0, 98, True)
+    assert one["reason_zh"] == "2025年1月修复率（不列出），黑，达到提醒条件。"
+    with home.app() as client:
+        for role, observed, value in (("viewer", None, None), ("dispatcher", 98, 98.0)):
+            told = client.get(f"/api/alerts/{one['id']}", headers=home.as_(role, None)).json()
+            assert (told["observed"], told["value"]) == (observed, value)
+            assert "98" not in told["reason"]["en"]
+    # many are left: nothing is hidden
+    month(home, scene, "2025-02", {}, broken=100, mended=60)
+    with home.engine.connect() as connection:
+        one = connection.execute(query, {"code": DEEP}).mappings().one()
+    assert (one["value"], one["hidden"]) == (60.0, False)
+    assert one["reason_en"].startswith("February 2025: Mended 60.00 %, dark")
 
 
 @pytest.mark.parametrize(
