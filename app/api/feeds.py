@@ -256,7 +256,8 @@ def push_rows(
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     records = _records(kind, body)
     batch = Batch(
-        key=f"push-{idempotency_key}",
+        # two programs may count from 1 both
+        key=f"push-{store.identity.account}-{idempotency_key}",
         origin=f"request {idempotency_key} of {store.identity.name}",
         chunk=chunk_of(records, one.mapping),
         point=one.mapping.columns.point,

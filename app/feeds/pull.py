@@ -94,7 +94,7 @@ class PullSource:
                 piece = records[at : at + BATCH]
                 yield Batch(
                     key=f"page-{n}-{at}-{digest}",
-                    origin=f"{_shown(self.settings.url)} after {cursor.get('value', '-')}"[:480],
+                    origin=f"{_shown(self.settings.url)} {self._behind(cursor, n)}"[:480],
                     chunk=chunk_of(piece, self.mapping),
                     point=self.mapping.columns.point,
                     # only the last piece moves the cursor: a page is begun again from its start
@@ -105,6 +105,12 @@ class PullSource:
             cursor = {**following, "n": n + 1}
             if same or not records:
                 return
+
+    def _behind(self, cursor: Cursor, n: int) -> str:
+        """Say which page it is; an address of a page may hold a key in its query, as ours may."""
+        if self.settings.cursor == "link":
+            return f"page {n + 1}"
+        return f"after {cursor.get('value', '-')}"
 
     def _ask(self, cursor: Cursor) -> httpx.Response:
         own = self.settings

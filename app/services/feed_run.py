@@ -20,7 +20,7 @@ from app.database import transaction, translated_errors
 from app.errors import Invalid, WusetuError
 from app.feeds.base import Source
 from app.feeds.folder import FolderSource
-from app.services import feeds
+from app.services import event_persons, feeds
 from app.services.feed_take import Taken, Taker
 from app.services.feeds import Feed
 
@@ -140,6 +140,7 @@ class Runner:
         except Exception as error:  # of one feed: it must not end the others
             log.exception("%s cannot be looked at", look.label)
             look.error = f"{type(error).__name__}: see the log"
+        look.error = _told(look.error)
         self._note(number, look, settle)
 
     def due(self) -> list[int]:
@@ -183,10 +184,24 @@ class Runner:
             connection.execute(
                 _NOTE,
                 {
-                    "error": look.error and look.error[:500], "longest": LONGEST_PAUSE, "id": feed,
+                    "error": look.error, "longest": LONGEST_PAUSE, "id": feed,
                     "soon": settle if look.waiting else None,
                 },
             )  # fmt: skip
+
+
+def _told(error: str | None) -> str | None:
+    r"""Error as it may be stored and shown: as UTF-8 without NUL, nothing that looks like a person's.
+
+    >>> _told("no \x00 name \udcb1"), _told("bad value 13800138000 of x")
+    ('no ? name ?', '(withheld): what failed holds what looks like a phone number')
+    """
+    if error is None:
+        return None
+    found = event_persons.looks_like(error)
+    if found:
+        return f"{event_persons.WITHHELD}: what failed holds what looks like a {found}"
+    return error.replace("\0", "?").encode("utf-8", "replace").decode("utf-8")[:500]
 
 
 @contextmanager

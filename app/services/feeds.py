@@ -192,6 +192,9 @@ def called(connection: sa.Connection, name: str, pack: str | None = None) -> Fee
 def mend(connection: sa.Connection, feed: Feed, mapping: str | Path | Mapping[str, Any]) -> Feed:
     """Give a feed another mapping; its shares are counted anew from now on.
 
+    What a feed would not fetch again because it did not change is fetched once more: it mends what
+    was stored with the mapping before.
+
     Raises
     ------
     NotFound, Invalid, Conflict
@@ -202,7 +205,8 @@ def mend(connection: sa.Connection, feed: Feed, mapping: str | Path | Mapping[st
     connection.execute(
         sa.text(
             "update feed set mapping = :mapping, mapped_at = clock_timestamp(), "
-            "next_look = clock_timestamp() where id = :id"
+            "cursor = cursor - '{etag,modified,digest}'::text[], next_look = clock_timestamp() "
+            "where id = :id"
         ).bindparams(sa.bindparam("mapping", type_=sa.JSON)),
         {"mapping": chosen.body(), "id": feed.id},
     )

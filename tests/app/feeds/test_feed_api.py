@@ -106,9 +106,12 @@ def test_a_program_sends_rows(engine: sa.Engine, mapping: dict[str, Any], house:
     one = house.get(f"/{feed.id}").json()
     assert (one["state"], one["title"], one["rows"], one["dead"]) == ("fine", "110 calls", 6, 3)
     assert one["last_origin"] == "request b of analyst-330102"
+    # another program's batch of the same name is another one
+    other = house.send(feed, lines(row(6)), "analyst-all", **NDJSON, **{"Idempotency-Key": "day-1"})
+    assert (other.json()["known"], other.json()["new"]) == (False, 1)
     listed = house.get("").json()
     assert [found["id"] for found in listed["feeds"]] == [feed.id]
-    account = scalar(engine, "select account_id from feed_batch limit 1")
+    account = scalar(engine, "select account_id from feed_batch order by id limit 1")
     assert account == scalar(engine, "select id from account where name = 'analyst-330102'")
 
 

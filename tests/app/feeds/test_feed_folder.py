@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from app.database import transaction
 from app.errors import Invalid, NotFound
 from app.feeds.base import FolderSettings
 from app.feeds.folder import FolderSource
 from app.services import feeds
+from app.services.event_files import CsvFeed
 from app.services.event_mapping import parse_mapping
 from app.services.feed_run import Runner
 from app.services.feed_take import Taker
@@ -220,3 +222,141 @@ def test_files_are_taken_by_name(tmp_path: Path, mapping: dict[str, Any]) -> Non
     assert list(source.batches({})) == []
     clock.now += 2
     assert [one.origin[:5] for one in source.batches({})] == ["a.csv", "b.csv", "c.csv"]
+
+
+@pytest.mark.parametrize("taken_before", [1, 2], ids=["between", "behind"])
+def test_a_file_written_anew_while_it_is_read_is_not_lost(
+    engine: sa.Engine, pack: str, mapping: dict[str, Any], folder: Path, clock: Clock,
+    tmp_path: Path, taken_before: int,
+) -> None:  # fmt: skip
+    feed = entered(engine, mapping, "folder", folder=str(folder), settle_s=1)
+    source = FolderSource(feed.settings, feed.mapping, batch=3, clock=clock)
+    taker = Taker(engine, tmp_path / "locate")
+    drop(folder, "day.csv", csv_of([row(n) for n in range(1, 7)]))
+    assert list(source.batches({})) == []
+    clock.now += 2
+    found = source.batches({})
+    for _ in range(taken_before):
+        taker.take(feed, next(found))
+    drop(folder, "day.csv", csv_of([row(n) for n in range(7, 9)]))
+    assert list(found) == []
+    assert os.listdir(folder) == ["day.csv"]
+    assert list(source.batches({})) == []  # it has to settle again
+    clock.now += 2
+    for batch in source.batches({}):
+        taker.take(feed, batch)
+    assert set(stored(engine)) == {f"A{n}" for n in [*range(1, 3 * taken_before + 1), 7, 8]}
+    assert os.listdir(folder / "taken") == ["day.csv"]
+
+
+def test_names_that_are_no_text_hold_up_nobody(
+    engine: sa.Engine,
+    pack: str,
+    mapping: dict[str, Any],
+    folder: Path,
+    runner: Runner,
+    clock: Clock,
+) -> None:
+    feed = entered(engine, mapping, "folder", folder=str(folder), settle_s=1, patience_s=60)
+    good, bad = (folder / os.fsdecode(name) for name in (b"\xb1\xa8.csv", b"\xb1\xa9.csv"))
+    good.write_text(csv_of([row(1)]))
+    bad.write_text("ref,kind\n")
+    runner.look(feed.id)
+    clock.now += 2
+    look = runner.look(feed.id)
+    assert look.new == 1
+    assert "??.csv" in (look.error or "")
+    assert scalar(engine, "select origin from feed_batch").startswith("??.csv")
+    clock.now += 100
+    assert "put aside in failed/: ??.csv" in (runner.look(feed.id).error or "")
+    assert scalar(engine, "select error from feed") == "put aside in failed/: ??.csv"
+
+
+def test_a_file_that_breaks_in_its_middle_holds_up_no_other(
+    engine: sa.Engine, pack: str, mapping: dict[str, Any], folder: Path, runner: Runner,
+    clock: Clock, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    feed = entered(engine, mapping, "folder", folder=str(folder), settle_s=1, patience_s=60)
+    parse = CsvFeed._parse
+
+    def breaks(self: CsvFeed, piece: Any) -> Any:
+        if self.path.name.startswith("a"):
+            raise Invalid("the quotes do not fit") if "1" in self.path.name else ValueError("张三")
+        return parse(self, piece)
+
+    monkeypatch.setattr(CsvFeed, "_parse", breaks)
+    for name in ("a1.csv", "a2.csv", "b.csv"):
+        drop(folder, name, csv_of([row(1)]))
+    runner.look(feed.id)
+    clock.now += 2
+    look = runner.look(feed.id)
+    assert look.new == 1
+    assert "the quotes do not fit" in (look.error or "")
+    assert "张三" not in (look.error or "")
+    clock.now += 100
+    runner.look(feed.id)
+    failed = sorted(os.listdir(folder / "failed"))
+    assert failed == ["a1.csv", "a1.csv.reason.txt", "a2.csv", "a2.csv.reason.txt"]
+
+
+def test_what_is_no_header_is_not_told(
+    engine: sa.Engine,
+    pack: str,
+    mapping: dict[str, Any],
+    folder: Path,
+    runner: Runner,
+    clock: Clock,
+) -> None:
+    feed = entered(engine, mapping, "folder", folder=str(folder), settle_s=1)
+    drop(folder, "bare.csv", "A1,盗窃,张三,杭州\nA2,盗窃,李四,杭州\n")
+    drop(folder, "bare2.csv", "A1,盗窃,13800138000,杭州\nA2,盗窃,,杭州\n")
+    runner.look(feed.id)
+    clock.now += 2
+    error = runner.look(feed.id).error or ""
+    assert "bare.csv has no column" in error
+    assert "张三" not in error
+    assert "138" not in error
+
+
+def test_files_are_moved_into_folders_of_its_own_only(
+    engine: sa.Engine, pack: str, mapping: dict[str, Any], folder: Path, runner: Runner,
+    clock: Clock, tmp_path: Path,
+) -> None:  # fmt: skip
+    feed = entered(engine, mapping, "folder", folder=str(folder), settle_s=1, patience_s=0)
+    elsewhere = tmp_path / "keys"
+    elsewhere.mkdir()
+    (folder / "failed").symlink_to(elsewhere)
+    drop(folder, "authorized_keys", "no rows")
+    runner.look(feed.id)
+    clock.now += 2
+    assert "is a link" in (runner.look(feed.id).error or "")
+    assert os.listdir(elsewhere) == []
+    (folder / "failed").unlink()
+    # a link where the reason is to be written is no way out either
+    (folder / "failed").mkdir()
+    secret = tmp_path / "secret"
+    secret.write_text("kept")
+    (folder / "failed" / "authorized_keys.reason.txt").symlink_to(secret)
+    runner.look(feed.id)
+    assert secret.read_text() == "kept"
+
+
+def test_the_same_file_is_read_again_with_a_mended_mapping(
+    engine: sa.Engine,
+    pack: str,
+    mapping: dict[str, Any],
+    folder: Path,
+    runner: Runner,
+    clock: Clock,
+) -> None:
+    feed = entered(engine, mapping, "folder", folder=str(folder), settle_s=1)
+    text = csv_of([row(1), row(2, kind="纠纷")])
+    mended = {"words": {"盗窃": "fire", "纠纷": "dispute"}}
+    for wanted in ({"A1": "theft"}, {"A1": "fire", "A2": "dispute"}):
+        drop(folder, "one.csv", text)
+        runner.look(feed.id)
+        clock.now += 2
+        runner.look(feed.id)
+        assert stored(engine) == wanted
+        with transaction(engine) as connection:
+            feeds.mend(connection, feed, {**mapping, "kinds": mended})

@@ -14,8 +14,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import sqlalchemy as sa
 
+from app.database import transaction
 from app.errors import Invalid
 from app.feeds.pull import PullSource
+from app.services import feeds
 from app.services.feed_run import Runner
 from app.services.feed_take import Taker
 
@@ -152,6 +154,23 @@ def test_links_and_ndjson(
     assert runner.look(feed.id).batches == 0
 
 
+def test_a_key_in_the_address_of_a_page_is_not_told(
+    engine: sa.Engine, pack: str, mapping: dict[str, Any], site: Site, runner: Runner
+) -> None:
+    def answer(path: str, query: dict[str, str], _: dict[str, str]) -> Answer:
+        at = int(query.get("page", 1))
+        more = {"Link": f'<{path}?key=s3cret&page={at + 1}>; rel="next"'} if at < 3 else {}
+        return 200, JSON | more, json.dumps([row(at)]).encode()
+
+    site.answer = answer
+    feed = entered(engine, mapping, "pull", url=f"{site.base}/rows?key=s3cret", cursor="link")
+    assert runner.look(feed.id).new == 3
+    told = scalar(engine, "select array_agg(origin order by id) from feed_batch")
+    assert told == [f"{site.base}/rows page {n}" for n in (1, 2, 3)]
+    site.answer = lambda *_: (500, JSON, b"")
+    assert "s3cret" not in (runner.look(feed.id).error or "")
+
+
 def test_a_link_to_another_server_is_not_followed(
     engine: sa.Engine, pack: str, mapping: dict[str, Any], site: Site, runner: Runner
 ) -> None:
@@ -196,6 +215,27 @@ def test_what_did_not_change_is_not_sent_again(
         tag["v"] = value
         assert runner.look(feed.id).updated == 1
         assert stored(engine) == {"A1": kind}
+
+
+def test_all_is_fetched_again_with_a_mended_mapping(
+    engine: sa.Engine, pack: str, mapping: dict[str, Any], site: Site, runner: Runner
+) -> None:
+    def answer(_: str, __: dict[str, str], headers: dict[str, str]) -> Answer:
+        if headers.get("if-none-match") == "1":
+            return 304, {}, b""
+        return 200, JSON | {"etag": "1"}, json.dumps([row(1), row(2, kind="纠纷")]).encode()
+
+    site.answer = answer
+    feed = entered(engine, mapping, "pull", url=f"{site.base}/rows")
+    runner.look(feed.id)
+    with transaction(engine) as connection:
+        feeds.mend(
+            connection, feed, {**mapping, "kinds": {"words": {"盗窃": "fire", "纠纷": "dispute"}}}
+        )
+    look = runner.look(feed.id)
+    assert (look.new, look.updated) == (1, 1)
+    assert stored(engine) == {"A1": "fire", "A2": "dispute"}
+    assert runner.look(feed.id).batches == 0
 
 
 def test_without_a_tag_the_same_content_is_no_arrival(

@@ -314,8 +314,9 @@ def test_numbers_beyond_64_bits_keep_their_digits(mapping: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"{", b"[1", b'{"a": 1}', b"3", b'{"rows": {}}', b"[" * 10_000, b"\xff", b"[NaN]"],
-    ids=["empty", "brace", "cut", "object", "number", "rows", "deep", "bytes", "nan"],
+    "text", [b"", b"{", b"[1", b'{"a": 1}', b"3", b'{"rows": {}}', b"[" * 10_000, b"\xff", b"[NaN]",
+             rb'[{"ref": "\ud800", "n": 12345678901234567890}]'],
+    ids=["empty", "brace", "cut", "object", "number", "rows", "deep", "bytes", "nan", "half"],
 )  # fmt: skip
 def test_documents_that_hold_no_rows(text: bytes) -> None:
     with pytest.raises(Invalid):
@@ -323,7 +324,8 @@ def test_documents_that_hold_no_rows(text: bytes) -> None:
 
 
 def test_lines_that_are_no_objects_are_broken_rows(mapping: dict[str, Any]) -> None:
-    text = b'{"ref": "a"}\n\n[1]\nnull\n{"ref": 1e999}\n{"ref": \n"text"\n{"ref": "b"}'
+    text = b'{"ref": "a"}\n\n[1]\nnull\n{"ref": 1e999}\n{"ref": \n"text"\n{"ref": "b"}\n'
+    text += rb'{"ref": "\ud800", "n": 12345678901234567890}'
     chunk = chunk_of(lines_of(text), parse_mapping(mapping))
     assert chunk.lines.tolist() == [1, 7]
-    assert [one.line for one in chunk.broken] == [2, 3, 4, 5, 6]
+    assert [one.line for one in chunk.broken] == [2, 3, 4, 5, 6, 8]
