@@ -1,20 +1,24 @@
 """The evaluation of the sides as a scene, by itself: when a month is over, and again when its last checks are.
 
 Takes the engine of the installation. Promises: each month twice, whichever worker looks and however often;
-what failed is tried again at the next look.
+what failed is tried again at the next look, and keeps no other map from being evaluated.
 """
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from app.database import transaction
+from app.errors import WusetuError
 from app.services import border_measures, scene_store
 from app.services.checks import LONGEST
 from app.services.periods import first_day, month_number
+
+log = logging.getLogger("wusetu.evaluation")
 
 # maps with a check of a month that is over
 _PACKS = """
@@ -57,7 +61,12 @@ def evaluate_due(engine: sa.Engine, *, zone: str, now: datetime | None = None) -
             ).scalar_one_or_none()
             if (looks or 0) >= wanted:
                 continue
-            border_measures.evaluate(engine, scene, pack, zone=zone, today=today)
+            try:
+                border_measures.evaluate(engine, scene, pack, zone=zone, today=today)
+            except (WusetuError, sa.exc.SQLAlchemyError) as error:
+                # what was done for the maps before it stands: else they were evaluated again and again
+                log.warning("%s: %s was not evaluated: %s", pack, month, type(error).__name__)
+                continue
             connection.execute(
                 sa.text(
                     "insert into evaluation_clock (pack, month, looks) values (:pack, :month, :looks) "

@@ -123,6 +123,7 @@ def test_coming_and_going_is_told_once(client: TestClient, home: House) -> None:
         (line,) = told(client, home, prefix)
         assert '"state":"there"' in line
         assert '"account"' not in line
+        assert '"desk"' not in line  # the neighbour may not see every desk
     assert told(client, home, "330101001") == []
     with home.engine.begin() as connection:  # a minute and a half goes by
         connection.execute(
@@ -134,6 +135,20 @@ def test_coming_and_going_is_told_once(client: TestClient, home: House) -> None:
     assert '"state":"gone"' in told(client, home, THEIRS)[1]
     with home.engine.connect() as connection:
         assert connection.execute(sa.text("select count(*) from presence")).scalar_one() == 0
+
+
+def test_when_a_desk_came_and_went_is_not_kept(client: TestClient, home: House) -> None:
+    with home.engine.begin() as connection:  # of something else, as old
+        live.tell(connection, "zone", [MINE], {"zone": 1})
+    be(client, home, MINE)
+    assert len(told(client, home, MINE)) == 1
+    with home.engine.begin() as connection:
+        connection.execute(sa.text("update live_event set at = at - make_interval(secs => 91)"))
+    live.end_in_time(home.engine)  # the server's own clock may be first
+    assert told(client, home, MINE) == []
+    with home.engine.connect() as connection:
+        topics = connection.execute(sa.text("select topic from live_event")).scalars()
+        assert list(topics) == ["zone"]
 
 
 # what the loop lacked -----------------------------------------------------------------------------
@@ -203,6 +218,42 @@ def test_devices_are_in_the_audit(client: TestClient, home: House) -> None:
     ]  # fmt: skip
     assert {row.account_id for row in rows} == {home.ids[OFFICER, MINE]}
     assert rows[2].row_count == 0
+
+
+def test_a_map_that_cannot_be_evaluated_keeps_no_other_from_it(home: House) -> None:
+    def runs() -> int:
+        with home.engine.connect() as connection:
+            found: int = connection.execute(
+                sa.text("select count(*) from indicator_run where scene = :scene"),
+                {"scene": border_measures.SCENE},
+            ).scalar_one()
+        return found
+
+    def due() -> list[str]:
+        return evaluation_clock.evaluate_due(
+            home.engine, zone=ZONE, now=datetime.fromisoformat("2024-07-01T12:00:00+08:00")
+        )
+
+    before = runs()
+    with home.engine.begin() as connection:
+        for case in CASES:
+            enter(connection, 1, [MINE, THEIRS], *case)
+        # maps without boundaries, one on either side of the good one
+        for pack in ("absent", "zone-only"):
+            zone(connection, [MINE, THEIRS])
+            number = connection.execute(sa.text("select max(id) from zone")).scalar_one()
+            connection.execute(
+                sa.text("update zone set pack = :pack where id = :id"),
+                {"pack": pack, "id": number},
+            )
+            enter(connection, number, [MINE, THEIRS], *CASES[0])
+    assert due() == ["small"]
+    assert due() == []  # it is not made again because of the others
+    assert runs() == before + 1
+    with home.engine.begin() as connection:
+        connection.execute(sa.text("delete from check_case"))
+        connection.execute(sa.text("delete from zone where pack <> 'small'"))
+        connection.execute(sa.text("delete from evaluation_clock"))
 
 
 def test_months_are_evaluated_by_themselves(home: House) -> None:
