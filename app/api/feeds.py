@@ -187,7 +187,7 @@ async def _signer(
 
 def _records(kind: str, body: bytes) -> list[Any]:
     if kind == NDJSON:
-        found = lines_of(body)
+        found = lines_of(body, MOST_ROWS)
     elif kind in {"application/json", ""}:
         found = records_of(body, "rows" if body.lstrip()[:1] == b"{" else "")
     else:

@@ -63,7 +63,8 @@ class PullSource:
             verify=trust,
             timeout=settings.timeout_s,
             follow_redirects=False,
-            headers={"Authorization": f"Bearer {token}"} if token else {},
+            headers={"Accept-Encoding": "gzip"}
+            | ({"Authorization": f"Bearer {token}"} if token else {}),
         )
 
     def close(self) -> None:
@@ -152,6 +153,12 @@ class PullSource:
     def _get(self, address: httpx.URL, headers: dict[str, str]) -> httpx.Response:
         body = bytearray()
         with self._client.stream("GET", address, headers=headers) as answer:
+            packed = answer.headers.get("content-encoding", "").strip().lower()
+            if packed not in {"", "identity", "gzip"}:
+                # packed twice, or better than gzip can, a few kilobytes are gigabytes at once
+                raise Invalid(
+                    f"{_shown(str(address))} answers packed as {packed[:40]!r}, not as gzip"
+                )
             for part in answer.iter_bytes():
                 body += part
                 if len(body) > LARGEST:

@@ -7,6 +7,7 @@ end of the batch; whole numbers beyond 64 bits keep their digits; a column may b
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -27,6 +28,8 @@ from app.services.event_files import (
 from app.services.event_mapping import EventMapping
 
 NOT_JSON = "json"
+#: lines of one answer or request
+MOST_LINES = 1_000_000
 
 
 def read_json(text: bytes) -> Any:
@@ -47,12 +50,20 @@ def _no_number(text: str) -> Any:
     raise ValueError(f"{text} is no JSON")
 
 
-def lines_of(text: bytes) -> list[Any]:
-    """Read NDJSON; a line that cannot be read is an exception in its place."""
+def lines_of(text: bytes, most: int = MOST_LINES) -> list[Any]:
+    """Read NDJSON; a line that cannot be read is an exception in its place.
+
+    Raises
+    ------
+    Invalid
+        There are more than `most`; what a line becomes is many times larger than a short line.
+    """
     found: list[Any] = []
-    for line in text.split(b"\n"):
+    for line in io.BytesIO(text):
         if not line.strip():
             continue
+        if len(found) == most:
+            raise Invalid(f"more than {most:,} lines")
         try:
             found.append(read_json(line))
         except (ValueError, RecursionError) as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -247,6 +249,18 @@ def test_without_a_tag_the_same_content_is_no_arrival(
     for _ in range(2):
         assert runner.look(feed.id).batches == 0
     assert scalar(engine, "select count(*) from feed_batch") == 1
+
+
+def test_only_what_is_packed_once_is_read(
+    engine: sa.Engine, pack: str, mapping: dict[str, Any], site: Site, runner: Runner
+) -> None:
+    once = gzip.compress(json.dumps([row(1)]).encode())
+    feed = entered(engine, mapping, "pull", url=f"{site.base}/rows")
+    for body, packed in ((gzip.compress(once), "gzip, gzip"), (zlib.compress(b"[]"), "deflate")):
+        site.answer = lambda *_, b=body, p=packed: (200, JSON | {"Content-Encoding": p}, b)
+        assert "packed as" in (runner.look(feed.id).error or "")
+    site.answer = lambda *_: (200, JSON | {"Content-Encoding": "gzip"}, once)
+    assert runner.look(feed.id).new == 1
 
 
 def test_broken_lines_are_tried_again_later_each_time(

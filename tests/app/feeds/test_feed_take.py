@@ -329,3 +329,9 @@ def test_lines_that_are_no_objects_are_broken_rows(mapping: dict[str, Any]) -> N
     chunk = chunk_of(lines_of(text), parse_mapping(mapping))
     assert chunk.lines.tolist() == [1, 7]
     assert [one.line for one in chunk.broken] == [2, 3, 4, 5, 6, 8]
+
+
+def test_lines_are_counted_while_they_are_read() -> None:
+    assert len(lines_of(b"x\n\n" * 3, 3)) == 3
+    with pytest.raises(Invalid, match="more than 2 lines"):
+        lines_of(b"x\n" * 3, 2)
