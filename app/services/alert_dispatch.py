@@ -19,6 +19,7 @@ from app.services.scene_parts import STEPS, EscalationStep
 _WAITING = """
 select a.id from alert a
 where a.pack = :pack and a.about = :about and (cast(:scene as text) is null or a.scene = :scene)
+  and (cast(:run as int) is null or a.run = :run)
   and a.state = 'open' and a.overflow_rank is null and a.escalation = any(:steps)
   and not exists (select from task t where t.alert_id = a.id)
   and exists (select from duty_desk d where d.pack = a.pack and a.code ^@ d.code)
@@ -35,6 +36,7 @@ def send(
     *,
     about: str,
     scene: str | None = None,
+    run: int | None = None,
 ) -> int:
     """Make a task of every open alert at or behind the first step that dispatches; how many.
 
@@ -44,6 +46,7 @@ def send(
     ----------
     about : kind or indicator
     scene : only alerts of this scene
+    run : only alerts this run was looked at for: those of scenes beside it go by their own rules
     """
     first = min((STEPS.index(one.step) for one in escalation if one.dispatch), default=None)
     if first is None:
@@ -51,7 +54,13 @@ def send(
     waiting = list(
         connection.execute(
             sa.text(_WAITING),
-            {"pack": pack, "about": about, "scene": scene, "steps": list(STEPS[first:])},
+            {
+                "pack": pack,
+                "about": about,
+                "scene": scene,
+                "run": run,
+                "steps": list(STEPS[first:]),
+            },
         ).scalars()
     )
     if waiting:  # desks are looked up as by somebody who sees all of the map

@@ -164,7 +164,7 @@ def budgeted(
     there = connection.execute(
         sa.text(
             "select budget_code, count(*) as number from alert where pack = :pack and week = :week "
-            "and overflow_rank is null group by 1"
+            "and about = 'kind' and overflow_rank is null group by 1"
         ),
         {"pack": look.facts.pack, "week": monday},
     )

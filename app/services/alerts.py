@@ -91,7 +91,7 @@ def update(
         report = Report(row.pack, run)
         look = _look(connection, run, rules)
         if look is None:
-            report.closed = _unwatched(connection, row.pack, row.scene)
+            report.closed = _unwatched(connection, run, row.pack, row.scene)
             return report
         done = _clock(connection, look)
         spans = look.facts.periods[look.rules.alerts.period]
@@ -104,7 +104,7 @@ def update(
         report.closed += alert_store.ended(connection, look)
         if moment is None:
             report.sent = alert_dispatch.send(
-                connection, row.pack, look.rules.escalation, about="kind"
+                connection, row.pack, look.rules.escalation, about="kind", run=run
             )
         _set_clock(connection, look, spans[-1])
         report.open = connection.execute(
@@ -147,14 +147,14 @@ def catch_up(engine: sa.Engine) -> int:
     return sum(after_run(engine, run) is not None for run in waiting)
 
 
-def _unwatched(connection: sa.Connection, pack: str, scene: str) -> int:
-    """Close the alerts of a scene that raises none any more."""
+def _unwatched(connection: sa.Connection, run: int, pack: str, scene: str) -> int:
+    """Close the alerts of a scene that raises none any more, but for those a later run was looked at for."""
     ids = connection.execute(
         sa.text(
             "select id from alert where pack = :pack and scene = :scene and about = 'kind' "
-            "and state = 'open' order by id for update"
+            "and state = 'open' and run <= :run order by id for update"
         ),
-        {"pack": pack, "scene": scene},
+        {"pack": pack, "scene": scene, "run": run},
     ).scalars()
     return alert_store.not_watched(connection, list(ids), "场景不再预警")
 

@@ -130,3 +130,75 @@ def test_red_alerts_are_sent_by_themselves_where_the_scene_says(
             sa.text("select task_step(id, 'declined', '', now(), null, null, '远', '{}') from task")
         )
     assert alerts.update(engine, run_of(engine, escalation=[step])).sent == 0
+
+
+def another_scene(engine: sa.Engine, number: int) -> None:
+    """Make an open alert one of a scene and kind that no look here is about."""
+    with engine.begin() as connection:
+        connection.execute(sa.text("alter table alert disable trigger alert_guarded"))
+        connection.execute(
+            sa.text(
+                "update alert set scene = 'former', kind = 'wolves', escalation = 'remind', "
+                "overflow_rank = null, version = version + 1 where id = :id"
+            ),
+            {"id": number},
+        )
+        connection.execute(sa.text("alter table alert enable trigger alert_guarded"))
+
+
+def test_a_scene_sends_no_task_for_another_one(engine: sa.Engine, small: Small) -> None:
+    del small
+    with engine.begin() as connection:
+        connection.execute(
+            sa.text(
+                "insert into duty_desk (pack, code, side, name) "
+                "values ('small', '330101', '330101', '值班台')"
+            )
+        )
+    alerts.update(engine, run_of(engine), since=date(2024, 9, 1))
+    query = "select id from alert where state = 'open' and code like '330101%' order by id limit 1"
+    (one,) = rows(engine, query)
+    another_scene(engine, one["id"])
+    step = {"step": "remind", "when": {"colour": "red"}, "dispatch": True}
+    assert alerts.update(engine, run_of(engine, escalation=[step])).sent > 0
+    assert rows(engine, "select state from alert where id = :id", id=one["id"]) == [
+        {"state": "open"}
+    ]
+    assert rows(engine, "select id from task where alert_id = :id", id=one["id"]) == []
+
+
+def test_an_older_run_closes_nothing_a_later_one_keeps(engine: sa.Engine, small: Small) -> None:
+    del small
+    silent = run_of(engine, alerts=None)
+    alerts.update(engine, run_of(engine), since=date(2024, 9, 1))
+    assert alerts.update(engine, silent).closed == 0
+    assert closed(engine) == {}
+
+
+def test_alerts_of_indicators_take_no_place_of_the_week(engine: sa.Engine, small: Small) -> None:
+    del small
+    run = run_of(engine)
+    alerts.update(engine, run, since=date(2024, 9, 1))
+    query = (
+        "select code, kind, overflow_rank from alert where about = 'kind' and week = "
+        "(select max(week) from alert) order by code, kind"
+    )
+    before = rows(engine, query)
+    assert any(one["overflow_rank"] is None for one in before)
+    with engine.begin() as connection:
+        columns = (
+            "pack, code, level, name, period, fired, holds, is_new, opened_run, run, opened_period, "
+            "last_period, colour, priority, reason_zh, reason_en, grids, why_not, week, budget_code, "
+            "opened_at"
+        )
+        connection.execute(
+            sa.text(
+                f"insert into alert (scene, about, kind, {columns}) "
+                f"select 'lamps', 'indicator', kind || n, {columns} from alert "
+                "cross join generate_series(1, 3) n where state = 'open'"
+            )
+        )
+        connection.execute(sa.text("delete from alert where about = 'kind'"))
+        connection.execute(sa.text("delete from alert_clock"))
+    alerts.update(engine, run, since=date(2024, 9, 1))
+    assert rows(engine, query) == before
