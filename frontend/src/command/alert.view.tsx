@@ -4,7 +4,7 @@ import { Show } from "solid-js";
 import { moment } from "../state/times";
 import { taskOf } from "./alert-rules";
 import { Icon } from "./icon";
-import { kindName } from "./kind-names";
+import { alertName } from "./kind-names";
 import { useModel } from "./model";
 
 export function AlertNote() {
@@ -19,8 +19,8 @@ export function AlertNote() {
             <Icon node={alert().state === "open" ? BellRing : BellOff} />
             <b>
               {alert().state === "open"
-                ? words().alertOpen(kindName(model, alert().kind))
-                : words().alertClosed(kindName(model, alert().kind))}
+                ? words().alertOpen(alertName(model, alert()))
+                : words().alertClosed(alertName(model, alert()))}
             </b>
             <span>
               {alert().state === "open"

@@ -5,7 +5,7 @@ import { count } from "../charts/numbers";
 import { clock } from "../state/times";
 import { feedRows, loopBars } from "./alert-rules";
 import { Swatch } from "./chip.view";
-import { kindName } from "./kind-names";
+import { alertName } from "./kind-names";
 import { useModel } from "./model";
 
 const ROWS = 4;
@@ -41,7 +41,7 @@ export function LiveFeed() {
             <li>
               <time datetime={one.opened_at}>{time(one.opened_at)}</time>
               <Swatch colour={one.colour} />
-              <b>{one.title ? model.title(one.title) : kindName(model, one.kind)}</b>
+              <b>{alertName(model, one)}</b>
               <span>
                 {one.name} · {words().events(one.observed_text)}
                 <Show when={one.tasks.length > 0}>
