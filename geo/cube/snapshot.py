@@ -97,6 +97,10 @@ class Snapshot:
             np.ones(len(self.spec.kinds), np.bool_),
         )  # fmt: skip
 
+    def __getstate__(self) -> dict[str, Any]:
+        # addresses hold for the arrays of this one alone, not for those of a copy
+        return {name: value for name, value in vars(self).items() if name != "view"}
+
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays, in files or in memory."""

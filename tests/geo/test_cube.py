@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import pickle
 import subprocess
 import sys
 from fractions import Fraction
@@ -39,6 +41,7 @@ from geo.cube import (
 )
 from geo.cube.rows import ask_located
 from geo.cube.rows import rows as matching_rows
+from geo.cube.stale import forget
 from geo.shapes import ShapeError, circle, corridor, from_geojson
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -460,6 +463,48 @@ def test_a_saved_snapshot_answers_the_same(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         BIG.save(tmp_path / "s")
     assert [p.name for p in tmp_path.iterdir()] == ["s"]
+
+
+@pytest.mark.parametrize("way", ["pickled", "copied"])
+def test_a_copy_has_addresses_of_its_own(way: str) -> None:
+    question = Question(circle(WEST + 0.05, SOUTH + 0.05, 3000), T0, T0 + 40 * DAY)
+    one = Snapshot.build(ROWS, SPEC)
+    total = ask(one, question).total  # whose addresses are known from here on
+    other = pickle.loads(pickle.dumps(one)) if way == "pickled" else copy.deepcopy(one)
+    own = {array.ctypes.data for array in other.arrays.values()}
+    assert own.isdisjoint({array.ctypes.data for array in one.arrays.values() if array.size})
+    words = other.view.words
+    assert {
+        int(words[views_module.FIRST + n * views_module.WORDS])
+        for n in range(len(views_module.COLUMNS))
+    } <= own
+    assert ask(other, question).total == total > 0
+
+
+def test_compiled_code_of_other_sources_is_forgotten(tmp_path: Path) -> None:
+    kept = tmp_path / "__pycache__"
+    kept.mkdir()
+
+    def compiled() -> set[str]:
+        (kept / "top.g-1.nbi").touch()
+        (kept / "top.g-1.1.nbc").touch()
+        (kept / "top.pyc").touch()
+        forgotten = forget(tmp_path)
+        found = {path.suffix for path in kept.iterdir()} - {".sha256"}
+        assert forgotten == (found == {".pyc"})
+        return found
+
+    (tmp_path / "low.py").write_text("1")
+    (tmp_path / "top.py").write_text("2")
+    assert compiled() == {".pyc"}  # of what, nobody knows
+    assert compiled() == {".pyc", ".nbi", ".nbc"}
+    (tmp_path / "low.py").write_text("3")  # `top` may hold code of it
+    assert compiled() == {".pyc"}
+    (tmp_path / "more.py").write_text("")
+    assert compiled() == {".pyc"}
+    assert compiled() == {".pyc", ".nbi", ".nbc"}
+    (kept / "sources.sha256").write_bytes(b"\xff")
+    assert compiled() == {".pyc"}
 
 
 def test_a_torn_snapshot_is_refused(tmp_path: Path) -> None:
