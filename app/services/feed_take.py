@@ -3,8 +3,8 @@
 Imports the import's own rooms (`event_rows`, `event_places`, `event_store`), `app.feeds.base` and the
 database. Promises: a batch is one transaction, so that a process killed at any moment has stored all of
 it with its cursor or nothing; a batch taken before changes nothing; a cursor moved by somebody else
-meanwhile refuses the batch as a whole; an event outside the feed's jurisdiction is never stored; of a
-row that could not be used the mapped columns are kept when nothing in them looks like a person's.
+meanwhile refuses the batch as a whole; an event outside the feed's jurisdiction is never stored, nor its
+address put into the neighbour's queue; of a row that could not be used the mapped columns are kept when nothing in them looks like a person's.
 """
 
 from __future__ import annotations
@@ -181,7 +181,13 @@ class Taker:
                 {"id": feed.id},
             )
             if done.place.uncertain and not taken.known:
-                address_resolve.queue(connection, feed.pack, done.place.uncertain.items())
+                # texts of a feed are for who reviews its jurisdiction or more, never for a neighbour
+                own = [
+                    (text, found)
+                    for text, found in done.place.uncertain.items()
+                    if found.code.startswith(feed.code) or feed.code.startswith(found.code)
+                ]
+                address_resolve.queue(connection, feed.pack, own)
         return taken
 
     def store_again(

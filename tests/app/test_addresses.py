@@ -22,11 +22,14 @@ from fastapi.testclient import TestClient
 from app.cli import cli
 from app.database import transaction
 from app.errors import Invalid, NotFound
+from app.feeds.base import Batch
+from app.feeds.records import chunk_of
 from app.main import create_app
 from app.security.identity import MAY, Role
-from app.services import accounts, accounts_tokens, address_base, address_resolve, boundaries
+from app.services import accounts, accounts_tokens, address_base, address_resolve, boundaries, feeds
 from app.services.boundary_checks import Notes
 from app.services.events import import_file
+from app.services.feed_take import Taker
 from app.settings import DatabaseSettings, Settings
 from geo.addresses.base import SCHEMA
 from geo.codes import load_layout
@@ -297,6 +300,39 @@ def test_a_feed_is_located_by_its_addresses_and_the_uncertain_wait(
     ]
     assert {one.text for one in queue} == {"闻三路22号", "人民路2号"}
     assert report.review == 2
+
+
+def test_texts_of_a_feed_wait_for_no_neighbour(
+    town: sa.Engine, ground: address_resolve.Ground, tmp_path: Path
+) -> None:
+    mapping = {
+        "source": "desk", "scene": "nine-kinds", "time_zone": "Asia/Shanghai",
+        "columns": {"reference": "reference", "kind": "kind", "time": "time", "address": "address"},
+    }  # fmt: skip
+    texts = {"闻三路22号": "330106", "萧山区人名路": "330109", "人民路2号": "3301"}
+    for text, code in texts.items():
+        found = ground.resolve(text)
+        assert not found.certain
+        assert found.code[:6] == code, (text, found)
+    with transaction(town) as connection:
+        feed = feeds.add(
+            connection,
+            pack=PACK,
+            name="desk",
+            adapter="push",
+            mapping=mapping,
+            settings={},
+            code="330106",
+        )
+    rows = [
+        {"reference": str(n), "kind": "theft", "time": "2024-05-01 08:00", "address": text}
+        for n, text in enumerate(texts)
+    ]
+    batch = Batch(key="k", origin="test", chunk=chunk_of(rows, feed.mapping), point=None)
+    Taker(town, tmp_path / "locate").take(feed, batch)
+    with town.connect() as connection:
+        queue = address_resolve.review(connection, PACK, "open", 10)
+    assert {one.text for one in queue} == {"闻三路22号", "人民路2号"}
 
 
 def test_the_command_line(
