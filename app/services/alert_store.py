@@ -121,7 +121,8 @@ def ended(connection: sa.Connection, look: Look) -> int:
     """Close alerts of units that are no longer on the map, and those nobody looks at any more.
 
     That is of a level, kind or period the rules no longer name, where the look was one of their own
-    scene; of another scene those no look has seen for two periods.
+    scene; of another scene, or of a level this run was not assessed for (`--level`), those no look has
+    seen for two periods.
     """
     rows = connection.execute(
         sa.text(
@@ -134,6 +135,7 @@ def ended(connection: sa.Connection, look: Look) -> int:
         {"id": row.id, "run": look.facts.id} for row in rows if look.table.lookup(row.code) is None
     ]
     newest = look.facts.periods[look.rules.alerts.period][-1].start
+    named = look.rules.alerts.levels
     why: dict[str, list[int]] = {}
     for row in rows:
         if look.table.lookup(row.code) is None:
@@ -143,6 +145,10 @@ def ended(connection: sa.Connection, look: Look) -> int:
             seen = level and kind and row.period == look.period
             if not seen and age(row.period, row.last_period, newest) >= UNSEEN:
                 why.setdefault(f"场景“{row.scene}”已{UNSEEN}期没有评估", []).append(row.id)
+        elif kind and row.level not in look.facts.levels and (not named or row.level in named):
+            # a run that stops at a coarser level says nothing of it
+            if age(row.period, row.last_period, newest) >= UNSEEN:
+                why.setdefault(f"这一层级已{UNSEEN}期没有评估", []).append(row.id)
         elif not kind:
             why.setdefault("不再评估这一类别", []).append(row.id)
         elif not level:

@@ -202,3 +202,36 @@ def test_alerts_of_indicators_take_no_place_of_the_week(engine: sa.Engine, small
         connection.execute(sa.text("delete from alert_clock"))
     alerts.update(engine, run, since=date(2024, 9, 1))
     assert rows(engine, query) == before
+
+
+def test_a_run_that_stops_at_a_coarser_level_closes_none_of_the_finer_ones(
+    engine: sa.Engine, small: Small
+) -> None:
+    del small
+    alerts.update(engine, run_of(engine), since=date(2024, 9, 1))
+    finer = (
+        "select id from alert where state = 'open' and level not in ('county', 'city') order by id"
+    )
+    before = rows(engine, finer)
+    assert before
+    coarse = assess(
+        engine, "small", "nine-kinds", zone="Asia/Shanghai", finest="county", look=False
+    )
+    alerts.update(engine, coarse)
+    assert closed(engine) == {}
+    assert rows(engine, finer) == before
+    # but not for ever
+    with engine.begin() as connection:
+        connection.execute(sa.text("alter table alert disable trigger alert_guarded"))
+        connection.execute(
+            sa.text(
+                "update alert set version = version + 1, "
+                "opened_period = opened_period - interval '2 months', "
+                "last_period = last_period - interval '2 months' where id = :id"
+            ),
+            {"id": before[0]["id"]},
+        )
+        connection.execute(sa.text("alter table alert enable trigger alert_guarded"))
+    alerts.update(engine, coarse)
+    assert closed(engine) == {"这一层级已2期没有评估": 1}
+    assert rows(engine, finer) == before[1:]
