@@ -16,7 +16,6 @@ from datetime import date, datetime
 from typing import Any, cast
 
 import lark
-import numpy as np
 import shapely
 import shapely.geometry
 import sqlalchemy as sa
@@ -35,6 +34,8 @@ GEOMETRY = "geometry"
 LANGUAGES = ("cql2-text", "cql2-json")
 #: Corners of all shapes of one filter.
 MOST_CORNERS = 20_000
+#: Conditions inside conditions; whoever writes the statement goes several calls deeper for each.
+MOST_DEEP = 40
 _KIND = {
     "string": "text", "integer": "number", "number": "number", "boolean": "boolean",
     "date": "date", "date-time": "moment",
@@ -241,15 +242,20 @@ class _Checker:
         self.crs = crs
         self.corners = 0
 
-    def condition(self, node: Any) -> None:  # noqa: PLR0912 - one per form of a node
-        """Check what is true or false."""
+    def condition(self, node: Any, deep: int = 0) -> None:  # noqa: PLR0912 - one per form of a node
+        """Check what is true or false, `deep` conditions inside others."""
+        if deep > MOST_DEEP:
+            raise bad("filter", "it is nested too deep")
         if isinstance(node, bool):
             return
         if isinstance(node, ast.And | ast.Or):
-            self.condition(node.lhs)
-            self.condition(node.rhs)
+            one, joined = node, type(node)
+            while isinstance(one, joined):  # a row of them is a tree that leans to the left
+                self.condition(one.rhs, deep + 1)
+                one = one.lhs
+            self.condition(one, deep + 1)
         elif isinstance(node, ast.Not):
-            self.condition(node.sub_node)
+            self.condition(node.sub_node, deep + 1)
         elif isinstance(node, ast.SpatialComparisonPredicate):
             self.shape(node.lhs)
             self.shape(node.rhs)
@@ -288,7 +294,7 @@ class _Checker:
         assert wanted is not None
         return wanted
 
-    def scalar(self, node: Any) -> str:  # noqa: PLR0911 - one per form of a node
+    def scalar(self, node: Any) -> str:  # noqa: PLR0911, PLR0912 - one per form of a node
         """Type of a value."""
         if isinstance(node, ast.Attribute):
             field = self.fields.get(node.name)
@@ -296,16 +302,25 @@ class _Checker:
                 raise unknown(node.name, self.fields)
             return _KIND[field.type]
         if isinstance(node, ast.Function):
-            if node.name != "lower" or len(node.arguments) != 1:
-                raise bad("filter", f"there is no function {node.name!r} here")
-            return self.same(node.arguments[0], wanted="text")
+            inner, deep = node, 0
+            while isinstance(inner, ast.Function):
+                if inner.name != "lower" or len(inner.arguments) != 1:
+                    raise bad("filter", f"there is no function {inner.name!r} here")
+                inner, deep = inner.arguments[0], deep + 1
+            if deep > MOST_DEEP:
+                raise bad("filter", "it is nested too deep")
+            return self.same(inner, wanted="text")
         if isinstance(node, bool):
             return "boolean"
         if isinstance(node, int | float):
-            if not np.isfinite(node) or abs(node) > 1e300:
+            # a whole number is one of 64 bits to the database
+            if not abs(node) <= (1e300 if isinstance(node, float) else 2**63 - 1):
                 raise bad("filter", "a number is too large")
             return "number"
         if isinstance(node, str):
+            # escapes of JSON can be no text: a NUL, half of a pair
+            if "\0" in node or any("\ud800" <= one <= "\udfff" for one in node):
+                raise bad("filter", "a text holds what is no character")
             return "text"
         if isinstance(node, datetime):
             return "moment"

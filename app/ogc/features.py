@@ -22,7 +22,7 @@ from app.ogc import cql, relations
 from app.ogc.collections import Collection
 from app.ogc.crs import told
 from app.ogc.parameters import Asked
-from app.ogc.relations import Choice, Relation, Store, whole
+from app.ogc.relations import PINNED, Choice, Relation, Store, whole
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ def page(store: Store, collection: Collection, asked: Asked) -> Page:
         if not relation.done:
             if asked.after is not None:
                 numeric = collection.coloured
-                after: Any = whole(asked.after) if numeric else asked.after
+                key = asked.after.partition(PINNED)[0] if relation.jobs else asked.after
+                after: Any = whole(key) if numeric else key
                 wanted = wanted.where(table.key > sa.literal(after))
             wanted = wanted.limit(asked.limit + 1)
         rows = connection.execute(wanted).all()
@@ -81,10 +82,15 @@ def page(store: Store, collection: Collection, asked: Asked) -> Page:
         features=_features(collection, rows, told(shapes, asked.crs)),
         shapes=shapes.tolist(),
         matched=matched,
-        after=str(rows[-1].key) if more else None,
+        after=_after(rows[-1].key, relation) if more else None,
         pinned=choice.pinned() if choice else {},
         events=relation.events,
     )
+
+
+def _after(key: Any, relation: Relation) -> str:
+    jobs = ",".join(map(str, relation.jobs))
+    return f"{key}{PINNED}{jobs}" if jobs else str(key)
 
 
 def one(store: Store, collection: Collection, identifier: str, asked: Asked) -> Page:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol, cast
 from zoneinfo import ZoneInfo
@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from app.api.models import Period
 from app.errors import NotFound
 from app.ogc.collections import Collection, moments
+from app.ogc.errors import bad
 from app.ogc.fields import SQL, Field
 from app.ogc.parameters import Asked, touches
 from app.security.identity import Identity
@@ -43,6 +44,9 @@ MOST_DEVICES = 20_000
 #: Jobs looked through for the newest of every method.
 MOST_JOBS = 200
 SPOTS = ("gi", "scan", "emerging")
+#: Between the key a page begins after and the jobs its features are of.
+PINNED = "~"
+_NUMBERS = re.compile(rf"[0-9]{{1,18}}(,[0-9]{{1,18}}){{0,{len(SPOTS) - 1}}}", re.ASCII)
 
 
 class Store(Protocol):
@@ -67,6 +71,7 @@ class Relation:
     placed : whether the box was applied already
     shapes : outlines by `key` where the relation has none of its own
     events : counted events the rows tell of, for the audit
+    jobs : jobs the rows are of where nobody chose one; the next page is to be of the same
     """
 
     table: sa.FromClause
@@ -75,6 +80,7 @@ class Relation:
     placed: bool = False
     shapes: Mapping[int, shapely.Geometry] | None = None
     events: int | None = None
+    jobs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -361,13 +367,15 @@ def hotspots(
     """
     rows: list[dict[str, Any]] = []
     events = 0
-    for number in _jobs(connection, identity, collection, asked):
+    numbers = _jobs(connection, identity, collection, asked)
+    for number in numbers:
         about, body = jobs.body(connection, identity, number, "json")
         result = json.loads(body)
         if result.get("cells") or "clusters" in result:
             events += about.rows or 0
             rows += _spots(number, about.type, result, about.question, asked)
-    return listed(rows, collection.fields.values(), events)
+    found = listed(rows, collection.fields.values(), events)
+    return found if "job" in asked.chosen else replace(found, jobs=tuple(numbers))
 
 
 def _jobs(
@@ -376,18 +384,27 @@ def _jobs(
     """Numbers of the jobs whose places are asked, in order."""
     pack = collection.map.pack
     if "job" in asked.chosen:
-        number = int(asked.chosen["job"])
-        if not 0 < number < 2**63:
-            raise NotFound(f"no job {number}")
-        one = jobs.read(connection, identity, number)
-        if one.question.pack != pack or one.type not in SPOTS or one.state != "done":
-            raise NotFound(f"job {number} has no places on this map")
-        return [number]
+        return [_spotted(connection, identity, pack, int(asked.chosen["job"]))]
+    pinned = (asked.after or "").partition(PINNED)[2]
+    if pinned:
+        if not _NUMBERS.fullmatch(pinned):
+            raise bad("after", "take it from the link `next`")
+        return [_spotted(connection, identity, pack, int(one)) for one in pinned.split(",")]
     newest: dict[str, int] = {}
     for one in jobs.listed(connection, identity, pack, MOST_JOBS):
         if one.state == "done" and one.type in SPOTS:
             newest.setdefault(one.type, one.id)
     return sorted(newest.values())
+
+
+def _spotted(connection: sa.Connection, identity: Identity, pack: str, number: int) -> int:
+    """Look one's own job up that has places on a map; its number."""
+    if not 0 < number < 2**63:
+        raise NotFound(f"no job {number}")
+    one = jobs.read(connection, identity, number)
+    if one.question.pack != pack or one.type not in SPOTS or one.state != "done":
+        raise NotFound(f"job {number} has no places on this map")
+    return number
 
 
 def _spots(

@@ -230,8 +230,11 @@ def test_any_filter_says_what_the_twin_says(
         ("name LIKE 'x\\'", "LIKE"), ("pg_sleep(9) = 1", "cql2-text"), ("colour = 1; select 1", "cql2-text"),
         ("colour = 1e999", "large"), ("(" * 3000 + "colour=1" + ")" * 3000, "filter"),
         ("NOT " * 10 + "colour = 1", "cql2-text"),
+        ("(colour=1 OR (colour=2 AND " * 100 + "TRUE" + "))" * 100, "deep"),
+        ("CASEI(" * 200 + "name" + ")" * 200 + " = 'a'", "deep"),
+        ("NOT(" * 100 + "colour = 1" + ")" * 100, "deep"),
     ],
-    ids=range(23),
+    ids=range(26),
 )  # fmt: skip
 def test_a_filter_that_means_nothing_is_told_why(client: TestClient, text: str, word: str) -> None:
     answer = client.get("/ogc/collections/units-small-county/items", params={"filter": text})
@@ -254,8 +257,12 @@ def test_a_filter_that_means_nothing_is_told_why(client: TestClient, text: str, 
         '{"op": "like", "args": [{"property": "name"}, 5]}', '{"filter-lang": "x", "filter": true}',
         '{"op": "and", "args": []}', '{"op": "t_after", "args": [{"property": "start"}, {"date": "2024-01-01"}]}',
         '{"op": "a_equals", "args": [[1], [1]]}', '{"op": "=", "args": [{"date": 5}, {"property": "start"}]}',
+        f'{{"op": "=", "args": [{{"property": "colour"}}, {10**25}]}}',
+        f'{{"op": "=", "args": [{{"property": "colour"}}, {2**63}]}}',
+        r'{"op": "=", "args": [{"property": "name"}, "\u0000"]}',
+        r'{"op": "like", "args": [{"property": "name"}, "\ud800%"]}',
     ],
-    ids=range(23),
+    ids=range(27),
 )  # fmt: skip
 def test_json_that_means_nothing_is_told_so(client: TestClient, text: str) -> None:
     query = {"filter": text, "filter-lang": "cql2-json"}

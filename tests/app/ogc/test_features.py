@@ -386,6 +386,37 @@ def test_hotspots_are_those_of_ones_jobs(client: TestClient, house: House) -> No
     assert entry.row_count == 154
 
 
+def test_the_next_page_of_hotspots_is_of_the_same_jobs(client: TestClient, house: House) -> None:
+    page = get(client, "/collections/hotspots-small/items", limit=2)
+    (following,) = (one["href"] for one in page["links"] if one["rel"] == "next")
+    wanted = client.get(following).json()["features"]
+    assert [one["properties"]["found"] for one in wanted] == ["cold"]
+    with house.engine.begin() as connection:
+        newer = connection.execute(
+            sa.text(
+                "insert into analysis_job (type, state, pack, question, account_id, prefixes, rows, "
+                "expires_at) select type, state, pack, question, account_id, prefixes, rows, expires_at "
+                "from analysis_job where type = 'gi' and account_id is null returning id"
+            )
+        ).scalar_one()
+        connection.execute(
+            sa.text(
+                "insert into analysis_result (job_id, name, body) select :new, name, body "
+                "from analysis_result where job_id = "
+                "(select min(id) from analysis_job where type = 'gi' and account_id is null)"
+            ),
+            {"new": newer},
+        )
+    try:
+        assert client.get(following).json()["features"] == wanted
+        assert items(client, "hotspots-small")[-1]["properties"]["job"] == newer
+    finally:
+        with house.engine.begin() as connection:
+            connection.execute(sa.text("delete from analysis_job where id = :id"), {"id": newer})
+    get(client, "/collections/hotspots-small/items", 400, after="x~1,2,3,4")
+    get(client, "/collections/hotspots-small/items", 404, after="x~99999")
+
+
 def test_zones_and_facilities(client: TestClient) -> None:
     found = items(client, "zones-small")
     assert [one["properties"]["name"] for one in found] == ["联防一区", "their draft"]
