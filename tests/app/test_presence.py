@@ -254,6 +254,10 @@ def test_a_map_that_cannot_be_evaluated_keeps_no_other_from_it(home: House) -> N
         connection.execute(sa.text("delete from check_case"))
         connection.execute(sa.text("delete from zone where pack <> 'small'"))
         connection.execute(sa.text("delete from evaluation_clock"))
+        connection.execute(
+            sa.text("delete from indicator_run where scene = :scene"),
+            {"scene": border_measures.SCENE},
+        )
 
 
 def test_months_are_evaluated_by_themselves(home: House) -> None:
