@@ -120,6 +120,11 @@ begin
   if coalesce(current_setting('wusetu.prefixes', true), '') = '' then
     return null;  -- the installation itself
   end if;
+  if tg_op = 'UPDATE' and (old.kind, old.code, old.place, old.every_s, old.retired_at)
+      is not distinct from (new.kind, new.code, new.place, new.every_s, new.retired_at)
+      and ST_Equals(old.geom, new.geom) then
+    return null;  -- nothing of it changed
+  end if;
   perform border_audit(
     case when tg_op = 'INSERT' or old.retired_at is not null and new.retired_at is null then 'device.entered'
          when old.retired_at is null and new.retired_at is not null then 'device.retired'
@@ -131,7 +136,4 @@ end
 $$;
 comment on function device_audited is 'writes into the audit what the web does to the registry';
 create trigger device_entered_audited after insert on device for each row execute function device_audited();
-create trigger device_changed_audited after update on device for each row
-  when ((old.kind, old.code, old.place, old.every_s, old.retired_at) is distinct from
-        (new.kind, new.code, new.place, new.every_s, new.retired_at) or not ST_Equals(old.geom, new.geom))
-  execute function device_audited();
+create trigger device_changed_audited after update on device for each row execute function device_audited();

@@ -148,7 +148,7 @@ def test_exports_are_files(client: TestClient, tmp_path: Path) -> None:
     assert answer.headers["content-disposition"] == (
         'attachment; filename="wusetu-small-run1-grid-theft-month-2024-11-01.csv"'
     )
-    assert answer.content.count(b"\r\n") == 17 + 1 + 68
+    assert answer.content.count(b"\r\n") == 22 + 1 + 68
     answer = client.get("/api/runs/1/export.gpkg?level=county")
     assert answer.headers["content-type"] == "application/geopackage+sqlite3"
     assert len(geopandas.read_file(io.BytesIO(answer.content))) == 2

@@ -39,9 +39,12 @@ def _chromium() -> str | None:
     return given or next((path for name in CHROMIUM if (path := shutil.which(name))), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's browser; nothing is downloaded."""
+    """The system's browser; nothing is downloaded.
+
+    Of one file each: while it is open, a loop runs in this thread, and no other can.
+    """
     program = _chromium()
     if program is None:
         pytest.skip("no Chromium on this machine (set WUSETU_CHROMIUM to its path)")
@@ -74,8 +77,8 @@ def small_map(
 
 
 @pytest.fixture(scope="session")
-def server(browser: Browser, small_map: Settings) -> Iterator[str]:
-    """Address of the real application; `browser` first, so that nothing is loaded in vain."""
+def server(small_map: Settings) -> Iterator[str]:
+    """Address of the real application."""
     with served(small_map) as address:
         yield address
 

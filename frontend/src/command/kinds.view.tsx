@@ -21,11 +21,13 @@ export function KindTabs() {
             aria-pressed={kind.id === model.kind().id}
             onClick={() => model.view.go({ kind: kind.id })}
           >
-            <span
-              class={known() ? `dot-square fill-bg-${worst(kind.id)}` : "dot-square"}
-              role={known() ? "img" : undefined}
-              aria-label={known() ? model.words().colours[worst(kind.id)] : undefined}
-            />
+            <Show when={known()} fallback={<span class="dot-square" />}>
+              <span
+                class={`dot-square fill-bg-${worst(kind.id)}`}
+                role="img"
+                aria-label={model.words().colours[worst(kind.id)]}
+              />
+            </Show>
             {model.title(kind.title)}
           </button>
         )}
