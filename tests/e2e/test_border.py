@@ -369,6 +369,9 @@ def settled(page: Page, asked: str) -> None:
     raise AssertionError(asked)
 
 
+@pytest.mark.xfail(
+    strict=False, reason="what a first visit keeps is not certain: docs/open.md, the border"
+)
 def test_offline_it_opens_with_its_age_and_loses_no_action(place: Place, desk: Desk) -> None:
     made = place.sides[MINE].post(
         f"/api/zones/{place.zone}/checks",
