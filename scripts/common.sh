@@ -55,6 +55,24 @@ one_at_a_time() {
 }
 one_at_a_time_over() { exec 9>&-; unset WUSETU_SETUP_LOCKED; }
 
+# The front end is built beside what follows, where there is a Node already (else it comes with Python's packages).
+NODE=
+beside_node() {
+  if scripts/node.sh there; then
+    scripts/node.sh build &
+    NODE=$!
+    trap 'kill "$NODE" 2>/dev/null' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+  fi
+}
+node_is_there() {
+  if [ -n "$NODE" ]; then
+    wait "$NODE" || exit
+    trap - EXIT INT TERM HUP
+  else scripts/node.sh build; fi
+}
+
 find_chromium() {
   for fc_name in ${WUSETU_CHROMIUM:-} chromium google-chrome-stable google-chrome "$DEB/chromium"; do
     if have "$fc_name"; then command -v "$fc_name"; return 0; fi

@@ -1,12 +1,15 @@
 #!/bin/sh
-# Have Node.js and the front end's packages; argument "build": also build it when it changed.
+# Have Node.js and the front end's packages. Argument "build": also build it when it changed; "check": lint and test
+# it; "there": only say whether the system's Node will do.
 . "$(dirname -- "$0")/common.sh"
 [ -f frontend/package.json ] || exit 0
 
 enough() { # vite wants 20.19 or newer
   "$1" -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null
 }
-if ! { have node && have npm && enough node; }; then
+there() { have node && have npm && enough node; }
+if [ "${1:-}" = there ]; then there && exit 0; exit 1; fi
+if ! there; then
   PATH=$VENV/bin:$PATH
   mark=$(sha256sum <requirements-node.lock | cut -c 1-64)
   if [ "$(cat "$VENV/.requirements-node.lock" 2>/dev/null)" != "$mark" ]; then

@@ -2,6 +2,7 @@
 # Set everything up, load the sample, serve until Ctrl-C. Safe to repeat.
 . "$(dirname -- "$0")/common.sh"
 one_at_a_time
+beside_node
 scripts/python.sh run
 wusetu=$VENV/bin/wusetu
 
@@ -13,16 +14,8 @@ code=0
 
 scripts/postgres.sh
 scripts/fonts.sh
-scripts/node.sh build
-scripts/docs.sh
+node_is_there
+scripts/docs.sh & # looked up at each request: it may be ready later
 
-# Ctrl-C from here to the server must not leave the cluster behind.
-leave() { trap '' INT TERM HUP; [ -n "${WUSETU_DATABASE_URL:-}" ] || "$wusetu" db stop --if-unused; exit 130; }
-trap leave INT TERM HUP
-fail() { c=$?; [ -n "${WUSETU_DATABASE_URL:-}" ] || "$wusetu" db stop --if-unused; exit "$c"; }
-if [ -z "${WUSETU_DATABASE_URL:-}" ]; then "$wusetu" db start --migrate || fail
-else "$wusetu" db migrate || fail; fi
-"$wusetu" sample load hangzhou alliance || fail   # the city, and the border of four provinces
-one_at_a_time_over
-trap - INT TERM HUP
-exec "$wusetu" serve --no-migrate
+# The city, and the border of four provinces; the set-up ends, and its lock, when they are loaded.
+exec "$wusetu" serve --sample hangzhou --sample alliance ${WUSETU_SETUP_LOCKED:+--lock 9}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -40,8 +42,21 @@ class PortTaken(WusetuError):
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True,
               help="Processes that answer.")  # fmt: skip
 @click.option("--migrate/--no-migrate", default=True, help="Bring the schema up to date first.")
+@click.option("--sample", "samples", multiple=True, metavar="PACK",
+              help="Load this sample pack first, as `wusetu sample load` does; may be repeated.")  # fmt: skip
 @click.option("--check", is_flag=True, help="Only look at the port: 0 free, 4 served by us.")
-def command(host: str | None, port: int | None, workers: int, migrate: bool, check: bool) -> None:
+@click.option("--lock", type=click.IntRange(3), hidden=True,
+              help="File descriptor of a lock that ends with the loading.")  # fmt: skip
+def command(
+    *,
+    host: str | None,
+    port: int | None,
+    workers: int,
+    migrate: bool,
+    samples: tuple[str, ...],
+    check: bool,
+    lock: int | None,
+) -> None:
     """Serve the map until Ctrl-C; the last line printed is its address."""
     settings = settings_module.load()
     host = host or settings.server.host
@@ -59,9 +74,36 @@ def command(host: str | None, port: int | None, workers: int, migrate: bool, che
             return
         _turn_signals_into_exits()
         with _database(settings, migrate) as url:
+            if samples:
+                _load(samples, workers)
+            if lock is not None:
+                with contextlib.suppress(OSError):
+                    os.close(lock)
             if settings.access == "accounts":
                 _let_the_first_admin_in(settings, url, listening)
             _serve(listening, workers, note, settings.server.grace_seconds)
+
+
+def _load(samples: tuple[str, ...], workers: int) -> None:
+    """Load sample packs in a process beside this one, which gets itself ready to answer meanwhile.
+
+    Raises
+    ------
+    SystemExit
+        They could not be loaded, the process has said why; 130: interrupted.
+    """
+    script = "from app.cli import main; main()"
+    process = subprocess.Popen([sys.executable, "-c", script, "sample", "load", *samples])  # noqa: S603 - our own command line
+    try:
+        if workers == 1:
+            importlib.import_module("app.main")  # seconds; the loading is as long
+        code = process.wait()
+    except SystemExit:  # a signal, see `_turn_signals_into_exits`; Ctrl-C has reached both
+        process.terminate()
+        process.wait()
+        code = 130
+    if code:
+        raise SystemExit(code)
 
 
 def _may_listen(settings: settings_module.Settings, host: str) -> None:

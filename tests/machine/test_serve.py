@@ -192,6 +192,28 @@ def test_another_program_has_the_port(wusetu: Wusetu, home: Cluster) -> None:
     assert not home.data.exists()
 
 
+def test_samples_are_loaded_before_the_port_is_served(
+    serve: Callable[..., Server], wusetu: Wusetu, home: Cluster
+) -> None:
+    refused = wusetu("serve", "--port", "0", "--sample", "nowhere")
+    assert refused.returncode == 2
+    assert "nowhere" in refused.stderr
+    assert "http" not in refused.stdout
+    assert not home.running()
+    # interrupted: both end, nothing is served, and the cluster goes with them
+    with open(os.devnull) as lock:  # (stands for the lock of the set-up)
+        server = serve("--port", "0", "--sample", "hangzhou", "--lock", str(lock.fileno()))
+        end = time.monotonic() + 120
+        while not any("boundaries" in line for line in server.lines):
+            assert time.monotonic() < end, server.lines
+            time.sleep(0.05)
+        assert server.end(signal.SIGINT) == 130
+    assert any("interrupted" in line for line in server.lines), server.lines
+    assert not any(line.startswith("http") for line in server.lines)
+    assert not home.running()
+    assert not home._members()
+
+
 def test_no_such_address(wusetu: Wusetu) -> None:
     done = wusetu("serve", "--host", "nowhere.invalid", "--port", "0")
     assert done.returncode == 2

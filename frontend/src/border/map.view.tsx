@@ -9,6 +9,7 @@ import type { MapHandle } from "../command/map.view";
 import { withOverlays } from "../command/overlays";
 import { ScaleBar } from "../command/scale.view";
 import { circleRing, type Position } from "../draw/shapes";
+import { asking } from "../offline/offline";
 import { unwrapped } from "../state/bounds";
 import { draw, PIXEL_RATIO, patternOf } from "../style/patterns";
 import { attachDraft } from "./drawing";
@@ -60,6 +61,10 @@ export function BorderMap() {
     const one = new MapLibre({
       container: box,
       style: buildStyle(input()),
+      transformRequest: (url) => {
+        asking(new URL(url, location.origin).href);
+        return { url };
+      },
       bounds: unwrapped(home()),
       fitBoundsOptions: { padding: padding() },
       attributionControl: false,

@@ -85,6 +85,8 @@ export interface MapProps {
   onReady?: (handle: MapHandle) => void;
   onFailure?: (failure: Failure | undefined) => void;
   onIdle?: () => void;
+  /** Called with each address the map asks for. */
+  onAsk?: (address: string) => void;
 }
 
 const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -152,6 +154,10 @@ export function MapView(props: MapProps) {
     const one = new MapLibre({
       container: box,
       style: buildStyle(input()),
+      transformRequest: (url) => {
+        props.onAsk?.(new URL(url, location.origin).href);
+        return { url };
+      },
       bounds: unwrapped(props.frame),
       fitBoundsOptions: { padding: props.padding },
       interactive: props.interactive,

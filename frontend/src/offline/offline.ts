@@ -73,6 +73,21 @@ export async function heard<T>(address: string, signal?: AbortSignal): Promise<T
 
 const ASK_MS = 5000;
 
+/** Whether the worker stood between this page and the server from the page's beginning. */
+const between = (globalThis.navigator?.serviceWorker?.controller ?? null) !== null;
+/** What was asked for before there was a worker, where the browser's own list does not name it. */
+const early = new Set<string>();
+
+/**
+ * Say what a map asks for. Its requests come from a thread of its own: one that began before there was a
+ * worker goes past it, and its requests are in no list of the page.
+ */
+export function asking(address: string): void {
+  if (between || !import.meta.env.PROD) return;
+  if (navigator.serviceWorker?.controller) keep([address]);
+  else early.add(address);
+}
+
 /**
  * Register the worker; keep what this page loaded before there was one; while nobody answers, ask again
  * every few seconds. Call inside a component.
@@ -92,10 +107,24 @@ export function startOffline(): void {
   });
   if (!import.meta.env.PROD || !("serviceWorker" in navigator)) return;
   const { serviceWorker } = navigator;
-  const first = serviceWorker.controller === null;
   serviceWorker.register("/sw.js").catch(() => undefined);
-  if (!first) return;
-  const begun = () => keep(performance.getEntriesByType("resource").map((one) => one.name));
+  if (between) return;
+  // what was asked for past the worker is asked for again; some of it is still on its way when the worker begins
+  const past = new PerformanceObserver((list) => {
+    const all = list.getEntries() as PerformanceResourceTiming[];
+    keep(all.filter((one) => one.workerStart === 0).map((one) => one.name));
+  });
+  const begun = () => {
+    past.observe({ type: "resource", buffered: true });
+    keep([...early]);
+    early.clear();
+  };
+  onCleanup(() => past.disconnect());
+  // it may have come while the page was still being put together
+  if (serviceWorker.controller !== null) {
+    begun();
+    return;
+  }
   serviceWorker.addEventListener("controllerchange", begun, { once: true });
   onCleanup(() => serviceWorker.removeEventListener("controllerchange", begun));
 }

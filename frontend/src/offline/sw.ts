@@ -31,11 +31,16 @@ interface Asked extends Lasting {
 interface Told extends Lasting {
   readonly data: unknown;
 }
+interface Client {
+  readonly url: string;
+  readonly type: string;
+}
 const worker = self as unknown as {
   skipWaiting: () => Promise<void>;
   clients: {
     claim: () => Promise<void>;
-    get: (id: string) => Promise<{ readonly url: string } | undefined>;
+    get: (id: string) => Promise<Client | undefined>;
+    matchAll: (of: { type: "window" }) => Promise<readonly Client[]>;
   };
   location: Location;
   addEventListener: ((type: "install" | "activate", hear: (event: Lasting) => void) => void) &
@@ -108,7 +113,7 @@ async function answer(event: Asked, way: "answer" | "tile"): Promise<Response> {
   const asked = fetch(request);
   // other pages do not say how old an answer is: they get none but the server's
   const asks = await worker.clients.get(event.clientId);
-  if (asks && !pageOf(new URL(asks.url).pathname)) return asked;
+  if (asks && !(await saysAge(asks))) return asked;
   // what comes too late is kept all the same
   event.waitUntil(
     asked.then((found) => heard(way, request.url, found.clone())).catch(() => undefined),
@@ -117,6 +122,14 @@ async function answer(event: Asked, way: "answer" | "tile"): Promise<Response> {
   if (!known || !isYoung(known.headers.get(KEPT), Date.now())) return asked;
   const found = await timed(asked, PATIENCE[way]);
   return found && !isAway(found.status) ? found : known;
+}
+
+const isKeptPage = (one: Client) => pageOf(new URL(one.url).pathname) !== null;
+
+/** Whether who asks says how old an answer is. A map's thread has no page in its address: any open one counts. */
+async function saysAge(one: Client): Promise<boolean> {
+  if (one.type === "window") return isKeptPage(one);
+  return (await worker.clients.matchAll({ type: "window" })).some(isKeptPage);
 }
 
 async function timed(asked: Promise<Response>, patience: number): Promise<Response | null> {

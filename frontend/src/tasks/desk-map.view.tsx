@@ -9,7 +9,7 @@ import { count } from "../charts/numbers";
 import { Swatch } from "../command/chip.view";
 import { type MapHandle, MapView } from "../command/map.view";
 import { OVER } from "../command/overlays";
-import { heard } from "../offline/offline";
+import { asking, heard } from "../offline/offline";
 import { defaultLevel, levelIndex, scopeIndex } from "../state/levels";
 import { newest } from "../state/periods";
 import { useBoard } from "./board";
@@ -128,6 +128,7 @@ export default function DeskMap() {
         labels
         lang={view.state.lang}
         interactive
+        onAsk={asking}
         question={question()}
         selected={selected()}
         frame={box()}

@@ -4,7 +4,7 @@ import { createAnswer } from "../api/answer";
 import { addresses } from "../api/client";
 import type { UnitDetail } from "../api/models";
 import { MapView } from "../command/map.view";
-import { heard } from "../offline/offline";
+import { asking, heard } from "../offline/offline";
 import { levelIndex } from "../state/levels";
 import { newest } from "../state/periods";
 import { useBoard } from "./board";
@@ -54,6 +54,7 @@ export default function Strip(props: { task: Shown }) {
                   labels
                   lang={view.state.lang}
                   interactive={false}
+                  onAsk={asking}
                   question={question()}
                   selected={{ id: found.id, level: found.level }}
                   frame={around(found.bounds, STRIP.reach)}
