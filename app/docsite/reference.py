@@ -326,6 +326,7 @@ def sql_page(lang: Lang, missing: Missing, catalogue: Catalogue) -> str:
                 continue
             if not one.comment:
                 missing.append(f"table {one.name}")
+            missing += [f"column {one.name}.{name}" for name, _, text in one.columns if not text]
             said = cell(one.comment or "")
             lines += [f"### {one.name}", ""]
             lines += [f"{said}. {w.ROW_SECURITY(lang)}" if one.secured else f"{said}.", ""]

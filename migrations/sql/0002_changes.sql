@@ -24,6 +24,13 @@ create table event_removed (
 create index event_removed_in on event_removed (removed_in);
 comment on table event_removed is 'what an event was before it was corrected or deleted; kept while a snapshot still counts it';
 comment on column event_removed.pack is 'pack of its source at that time';
+comment on column event_removed.event_id is 'event.id at that time';
+comment on column event_removed.kind is 'event.kind at that time';
+comment on column event_removed.occurred_at is 'event.occurred_at at that time';
+comment on column event_removed.located_by is 'event.located_by at that time';
+comment on column event_removed.boundary_version_id is 'event.boundary_version_id at that time';
+comment on column event_removed.unit_id is 'event.unit_id at that time';
+comment on column event_removed.geom is 'event.geom at that time, EPSG:4326';
 comment on column event_removed.changed_in is 'transaction that had written the row as it was';
 comment on column event_removed.removed_in is 'transaction that corrected or deleted it';
 
@@ -77,15 +84,20 @@ create table cube_snapshot (
 );
 create index cube_snapshot_newest on cube_snapshot (pack, boundary_version_id, id desc);
 comment on table cube_snapshot is 'published snapshots of the events of a pack: <data folder>/snapshots/<digest>; the highest id of a boundary version is the newest';
+comment on column cube_snapshot.id is 'number of the snapshot';
+comment on column cube_snapshot.pack is 'map its events lie on';
 comment on column cube_snapshot.boundary_version_id is 'its unit ids are those of this version';
 comment on column cube_snapshot.time_zone is 'its days, weeks and months are local ones of this zone';
 comment on column cube_snapshot.taken is 'what the snapshot sees; the rest is its delta';
 comment on column cube_snapshot.server is 'system identifier of the server that counted the transactions of taken';
 comment on column cube_snapshot.digest is 'sha256 of its manifest, and the name of its folder';
+comment on column cube_snapshot.events is 'events in it';
 comment on column cube_snapshot.elsewhere is 'events located in another boundary version: in it by their points, in none of its units';
 comment on column cube_snapshot.bytes is 'size of all its files';
 comment on column cube_snapshot.newest is 'time of the newest event in it; null: it is empty';
+comment on column cube_snapshot.made_by is 'build: read from all events; compact: the one before with its delta';
 comment on column cube_snapshot.read_at is 'when its events were read';
+comment on column cube_snapshot.published_at is 'when it could be asked first';
 
 create function event_emptied() returns trigger
 language plpgsql

@@ -124,4 +124,6 @@ create table bulk_part (
 comment on table bulk_part is 'parts of bulk jobs whose events are stored; written with them, so that a part is adopted once';
 comment on column bulk_part.job is 'sha256 of what the job was asked to do';
 comment on column bulk_part.part is 'number of the part, from 0';
+comment on column bulk_part.source_id is 'source its events were stored under';
 comment on column bulk_part.events is 'events it brought; how many of them were new is not kept';
+comment on column bulk_part.adopted_at is 'when they were stored';

@@ -37,6 +37,10 @@ comment on function may_see is 'whether a code lies inside the claimed jurisdict
 -- A view reads as its owner: what every tile shows of a unit, without its code and name.
 create view unit_skeleton as select boundary_version_id, id, level, parent_id from unit;
 comment on view unit_skeleton is 'ids and kinship of all units, also of those that may not be seen: ids are places in packed values';
+comment on column unit_skeleton.boundary_version_id is 'unit.boundary_version_id';
+comment on column unit_skeleton.id is 'unit.id';
+comment on column unit_skeleton.level is 'unit.level';
+comment on column unit_skeleton.parent_id is 'unit.parent_id';
 
 -- A name is shown of what is inside the jurisdiction and of what contains it.
 alter table unit enable row level security;
@@ -83,8 +87,13 @@ grant select (id, pack, boundary_version_id, scene, scene_body, status, time_zon
 create view run_totals as
   select id as run_id, event_count, located from run where claimed_all();
 comment on view run_totals is 'counts over the whole map of a run; no row for a jurisdiction that is a part of it';
+comment on column run_totals.run_id is 'run.id';
+comment on column run_totals.event_count is 'run.event_count';
+comment on column run_totals.located is 'run.located';
 create view run_coverage as select id as run_id, located -> 'months' as months from run;
 comment on view run_coverage is 'first and last month the events of a run reach over';
+comment on column run_coverage.run_id is 'run.id';
+comment on column run_coverage.months is '[first, last], both included, as 12 × year + month - 1; null: no event';
 grant select on run_totals, run_coverage to wusetu_web;
 
 -- Cells cross borders: a row holds cells of many units. Whoever may not see everything has none of them.

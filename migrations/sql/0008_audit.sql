@@ -22,11 +22,19 @@ create index audit_entry_account on audit_entry (account_id, id);
 create index audit_entry_action on audit_entry (action, id);
 create index audit_entry_at on audit_entry (at);
 comment on table audit_entry is 'who asked what; rows are only added';
+comment on column audit_entry.id is 'number of the entry';
+comment on column audit_entry.at is 'when it was asked';
 comment on column audit_entry.action is 'what was asked, as in the table of roles; account.…: what happened to an account';
 comment on column audit_entry.outcome is 'answered, or the code of the refusal';
 comment on column audit_entry.account_id is 'who asked; null: the single machine, the command line, or nobody known';
+comment on column audit_entry.account is 'name of the account at that moment; empty: none';
+comment on column audit_entry.role is 'role of the account at that moment; empty: none';
+comment on column audit_entry.how is 'how it proved itself: session, token, single (the machine without accounts); empty: not at all';
 comment on column audit_entry.prefixes is 'jurisdiction of the account at that moment; null: everything, or nobody known';
 comment on column audit_entry.purpose is 'purpose as given by who asked';
+comment on column audit_entry.request_id is 'the id the answer told';
+comment on column audit_entry.pack is 'map that was asked; null: none, or several';
+comment on column audit_entry.run is 'run that was asked; null: none';
 comment on column audit_entry.question is 'the question itself, the area too: that is what this table is for';
 comment on column audit_entry.row_count is 'rows (of an area: events counted) that left; null: none could';
 comment on column audit_entry.account_event_id is 'row of account_event this one repeats';
@@ -38,9 +46,14 @@ create table audit_chain (
   sealed_at timestamptz not null default clock_timestamp()
 );
 comment on table audit_chain is 'the chain: digest = sha256(digest before || canonical entry), see app/services/audit.py';
+comment on column audit_chain.seq is 'place in the chain, from 1 without gaps';
+comment on column audit_chain.entry_id is 'entry at this place';
+comment on column audit_chain.digest is 'sha256 that closes the chain up to here';
+comment on column audit_chain.sealed_at is 'when it was taken in';
 
 create table audit_pending (entry_id bigint primary key);
 comment on table audit_pending is 'entries not in the chain yet; the server takes them in every second';
+comment on column audit_pending.entry_id is 'entry that waits';
 
 create function audit_stays() returns trigger language plpgsql as $$
 begin

@@ -20,13 +20,17 @@ create table saved_area (
 create index saved_area_account on saved_area (account_id, id);
 create index saved_area_pack on saved_area (pack, id);
 comment on table saved_area is 'areas somebody named to ask about again; an area is a place, never a person';
+comment on column saved_area.id is 'number of the area';
 comment on column saved_area.pack is 'map it was drawn on';
+comment on column saved_area.name is 'what its maker calls it';
 comment on column saved_area.purpose is 'what it is kept for';
 comment on column saved_area.scope is 'private: its maker alone; jurisdiction: everybody whose jurisdiction holds the maker''s';
 comment on column saved_area.expires_on is 'last day it is kept';
 comment on column saved_area.area is 'the area as it is asked: the body of a question, not what was answered';
 comment on column saved_area.account_id is 'who made it; 0: the single machine';
 comment on column saved_area.prefixes is 'jurisdiction of its maker at that moment; null: everything';
+comment on column saved_area.created_at is 'when it was kept first';
+comment on column saved_area.updated_at is 'when it was last changed';
 
 create table saved_area_note (
   id bigint generated always as identity primary key,
@@ -37,7 +41,11 @@ create table saved_area_note (
 );
 create index saved_area_note_area on saved_area_note (area_id, id);
 comment on table saved_area_note is 'remarks about a saved area, seen by whoever sees the area';
+comment on column saved_area_note.id is 'number of the note';
+comment on column saved_area_note.area_id is 'area it is about';
 comment on column saved_area_note.account_id is 'who wrote it; 0: the single machine';
+comment on column saved_area_note.text is 'the note; never about a person';
+comment on column saved_area_note.created_at is 'when it was written';
 
 create table asked_area (
   id bigint generated always as identity primary key,
@@ -55,10 +63,16 @@ create table asked_area (
 create index asked_area_asker on asked_area (asker, pack, id);
 create index asked_area_expires on asked_area (expires_at);
 comment on table asked_area is 'areas lately asked by accounts without access to records: two that differ by 1 to 4 events are not both answered';
+comment on column asked_area.id is 'number of the question';
 comment on column asked_area.asker is 'sha256 of the account';
+comment on column asked_area.pack is 'map it was asked on';
+comment on column asked_area.at is 'when it was asked';
 comment on column asked_area.expires_at is 'when it is forgotten';
 comment on column asked_area.filter is 'span, kinds, hours and way of locating that were asked for';
-comment on column asked_area.west is 'bounds of the area, degrees, EPSG:4326; so south, east, north';
+comment on column asked_area.west is 'western bound of the area, degrees, EPSG:4326';
+comment on column asked_area.south is 'southern bound, degrees, EPSG:4326';
+comment on column asked_area.east is 'eastern bound, degrees, EPSG:4326';
+comment on column asked_area.north is 'northern bound, degrees, EPSG:4326';
 comment on column asked_area.area is 'the area as counted, WKB in EPSG:4326, or ids of units';
 
 alter table saved_area enable row level security;

@@ -26,7 +26,10 @@ create index analysis_job_account on analysis_job (account_id, id);
 create index analysis_job_state on analysis_job (state, id) where state in ('queued', 'running');
 create index analysis_job_expires on analysis_job (expires_at);
 comment on table analysis_job is 'questions worked on in the background, and how far they are';
+comment on column analysis_job.id is 'number of the job';
 comment on column analysis_job.type is 'gi, scan, knox, emerging, density, forecast';
+comment on column analysis_job.state is 'how far it is: queued, running, then done, failed or cancelled for good';
+comment on column analysis_job.pack is 'map it asks about';
 comment on column analysis_job.question is 'the question as it was asked: sent again it is the same job';
 comment on column analysis_job.account_id is 'who asked; null: the single machine';
 comment on column analysis_job.role is 'role of the account when it asked';
@@ -38,6 +41,9 @@ comment on column analysis_job.run is 'run whose exposures are used, known when 
 comment on column analysis_job.rows is 'events the result is made of';
 comment on column analysis_job.error_code is 'why it failed, for programs; interrupted: its process went away';
 comment on column analysis_job.error is 'why it failed, for people';
+comment on column analysis_job.created_at is 'when it was asked';
+comment on column analysis_job.started_at is 'when its process began; null: it waits';
+comment on column analysis_job.ended_at is 'when it was done, failed or cancelled; null: not yet';
 comment on column analysis_job.expires_at is 'when it goes, with its result';
 comment on column analysis_job.claimed_until is 'until then a server is starting its process';
 
@@ -48,7 +54,9 @@ create table analysis_result (
   primary key (job_id, name)
 );
 comment on table analysis_result is 'what a job found: the answer, and for surfaces the raster and its picture';
+comment on column analysis_result.job_id is 'job that found it';
 comment on column analysis_result.name is 'json (zlib), tif (cloud-optimised GeoTIFF), png';
+comment on column analysis_result.body is 'the bytes, packed already';
 -- packed already
 alter table analysis_result alter column body set storage external;
 

@@ -22,6 +22,9 @@ create table cell_grid_span (
   foreign key (boundary_version_id, res, chunk) references cell_grid_part on delete cascade
 );
 comment on table cell_grid_span is 'the cells of a chunk, cut where their units change: each cell is in exactly one span';
+comment on column cell_grid_span.boundary_version_id is 'version of the grid';
+comment on column cell_grid_span.res is 'H3 resolution of the grid';
+comment on column cell_grid_span.chunk is 'as cell_grid_part.chunk';
 comment on column cell_grid_span.at is 'place of the first cell in its chunk, from 0';
 comment on column cell_grid_span.n is 'number of cells, one after the other';
 comment on column cell_grid_span.codes is 'codes of all leaf units each of these cells shares area with';
@@ -43,6 +46,9 @@ create table run_cell_own (
   foreign key (run_id, res) references run_cell on delete cascade
 );
 comment on table run_cell_own is 'what the numbers of single cells follow from, cell after cell: read by own_cell alone; little-endian, packed';
+comment on column run_cell_own.run_id is 'run its cells were assessed in';
+comment on column run_cell_own.res is 'H3 resolution of the cells';
+comment on column run_cell_own.chunk is 'as cell_grid_part.chunk; cells in its order';
 comment on column run_cell_own.shares is 'float64 (n, kinds + measures): exposure shares, exposures; nan: no data';
 comment on column run_cell_own.count_at is 'int32 (n + 1,), first count of each cell';
 comment on column run_cell_own.counts is '7 bytes each: uint8 kind (from 0), uint16 month (from 0), uint32 events; by cell, kind, month';
@@ -125,6 +131,11 @@ grant select (run_id, res, boundary_version_id, digest, cells, assessed_at) on r
 create view run_cell_totals as
   select run_id, res, inside, outside, no_point from run_cell where claimed_all();
 comment on view run_cell_totals is 'events in, off and without cells; no row for a jurisdiction that is a part of the map';
+comment on column run_cell_totals.run_id is 'run_cell.run_id';
+comment on column run_cell_totals.res is 'run_cell.res';
+comment on column run_cell_totals.inside is 'run_cell.inside';
+comment on column run_cell_totals.outside is 'run_cell.outside';
+comment on column run_cell_totals.no_point is 'run_cell.no_point';
 grant select on run_cell_totals to wusetu_web;
 
 drop policy run_cell_rate_read on run_cell_rate;

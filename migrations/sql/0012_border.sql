@@ -26,9 +26,14 @@ create table border_line (
   check (side_a < side_b)
 );
 comment on table border_line is 'line two sides share, found from the edges both have; made once per boundary version';
+comment on column border_line.id is 'number of the line';
+comment on column border_line.boundary_version_id is 'version whose edges it is found from';
 comment on column border_line.side_a is 'code of one side, the smaller';
+comment on column border_line.side_b is 'code of the other side, the greater';
 comment on column border_line.name_a is 'its name: whoever shares a line knows with whom';
+comment on column border_line.name_b is 'name of the other side';
 comment on column border_line.length_m is 'geodesic length on WGS84, metres';
+comment on column border_line.geom is 'the line, EPSG:4326, longitude latitude';
 
 create table border_made (
   boundary_version_id int primary key references boundary_version on delete cascade,
@@ -36,7 +41,9 @@ create table border_made (
   made_at timestamptz not null default now()
 );
 comment on table border_made is 'boundary versions whose lines were looked for';
+comment on column border_made.boundary_version_id is 'version whose lines are in border_line, be they none';
 comment on column border_made.sides is 'all sides of the map, ascending';
+comment on column border_made.made_at is 'when they were found';
 
 create table zone (
   id int generated always as identity primary key,
@@ -48,8 +55,12 @@ create table zone (
 );
 create index zone_pack on zone (pack, id);
 comment on table zone is 'joint-control zones';
+comment on column zone.id is 'number of the zone';
+comment on column zone.pack is 'map it lies on';
+comment on column zone.name is 'what the sides call it';
 comment on column zone.side is 'side that made it';
 comment on column zone.sides is 'who sees it: the maker alone until a version was proposed, then all sides of its versions';
+comment on column zone.made_at is 'when it was made';
 
 create table zone_version (
   zone_id int not null references zone on delete cascade,
@@ -70,11 +81,19 @@ create table zone_version (
 );
 create index zone_version_geom on zone_version using gist (geom);
 comment on table zone_version is 'a zone as it was, is or is to be; its ground and members never change';
+comment on column zone_version.zone_id is 'zone it is a version of';
+comment on column zone_version.version is 'number of the version, from 1';
+comment on column zone_version.state is 'draft: seen by its maker; proposed: waits for approvals; live: in force, or will be at valid_from; expired; rejected by a side';
 comment on column zone_version.side is 'side that made it';
 comment on column zone_version.sides is 'all sides of its member units: each has to approve';
 comment on column zone_version.units is 'codes of its member units';
 comment on column zone_version.metres is 'to either side of the line its members share; null: drawn';
+comment on column zone_version.valid_from is 'moment it begins';
 comment on column zone_version.valid_to is 'moment it ends; null: until another version takes its place';
+comment on column zone_version.note is 'what the sides should know of it';
+comment on column zone_version.geom is 'its ground, EPSG:4326, longitude latitude';
+comment on column zone_version.made_by is 'account that made it; null: the installation itself';
+comment on column zone_version.made_at is 'when it was made';
 
 create table zone_approval (
   zone_id int not null,
@@ -88,6 +107,13 @@ create table zone_approval (
   foreign key (zone_id, version) references zone_version on delete cascade
 );
 comment on table zone_approval is 'what each side decided about a version; once';
+comment on column zone_approval.zone_id is 'zone it is about';
+comment on column zone_approval.version is 'version it is about';
+comment on column zone_approval.side is 'side that decided';
+comment on column zone_approval.decision is 'what it decided';
+comment on column zone_approval.reason is 'why, in its words; never empty with a rejection';
+comment on column zone_approval.account_id is 'account that spoke for the side; null: the installation itself';
+comment on column zone_approval.at is 'when it decided';
 
 create table duty_desk (
   id int generated always as identity primary key,
@@ -101,7 +127,11 @@ create table duty_desk (
   unique (pack, code, name)
 );
 comment on table duty_desk is 'desks on duty: offices, never persons';
+comment on column duty_desk.id is 'number of the desk';
+comment on column duty_desk.pack is 'map it is a desk of';
 comment on column duty_desk.code is 'unit it is on duty for';
+comment on column duty_desk.side is 'side it belongs to';
+comment on column duty_desk.name is 'name of the office, never of a person';
 comment on column duty_desk.office_line is 'telephone of the office; mobile numbers are refused';
 comment on column duty_desk.hours is 'when it is manned, as written on its door';
 
@@ -117,7 +147,13 @@ create table checkpoint (
 );
 create index checkpoint_geom on checkpoint using gist (geom);
 comment on table checkpoint is 'places where vehicles and goods are looked at';
+comment on column checkpoint.id is 'number of the checkpoint';
+comment on column checkpoint.pack is 'map it stands on';
 comment on column checkpoint.code is 'its own code inside the map';
+comment on column checkpoint.side is 'side it belongs to';
+comment on column checkpoint.name is 'name of the place';
+comment on column checkpoint.kind is 'what kind of place it is, a word such as road';
+comment on column checkpoint.geom is 'where it stands, EPSG:4326, longitude latitude';
 
 -- Shared when named in a zone both sides have: that is, a zone that reached the other side.
 create function shared_in_zone(wanted_pack text, code text) returns boolean
@@ -162,8 +198,19 @@ create table check_case (
 create index check_case_open on check_case (ends_at) where state in ('open', 'running');
 create index check_case_zone on check_case (zone_id, id);
 comment on table check_case is 'two-sided checks: a case reference to look for in a zone until a time';
+comment on column check_case.id is 'number of the check';
+comment on column check_case.zone_id is 'zone in which is looked';
+comment on column check_case.version is 'version of the zone that was in force when it was opened';
 comment on column check_case.side is 'side whose desk opened it';
+comment on column check_case.sides is 'all sides of that version: who sees it and takes part';
 comment on column check_case.reference is 'number of a case file; never a number of a person or vehicle';
+comment on column check_case.reason is 'what is looked for and why; never a person';
+comment on column check_case.kinds is 'kinds of events it is about; empty: none told';
+comment on column check_case.state is 'open: nobody accepted yet; running; declined by all others; closed by its opener; expired at ends_at';
+comment on column check_case.opened_at is 'when it was opened';
+comment on column check_case.ends_at is 'moment its time is over, this moment excluded';
+comment on column check_case.ended_at is 'when it was declined, closed or expired; null: it goes on';
+comment on column check_case.account_id is 'account that opened it; null: the installation itself';
 
 create table check_answer (
   id bigint generated always as identity primary key,
@@ -181,8 +228,17 @@ create table check_answer (
 create index check_answer_check on check_answer (check_id, id);
 create unique index check_answer_once on check_answer (check_id, side) where answer in ('accept', 'decline');
 comment on table check_answer is 'what desks and checkpoints answered; rows are only added';
+comment on column check_answer.id is 'number of the answer';
+comment on column check_answer.check_id is 'check it answers';
+comment on column check_answer.side is 'side that answered';
+comment on column check_answer.answer is 'accept or decline by each side once; hit and no_hit from the ground; close by the opener';
+comment on column check_answer.reason is 'why, in words of who answered';
+comment on column check_answer.checkpoint_id is 'checkpoint it came from; null: a desk, or the checkpoint is gone';
 comment on column check_answer.checkpoint is 'name of the checkpoint at that time';
+comment on column check_answer.place is 'where, in words';
 comment on column check_answer.at is 'when it happened, as reported';
+comment on column check_answer.account_id is 'account that gave it; null: the installation itself';
+comment on column check_answer.given_at is 'when it came in';
 
 create table check_event (
   id bigint generated always as identity primary key,
@@ -197,8 +253,15 @@ create table check_event (
   unique (check_id, n)
 );
 comment on table check_event is 'every step of a check, in order; written by the database itself';
+comment on column check_event.id is 'number of the step among all checks';
+comment on column check_event.check_id is 'check it is a step of';
+comment on column check_event.n is 'number of the step inside its check, from 1';
+comment on column check_event.step is 'what was done';
 comment on column check_event.side is 'who took the step; null: time';
 comment on column check_event.before is 'state before; null: there was none';
+comment on column check_event.after is 'state after it';
+comment on column check_event.account_id is 'account that took it; null: time, or the installation itself';
+comment on column check_event.at is 'when it was taken';
 
 -- One function takes every step, so that none can be skipped, whoever asks.
 create function check_step(id int, step text, side text, at timestamptz, account int, detail jsonb)
@@ -315,7 +378,10 @@ create table live_event (
 );
 create index live_event_at on live_event (at);
 comment on table live_event is 'what is told to open pages at once; kept for some days';
+comment on column live_event.row is 'number before the end of the transaction; nothing is read by it';
 comment on column live_event.id is 'given at the end of the transaction, one after the other: whoever sees one sees all before it';
+comment on column live_event.at is 'when its transaction ended';
+comment on column live_event.topic is 'what it is about: decides which pages listen';
 comment on column live_event.sides is 'code prefixes it belongs to; null: everybody';
 comment on column live_event.payload is 'what changed, by number or code: pages ask for the rest';
 

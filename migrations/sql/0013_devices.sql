@@ -28,14 +28,18 @@ create table device (
 create index device_geom on device using gist (geom);
 create index device_code on device (pack, code);
 comment on table device is 'sensors bound to a place; nothing of a person';
+comment on column device.id is 'number of the device';
+comment on column device.pack is 'map it stands on';
 comment on column device.reference is 'its own name on its side, as it signs its readings';
 comment on column device.kind is 'smoke infrared water temperature …';
 comment on column device.side is 'side that owns it';
 comment on column device.code is 'finest unit it stands in';
 comment on column device.located_by is 'what said where it is: a code (then it stands at the label point of the unit) or a point';
 comment on column device.place is 'name of the place, for people';
+comment on column device.geom is 'where it stands, EPSG:4326, longitude latitude';
 comment on column device.every_s is 'it says something at least every so many seconds';
 comment on column device.simulated is 'made up: its events are, too';
+comment on column device.made_at is 'when it was registered';
 comment on column device.retired_at is 'since when it is no longer there; its past is kept';
 
 create table device_state (
@@ -47,6 +51,8 @@ create table device_state (
   returns timestamptz[] not null default '{}'
 ) with (fillfactor = 60);
 comment on table device_state is 'whether a device is heard; written with every batch of its readings';
+comment on column device_state.device_id is 'device it is the state of';
+comment on column device_state.state is 'online: heard; flapping: comes and goes; offline: silent for longer than it may be';
 comment on column device_state.since is 'when it came into this state';
 comment on column device_state.last_seen is 'when something of it last arrived here; null: never';
 comment on column device_state.last_at is 'newest time of its own on a reading';
@@ -73,6 +79,7 @@ create table reading (
   primary key (device_id, at, seq)
 ) partition by range (at);
 comment on table reading is 'what devices said; one part per day (UTC), made ahead, old ones dropped';
+comment on column reading.device_id is 'device that said it; no key to device, which is retired and never deleted';
 comment on column reading.at is 'time of the device';
 comment on column reading.seq is 'number among readings of one time; device, time and number make sending again harmless';
 comment on column reading.value is 'in the measure of its kind; null: a sign of life';
@@ -164,9 +171,16 @@ create unique index device_rule_present on device_rule (id) where valid_to is nu
 create sequence device_rule_number owned by device_rule.id;
 alter table device_rule alter column id set default nextval('device_rule_number');
 comment on table device_rule is 'what readings raise an alarm; a change is another version';
+comment on column device_rule.id is 'number of the rule, the same for all its versions';
+comment on column device_rule.version is 'number of the version, from 1';
+comment on column device_rule.pack is 'map it holds on';
+comment on column device_rule.side is 'side the unit in within belongs to';
 comment on column device_rule.within is 'devices in this unit';
 comment on column device_rule.kind is 'devices of this kind';
+comment on column device_rule.title_zh is 'what its alarm is called, Chinese';
+comment on column device_rule.title_en is 'what its alarm is called, English';
 comment on column device_rule.sense is 'above: at least level; below: at most level; silence: nothing above level for hold_s';
+comment on column device_rule.level is 'threshold, in the measure of the kind';
 comment on column device_rule.reset is 'what began goes on until a value is beyond it; null: level';
 comment on column device_rule.hold_s is 'so many seconds without a break';
 comment on column device_rule.night_from is 'only from this hour of the installation''s zone …';
@@ -177,6 +191,9 @@ comment on column device_rule.near_metres is '… within so many metres of it �
 comment on column device_rule.near_s is '… within so many seconds of it';
 comment on column device_rule.heard is 'silence: only while the device itself is heard';
 comment on column device_rule.event_kind is 'kind of the event an alarm raises; null: none';
+comment on column device_rule.enabled is 'false: kept, but raises nothing';
+comment on column device_rule.made_by is 'account that made this version; null: the installation itself';
+comment on column device_rule.valid_from is 'moment this version began';
 comment on column device_rule.valid_to is 'when another version or nothing took its place; null: the present one';
 
 create table device_track (
@@ -191,6 +208,8 @@ create table device_track (
 ) with (fillfactor = 60);
 create index device_track_hit on device_track (rule_id, hit_at) where hit_at is not null;
 comment on table device_track is 'how far a device is with a rule';
+comment on column device_track.device_id is 'device that is tracked';
+comment on column device_track.rule_id is 'rule it is tracked under';
 comment on column device_track.version is 'version of the rule it was tracked under; another one begins anew';
 comment on column device_track.at is 'time of the newest reading looked at';
 comment on column device_track.since is 'since when it holds without a break; silence: when there was last something';
@@ -221,12 +240,20 @@ create index device_alarm_last on device_alarm (device_id, rule_id, last_at desc
 create index device_alarm_due on device_alarm (id) where event_due;
 create index device_alarm_raised on device_alarm using gin (devices) where state = 'raised';
 comment on table device_alarm is 'alarms: raised by a rule, cleared by what came after or by a desk';
+comment on column device_alarm.id is 'number of the alarm';
+comment on column device_alarm.device_id is 'device that raised it';
+comment on column device_alarm.rule_id is 'rule that raised it';
+comment on column device_alarm.version is 'version of the rule at that time';
+comment on column device_alarm.pack is 'map of the device';
+comment on column device_alarm.state is 'raised: goes on; cleared: over';
 comment on column device_alarm.raised_at is 'time of the reading, or of the clock, that raised it first';
 comment on column device_alarm.last_at is 'when it was last raised';
 comment on column device_alarm.told_at is 'when the installation knew of it';
 comment on column device_alarm.repeats is 'how often it was raised again too soon to be another one';
 comment on column device_alarm.devices is 'all devices that showed it, its own first';
+comment on column device_alarm.cleared_at is 'when it was over; null: it goes on';
 comment on column device_alarm.cleared_by is 'account that cleared it; null: readings did';
+comment on column device_alarm.reason is 'why a desk cleared it, in its words';
 comment on column device_alarm.event_due is 'its event is not stored yet';
 
 -- Whose map a device's news belongs on: its own unit's, and the other sides of zones it stands in.

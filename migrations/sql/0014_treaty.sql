@@ -12,7 +12,10 @@ create table treaty (
   unique (name)
 );
 comment on table treaty is 'agreements about what crosses the lines between the sides of a map';
+comment on column treaty.id is 'number of the treaty in this installation';
+comment on column treaty.pack is 'map whose sides agree';
 comment on column treaty.name is 'what the sides call it: the same in all their installations';
+comment on column treaty.made_at is 'when its first version was proposed here';
 
 create table treaty_version (
   treaty_id int not null references treaty on delete cascade,
@@ -34,6 +37,8 @@ create table treaty_version (
   check (side = any (sides))
 );
 comment on table treaty_version is 'terms of a treaty; never changed, only followed by another version';
+comment on column treaty_version.treaty_id is 'treaty it is a version of';
+comment on column treaty_version.version is 'number of the version, from 1 without gaps';
 comment on column treaty_version.side is 'side that proposed it';
 comment on column treaty_version.sides is 'code prefixes of all sides, ascending: each has to accept';
 comment on column treaty_version.resolution is 'H3 resolution of the cells that cross: nothing finer does';
@@ -43,7 +48,10 @@ comment on column treaty_version.min_count is 'no count from 1 to below this cro
 comment on column treaty_version.kinds is 'kinds whose counts cross: kind → exposure → weight, each kind''s adding up to 1';
 comment on column treaty_version.valid_from is 'first local day it holds';
 comment on column treaty_version.valid_to is 'first local day it holds no longer; null: until another version takes its place';
+comment on column treaty_version.note is 'what the sides should know of it';
 comment on column treaty_version.digest is 'sha256 of the terms as they are signed';
+comment on column treaty_version.made_by is 'account that proposed it; null: taken in from another installation, or the command line';
+comment on column treaty_version.made_at is 'when it was stored here';
 
 create table treaty_decision (
   treaty_id int not null,
@@ -59,8 +67,15 @@ create table treaty_decision (
   foreign key (treaty_id, version) references treaty_version on delete cascade
 );
 comment on table treaty_decision is 'what each side decided about a version; once';
+comment on column treaty_decision.treaty_id is 'treaty it is about';
+comment on column treaty_decision.version is 'version it is about';
+comment on column treaty_decision.side is 'side that decided';
+comment on column treaty_decision.decision is 'what it decided';
+comment on column treaty_decision.reason is 'why, in its words; never empty with a rejection';
+comment on column treaty_decision.account_id is 'account that spoke for the side; null: taken in from another installation, or the command line';
 comment on column treaty_decision.key_id is 'key the side signed it with; null: decided in this installation without a key';
 comment on column treaty_decision.signature is 'Ed25519 over the terms and the decision, as another installation is told it';
+comment on column treaty_decision.at is 'when it was stored here';
 
 create table treaty_key (
   key_id text primary key check (key_id ~ '^[0-9a-f]{16}$'),
@@ -73,7 +88,10 @@ create table treaty_key (
 create index treaty_key_side on treaty_key (side);
 comment on table treaty_key is 'public keys of the sides; the private one of a side lies in its own installation''s data folder';
 comment on column treaty_key.key_id is 'first 16 digits of the sha256 of the public key';
+comment on column treaty_key.side is 'side that signs with it';
+comment on column treaty_key.public_key is 'Ed25519 public key, 32 bytes in hexadecimal';
 comment on column treaty_key.own is 'made here; false: of another installation, whose packages are taken in here';
+comment on column treaty_key.registered_at is 'when it was made or taken in here';
 comment on column treaty_key.retired_at is 'nothing signed with it is taken from then on';
 
 create table treaty_package (
@@ -97,11 +115,20 @@ create table treaty_package (
   foreign key (treaty_id, version) references treaty_version
 );
 comment on table treaty_package is 'what a side told: sent from here, or taken in; never changed';
+comment on column treaty_package.id is 'number of the package in this installation';
+comment on column treaty_package.treaty_id is 'treaty it was told under';
+comment on column treaty_package.version is 'version of the treaty it was told under';
+comment on column treaty_package.side is 'side that told it';
 comment on column treaty_package.sides is 'sides of the treaty: who may read it';
+comment on column treaty_package.direction is 'out: told from here; in: taken in here';
 comment on column treaty_package.sequence is 'ascending per treaty and side: an older one is not taken after a newer one';
 comment on column treaty_package.nonce is 'random: the same package is not taken twice';
+comment on column treaty_package.key_id is 'key it is signed with';
 comment on column treaty_package.cutoff is 'local day: everything told happened before it';
+comment on column treaty_package.made_at is 'when its side made it, as the manifest says';
+comment on column treaty_package.stored_at is 'when it was stored here';
 comment on column treaty_package.digest is 'sha256 of the data';
+comment on column treaty_package.rows is 'rows of its data';
 comment on column treaty_package.manifest is 'signature, a line feed, and the manifest it signs, as it travels';
 comment on column treaty_package.data is 'GeoParquet, as it travels';
 
@@ -134,16 +161,30 @@ create table pooled_run (
 );
 create index pooled_run_pack on pooled_run (pack, period, start, id);
 comment on table pooled_run is 'one period of a map as all sides of a treaty see it together; never changed';
+comment on column pooled_run.id is 'number of the run in this installation';
+comment on column pooled_run.pack is 'map it is about';
+comment on column pooled_run.treaty_id is 'treaty its numbers were told under';
+comment on column pooled_run.version is 'version of the treaty at that time';
 comment on column pooled_run.sides is 'sides that told this period';
 comment on column pooled_run.names is 'side → name';
+comment on column pooled_run.period is 'type of period';
+comment on column pooled_run.start is 'first local day of the period';
 comment on column pooled_run.stop is 'first day after the period';
 comment on column pooled_run.cutoff is 'local day: every side told everything it knew before it';
+comment on column pooled_run.resolution is 'H3 resolution of its cells';
+comment on column pooled_run.delay_days is 'of the treaty at that time, days';
+comment on column pooled_run.min_count is 'of the treaty at that time, events';
 comment on column pooled_run.alpha is 'false alarms of the pooled scan of one kind, and of all sides alone together';
+comment on column pooled_run.max_share is 'most of the expected events a circle of the scan holds, a part of 1';
+comment on column pooled_run.max_radius is 'greatest circle of the scan, metres';
+comment on column pooled_run.replicates is 'Monte Carlo replicates behind each p';
+comment on column pooled_run.seed is 'start of the random numbers: the same seed gives the same p';
 comment on column pooled_run.factor is 'kind → side → reporting rate against all';
 comment on column pooled_run.totals is 'kind → side → events told';
 comment on column pooled_run.sources is 'side → where its numbers came from: digest, and package or own events';
 comment on column pooled_run.simulated is 'some of the events are made up';
 comment on column pooled_run.digest is 'sha256 of everything found: the same in every installation with the same numbers';
+comment on column pooled_run.made_at is 'when it was stored';
 
 create table pooled_cluster (
   run_id int not null references pooled_run on delete cascade,
@@ -165,12 +206,21 @@ create table pooled_cluster (
   primary key (run_id, number)
 );
 comment on table pooled_cluster is 'clusters of a pooled run and who sees them';
+comment on column pooled_cluster.run_id is 'run that found it';
+comment on column pooled_cluster.number is 'number inside the run, from 1';
+comment on column pooled_cluster.kind is 'kind of events';
 comment on column pooled_cluster.seen is 'by one side alone, by several, or only by all together';
 comment on column pooled_cluster.pooled is 'found by the pooled scan; false: only by a side itself';
+comment on column pooled_cluster.p is 'Monte Carlo p-value of the scan that found it';
+comment on column pooled_cluster.llr is 'log-likelihood ratio of its circle';
+comment on column pooled_cluster.observed is 'events in its cells, of all sides that told';
+comment on column pooled_cluster.expected is 'expected events in its cells';
 comment on column pooled_cluster.low is 'lower end of the exact 95 % interval of observed / expected';
 comment on column pooled_cluster.high is 'its upper end';
+comment on column pooled_cluster.radius_m is 'radius of its circle with the edge of its cells, metres';
 comment on column pooled_cluster.cells is 'H3 indices';
 comment on column pooled_cluster.sides is 'per side: observed, expected, interval, p of its part when it looks alone';
+comment on column pooled_cluster.centre is 'centre of its circle, EPSG:4326';
 comment on column pooled_cluster.geom is 'union of the cells';
 
 create table pooled_cell (
@@ -184,10 +234,12 @@ create table pooled_cell (
 );
 create index pooled_cell_geom on pooled_cell using gist (geom);
 comment on table pooled_cell is 'cells of a pooled run near a shared line or in a cluster, for the map';
+comment on column pooled_cell.run_id is 'run it is a cell of';
 comment on column pooled_cell.cell is 'H3 index';
 comment on column pooled_cell.sides is 'sides that have a part of it';
 comment on column pooled_cell.colours is 'kind → class 0 to 5 of METHODS 4 from the numbers told; overall: the highest of them';
 comment on column pooled_cell.clusters is 'numbers of the clusters it is in';
+comment on column pooled_cell.geom is 'outline of the cell, EPSG:4326';
 
 create function pooled_stays() returns trigger language plpgsql as $$
 begin
@@ -210,6 +262,9 @@ create view treaty_state with (security_invoker = true) as
          else 'accepted' end as state
   from treaty_version v;
 comment on view treaty_state is 'proposed until every side accepted, accepted, or rejected by one';
+comment on column treaty_state.treaty_id is 'treaty_version.treaty_id';
+comment on column treaty_state.version is 'treaty_version.version';
+comment on column treaty_state.state is 'proposed, accepted or rejected; whether its time is now says treaty_in_force';
 
 -- The newest accepted version whose time it is; each treaty has at most one.
 create function treaty_in_force(wanted_pack text, day date)

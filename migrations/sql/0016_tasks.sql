@@ -59,11 +59,18 @@ create unique index alert_open on alert (pack, code, about, kind, (case about wh
 create index alert_pack on alert (pack, state, id desc);
 create index alert_code on alert (code);
 comment on table alert is 'units whose risk of a kind is above what is to be expected, and has to be looked into; at most one open per unit and kind';
+comment on column alert.id is 'number of the alert';
+comment on column alert.pack is 'map it is about';
+comment on column alert.scene is 'scene that watches';
+comment on column alert.code is 'unit, of any level';
+comment on column alert.level is 'level of the unit';
+comment on column alert.name is 'its name when the alert opened';
 comment on column alert.about is 'kind: a risk (METHODS 7); indicator: a step of the escalation of a scene''s indicator';
 comment on column alert.kind is 'kind of events, or id of the indicator';
 comment on column alert.title_zh is 'name of the indicator as its scene had it; null: a kind, named by the map';
-comment on column alert.code is 'unit, of any level';
-comment on column alert.name is 'its name when the alert opened';
+comment on column alert.title_en is 'the same in English; null: a kind, named by the map';
+comment on column alert.period is 'type of period it is watched by';
+comment on column alert.state is 'open, or closed for good: another alert begins anew';
 comment on column alert.fired is 'bits of what opened it: 1 the remembered posterior, 2 the single period, 4 lasting orange';
 comment on column alert.holds is 'bits of what has fired since it opened: one of them must hold for it to stay open';
 comment on column alert.is_new is 'only the single period fired so far';
@@ -71,22 +78,30 @@ comment on column alert.opened_run is 'run it opened with, of indicators that of
 comment on column alert.run is 'run it was last looked at with';
 comment on column alert.opened_period is 'first day of the period it opened in';
 comment on column alert.last_period is 'first day of the newest period it was looked at in';
+comment on column alert.colour is 'class of that period as in assessment.colour, 0 to 5';
 comment on column alert.observed is 'events of that period; of an indicator what was counted, null for an index';
 comment on column alert.expected is 'expected events of that period; null: of an indicator, as all that is risk';
-comment on column alert.value is 'value of the indicator in that period; null: of a kind, or no data';
-comment on column alert.hidden is 'its value tells of a count of 1 to 4 and is not for who may not see records; never of a kind, whose count says so itself';
-comment on column alert.closed_by is 'rule: its numbers; unit_ended; not_watched: nobody looks at its level, kind or scene any more; desk; or the answer of its task';
 comment on column alert.relative_risk is 'posterior mean of what holds it open, of that period';
 comment on column alert.low is 'lower end of its 95 % interval';
+comment on column alert.high is 'upper end of its 95 % interval';
 comment on column alert.exceedance is 'P(relative risk > 1)';
+comment on column alert.value is 'value of the indicator in that period; null: of a kind, or no data';
+comment on column alert.hidden is 'its value tells of a count of 1 to 4 and is not for who may not see records; never of a kind, whose count says so itself';
 comment on column alert.priority is 'harm weight × expected excess events of the period: order of the overflow';
+comment on column alert.reason_zh is 'why it is open, with its numbers, Chinese';
+comment on column alert.reason_en is 'why it is open, with its numbers, English';
 comment on column alert.located_share is 'part of the unit''s events of the period that are located to the finest level; null: no event';
 comment on column alert.grids is 'units of the finest level it is about, greatest excess first';
 comment on column alert.why_not is 'why there is none: the unit has none, its events are not located so finely, no single one stands out';
 comment on column alert.week is 'Monday of the week it opened in';
 comment on column alert.budget_code is 'grid (else the unit) whose weekly budget it counts against';
 comment on column alert.overflow_rank is 'place behind the budget of its week; null: within';
+comment on column alert.escalation is 'step of escalation it has reached';
 comment on column alert.answer is 'what the newest closed task about it found';
+comment on column alert.opened_at is 'when it was opened';
+comment on column alert.closed_at is 'when it was closed; null: open';
+comment on column alert.closed_by is 'rule: its numbers; unit_ended; not_watched: nobody looks at its level, kind or scene any more; desk; or the answer of its task';
+comment on column alert.closed_reason is 'why a desk closed it, in its words';
 comment on column alert.quiet_until is 'closed by people: does not open again before this period';
 comment on column alert.version is 'number of its last step';
 
@@ -102,7 +117,14 @@ create table alert_event (
   unique (alert_id, n)
 );
 comment on table alert_event is 'every step of an alert, in order; rows are only added';
+comment on column alert_event.id is 'number of the step among all alerts';
+comment on column alert_event.alert_id is 'alert it is a step of';
+comment on column alert_event.n is 'number of the step inside its alert, from 1';
+comment on column alert_event.step is 'what happened';
+comment on column alert_event.run is 'run it was taken with; null: a desk, a task or the clock took it';
+comment on column alert_event.period is 'first day of the period it was taken about; null: of none';
 comment on column alert_event.detail is 'what changed: numbers, escalation, answer, reason';
+comment on column alert_event.at is 'when it was taken';
 
 create table alert_clock (
   pack text not null,
@@ -121,8 +143,18 @@ create table indicator_alert_clock (
   primary key (pack, scene)
 );
 comment on table indicator_alert_clock is 'newest run of a scene''s indicators that was looked at for alerts';
+comment on column indicator_alert_clock.pack is 'map that was looked at';
+comment on column indicator_alert_clock.scene is 'scene whose indicators were looked at';
+comment on column indicator_alert_clock.run is 'newest indicator_run that was looked at';
+comment on column indicator_alert_clock.at is 'when it was looked at';
 
 comment on table alert_clock is 'how far alerts were looked for: newest run and period of each level';
+comment on column alert_clock.pack is 'map that was looked at';
+comment on column alert_clock.level is 'level that was looked at';
+comment on column alert_clock.period is 'type of period';
+comment on column alert_clock.run is 'newest run that was looked at';
+comment on column alert_clock.last_period is 'first day of the newest period that was looked at';
+comment on column alert_clock.at is 'when it was looked at';
 
 create table task (
   id int generated always as identity primary key,
@@ -165,17 +197,35 @@ create index task_due on task (due_at) where state in ('sent', 'accepted', 'on_s
 create index task_changed on task (pack, changed_at);
 create index task_merged on task (merged_into);
 comment on table task is 'patrol tasks: a place to look at, what to check there and how, and how far it is';
+comment on column task.id is 'number of the task';
+comment on column task.pack is 'map it lies on';
+comment on column task.alert_id is 'alert it was made for; null: none, or the alert is gone';
+comment on column task.code is 'unit to look at: decides who sees it';
+comment on column task.level is 'level of the unit';
+comment on column task.name is 'name of the unit when the task was made';
+comment on column task.kind is 'kind of events, or id of the indicator';
+comment on column task.colour is 'class of the alert when the task was made, 0 to 5';
+comment on column task.reason_zh is 'why it was sent, Chinese';
+comment on column task.reason_en is 'why it was sent, English';
 comment on column task.look is 'task sheet: check, how and measures offered, each a list of {zh, en}';
 comment on column task.lon is 'label point of the unit, EPSG:4326';
+comment on column task.lat is 'label point of the unit, EPSG:4326';
+comment on column task.state is 'how far it is; closed, merged and declined are for good';
+comment on column task.desk_id is 'desk it was sent to; null: none, or the desk is gone';
 comment on column task.desk is 'name of the desk on duty it was sent to; an office, never a person';
 comment on column task.desk_code is 'unit that desk is on duty for';
 comment on column task.due_at is 'feedback is due by then';
 comment on column task.overdue is 'the clock found it late';
+comment on column task.escalation is 'step it has reached by being overdue';
 comment on column task.escalates is 'hours after due_at at which each step of escalation is taken';
 comment on column task.closes is 'answers that close the alert when the task is closed';
 comment on column task.quiet is 'periods for which a closed alert then does not open again';
+comment on column task.answer is 'what was found; null: no feedback yet';
 comment on column task.measures is 'what was done, words of the template';
 comment on column task.handled is 'cases dealt with, as reported';
+comment on column task.merged_into is 'task that goes on for it; null: not merged';
+comment on column task.made_at is 'when it was made';
+comment on column task.changed_at is 'when its last step was taken';
 comment on column task.version is 'number of its last step';
 comment on column task.key is 'given by the client that made it: the same again changes nothing';
 
@@ -197,7 +247,14 @@ create table task_event (
 );
 create unique index task_event_key on task_event (task_id, key) where key is not null;
 comment on table task_event is 'every step of a task, in order; written by the database itself';
+comment on column task_event.id is 'number of the step among all tasks';
+comment on column task_event.task_id is 'task it is a step of';
+comment on column task_event.n is 'number of the step inside its task, from 1';
+comment on column task_event.step is 'what was done';
+comment on column task_event.before is 'state before; null: there was none';
+comment on column task_event.after is 'state after it';
 comment on column task_event.by_role is 'role that took it; empty: the clock or the outside platform';
+comment on column task_event.note is 'remark of who took it; never about a person';
 comment on column task_event.detail is 'what belongs to the step: answer, desk, escalation; of a position only whether it was inside the unit and how far';
 comment on column task_event.key is 'given by the client: the same again changes nothing';
 comment on column task_event.at is 'when it happened, as reported; never before the step before';
@@ -215,7 +272,14 @@ create table task_photo (
   unique (task_id, key)
 );
 comment on table task_photo is 'photos of places: encoded anew, without anything a camera wrote into them';
+comment on column task_photo.id is 'number of the photo';
+comment on column task_photo.task_id is 'task it belongs to';
+comment on column task_photo.key is 'given by the client: the same again changes nothing';
+comment on column task_photo.body is 'the picture, encoded anew';
 comment on column task_photo.digest is 'sha256 of body';
+comment on column task_photo.width is 'pixels';
+comment on column task_photo.height is 'pixels';
+comment on column task_photo.made_at is 'when it came in';
 
 create table task_sink (
   pack text primary key,
@@ -224,6 +288,10 @@ create table task_sink (
   active boolean not null default true
 );
 comment on table task_sink is 'outside grid platform tasks of a map are told to; secrets stand in no table';
+comment on column task_sink.pack is 'map whose tasks are told';
+comment on column task_sink.url is 'where they are told';
+comment on column task_sink.key_id is 'name of the key they are signed with; the key itself is a setting';
+comment on column task_sink.active is 'false: nothing is told, nor are steps taken meanwhile told later';
 
 create table task_outbox (
   id bigint generated always as identity primary key,
@@ -237,6 +305,13 @@ create table task_outbox (
 );
 create index task_outbox_waiting on task_outbox (next_try) where sent_at is null;
 comment on table task_outbox is 'steps the outside platform has to be told, written with the step: none is lost';
+comment on column task_outbox.id is 'number, in the order of the steps';
+comment on column task_outbox.task_id is 'task whose step is told';
+comment on column task_outbox.n is 'task_event.n of the step';
+comment on column task_outbox.tries is 'times it was tried';
+comment on column task_outbox.next_try is 'not tried before; later after each failure';
+comment on column task_outbox.sent_at is 'when the platform took it; null: it waits';
+comment on column task_outbox.error is 'why the last try failed, without secrets; null: it did not, or was not tried yet';
 
 -- steps of alerts --------------------------------------------------------------------------------
 create function alert_guarded() returns trigger language plpgsql as $$

@@ -20,6 +20,8 @@ create table brief_version (
 alter table brief_version add constraint brief_version_key
   unique nulls not distinct (pack, scope, month, small, prefixes, version);
 comment on table brief_version is 'monthly briefs as they were given out, one row per wording';
+comment on column brief_version.id is 'number of the wording';
+comment on column brief_version.pack is 'map it is about';
 comment on column brief_version.scope is 'code of the unit it is about; empty: the whole map as the jurisdiction sees it';
 comment on column brief_version.month is 'first day of the month it is about';
 comment on column brief_version.small is 'whether counts of 1 to 4 stand in it: only for roles that see records';

@@ -27,7 +27,10 @@ create table feed (
 create unique index feed_name on feed (pack, name) where removed_at is null;
 create index feed_due on feed (next_look) where removed_at is null and not paused;
 comment on table feed is 'feeds of events: how they come, how they are read, where they go on';
+comment on column feed.id is 'number of the feed';
+comment on column feed.pack is 'map its events lie on';
 comment on column feed.name is 'its name, and that of the source of its events';
+comment on column feed.title is 'what people call it; empty: its name';
 comment on column feed.code is 'jurisdiction it belongs to: its events lie inside; empty: the whole map';
 comment on column feed.adapter is 'how it comes: folder, push, pull, sql, kafka';
 comment on column feed.mapping is 'which of its columns is what; with its declared CRS';
@@ -35,11 +38,13 @@ comment on column feed.mapped_at is 'when the mapping last changed: shares are c
 comment on column feed.settings is 'of the adapter: addresses and names of files, never a secret; not for the web';
 comment on column feed.expected_s is 'something arrives at least every so many seconds; null: learnt from the arrivals';
 comment on column feed.every_s is 'seconds between two looks of the watcher';
+comment on column feed.paused is 'true: it is not looked at and nothing is taken';
 comment on column feed.cursor is 'where the next look goes on; changed only together with the rows before it';
 comment on column feed.next_look is 'not looked at before; later after failures';
 comment on column feed.looked_at is 'when it was last looked at with success';
 comment on column feed.failures is 'looks in a row that failed';
 comment on column feed.error is 'why the last one did; no password stands in it';
+comment on column feed.made_at is 'when it was entered';
 comment on column feed.removed_at is 'when it was ended; its events and where they came from stay';
 
 create table feed_batch (
@@ -63,6 +68,8 @@ create table feed_batch (
 );
 create index feed_batch_arrived on feed_batch (feed_id, arrived_at desc);
 comment on table feed_batch is 'what arrived, piece by piece';
+comment on column feed_batch.id is 'number of the batch';
+comment on column feed_batch.feed_id is 'feed it came from';
 comment on column feed_batch.key is 'the same key again is the same batch: it changes nothing';
 comment on column feed_batch.origin is 'file and lines, page, offsets or request';
 comment on column feed_batch.rows is 'rows it held, usable or not';
@@ -76,6 +83,7 @@ comment on column feed_batch.mismatch is 'of these, how many disagree';
 comment on column feed_batch.tried is 'of some points with a code, how many disagree under each reading; n: of how many';
 comment on column feed_batch.newest is 'time of its newest event';
 comment on column feed_batch.account_id is 'program that sent it; null: it was fetched';
+comment on column feed_batch.arrived_at is 'when it was stored, with its events';
 
 create table feed_row (
   event_id bigint primary key,
@@ -83,6 +91,8 @@ create table feed_row (
   place text not null check (length(place) <= 200)
 );
 comment on table feed_row is 'where an event came from, the last time it was written; no key to event, which may be emptied';
+comment on column feed_row.event_id is 'event.id';
+comment on column feed_row.batch_id is 'batch that wrote it last';
 comment on column feed_row.place is 'line, row, offset or cursor inside the batch';
 
 create table feed_dead (
@@ -105,12 +115,19 @@ create index feed_dead_open on feed_dead (feed_id, id) where state = 'open';
 create unique index feed_dead_once on feed_dead (feed_id, digest) where state = 'open';
 create index feed_dead_batch on feed_dead (batch_id);
 comment on table feed_dead is 'rows that could not be used, to be read again with a mended mapping';
+comment on column feed_dead.id is 'number of the letter';
+comment on column feed_dead.feed_id is 'feed it came from';
+comment on column feed_dead.batch_id is 'batch it came in';
+comment on column feed_dead.place is 'line, row, offset or cursor inside the batch';
 comment on column feed_dead.field is 'columns that are wrong, as the feed calls them';
 comment on column feed_dead.value is 'what stands there; withheld where it looks like a person''s';
+comment on column feed_dead.reason is 'what is wrong, for programs';
 comment on column feed_dead.said is 'what is wrong, in words';
 comment on column feed_dead.row is 'the mapped columns of the row; null: it holds what looks like a person''s, could not be read, or is too long';
 comment on column feed_dead.digest is 'sha256 of the letter: the same row again is no second letter while it is open';
+comment on column feed_dead.at is 'when it came';
 comment on column feed_dead.state is 'superseded: a newer row of the same reference came since';
+comment on column feed_dead.settled_at is 'when it was replayed or superseded; null: open';
 
 alter table feed enable row level security;
 alter table feed_batch enable row level security;

@@ -18,6 +18,8 @@ create table presence (
 );
 create unique index presence_one on presence (pack, side, coalesce(desk_id, 0));
 comment on table presence is 'sides and desks with the border page open; no account, no person, no past';
+comment on column presence.pack is 'map the page shows';
+comment on column presence.side is 'side the page is open for';
 comment on column presence.desk_id is 'the desk, where the account is that of one desk; null: the side alone';
 comment on column presence.since is 'open without a break since';
 comment on column presence.seen_at is 'when a page of it last said so';
@@ -109,8 +111,10 @@ create table evaluation_clock (
 );
 alter table evaluation_clock enable row level security;
 comment on table evaluation_clock is 'months of checks that were evaluated as a scene by the clock';
+comment on column evaluation_clock.pack is 'map whose checks they are';
 comment on column evaluation_clock.month is 'first day of the month';
 comment on column evaluation_clock.looks is '1: when it was over; 2: again when the last of its checks had to be';
+comment on column evaluation_clock.at is 'when they were last evaluated';
 
 -- Devices: who entered, changed or retired one, in the transaction in which it was done.
 create function device_audited() returns trigger language plpgsql security definer

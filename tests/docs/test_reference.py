@@ -37,7 +37,7 @@ def test_what_nobody_described_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     missing.clear()
     empty = Relation("t", "r", None, False, (("a", "int", None),))
     reference.sql_page("en", missing, Catalogue((empty,), (("f", "", "int", None),)))
-    assert missing == ["table t", "function f"]
+    assert missing == ["table t", "column t.a", "function f"]
 
 
 def test_a_stale_page_is_found(tmp_path: Path) -> None:
