@@ -19,6 +19,7 @@ from app.api.border_models import (
 from app.api.dependencies import PRINTABLE, Door, Pack, Store, errors
 from app.errors import Invalid
 from app.services import border as service
+from app.services import border_desks
 from app.services import presence as presence_service
 
 router = APIRouter(prefix="/api/packs/{pack}/border", tags=["border"])
@@ -94,7 +95,7 @@ def duty_desks(
     response.headers["Cache-Control"] = NO_STORE
     with store.read() as connection:
         borders.map(connection, pack)
-        return service.desks(connection, pack)
+        return border_desks.desks(connection, pack)
 
 
 @router.post(
@@ -107,7 +108,7 @@ def duty_desks(
 def add_duty_desk(*, pack: Pack, one: DeskDraft, store: ZoneWriteDep, borders: BordersDep) -> Desk:
     """Enter an office with its telephone; mobile numbers are refused."""
     with store.write() as connection:
-        return service.add_desk(borders, connection, store.identity, pack, one)
+        return border_desks.add_desk(borders, connection, store.identity, pack, one)
 
 
 @router.get(
@@ -155,7 +156,7 @@ def checkpoints(
     response.headers["Cache-Control"] = NO_STORE
     with store.read() as connection:
         borders.map(connection, pack)
-        return service.checkpoints(connection, pack)
+        return border_desks.checkpoints(connection, pack)
 
 
 @router.post(
@@ -170,4 +171,4 @@ def add_checkpoint(
 ) -> Checkpoint:
     """Its side is the one it stands on."""
     with store.write() as connection:
-        return service.add_checkpoint(borders, connection, store.identity, pack, one)
+        return border_desks.add_checkpoint(borders, connection, store.identity, pack, one)

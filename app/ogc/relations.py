@@ -27,7 +27,15 @@ from app.ogc.errors import bad
 from app.ogc.fields import SQL, Field
 from app.ogc.parameters import Asked, touches
 from app.security.identity import Identity
-from app.services import border, cells_lookup, cells_tiles, devices, job_geojson, jobs, values
+from app.services import (
+    border_desks,
+    cells_lookup,
+    cells_tiles,
+    devices,
+    job_geojson,
+    jobs,
+    values,
+)
 from app.services import zones as zone_service
 from app.services.caches import Caches
 from app.services.cells_lookup import CellLayerKey
@@ -342,7 +350,7 @@ def facilities(connection: sa.Connection, identity: Identity, collection: Collec
         rows += [
             {"id": f"checkpoint-{one.id}", "type": "checkpoint", "name": one.name,
              "kind": one.kind, "code": one.code, "side": one.side, "lon": one.lon, "lat": one.lat}
-            for one in border.checkpoints(connection, pack)
+            for one in border_desks.checkpoints(connection, pack)
         ]  # fmt: skip
         rows += [
             {"id": f"device-{one.id}", "type": "device", "name": one.name, "kind": one.kind,

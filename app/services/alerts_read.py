@@ -7,14 +7,13 @@ be seen and writes down every step.
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from app.api import task_models as models
 from app.errors import NotFound
 from app.services.alert_rules import QUIET
 from app.services.alert_words import without_small
 from app.services.border_words import checked
-from app.services.zones import refusal
+from app.services.refusals import refused
 from geo import small_numbers as rule
 from geo.colours import COLOURS
 
@@ -134,16 +133,11 @@ def close(connection: sa.Connection, number: int, reason: str) -> models.Alert:
         The reason seems to name a person.
     """
     why = checked("reason", reason, 500, needed=True)
-    place = connection.begin_nested()
-    try:
+    with refused(), connection.begin_nested():
         after = connection.execute(
             sa.text("select close_alert(:id, :reason, :quiet)"),
             {"id": number, "reason": why, "quiet": QUIET},
         ).scalar_one()
-    except DBAPIError as error:
-        place.rollback()
-        raise refusal(error) from error
-    place.commit()
     if after is None:
         raise NotFound(f"no alert {number}")
     return one_alert(connection, number)

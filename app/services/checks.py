@@ -12,14 +12,13 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from app.api import border_models as models
 from app.errors import Forbidden, Invalid, NotFound
 from app.security.identity import Identity
 from app.services.border import speaking
 from app.services.border_words import checked, reference
-from app.services.zones import refusal
+from app.services.refusals import refused
 
 LONGEST = timedelta(hours=72)
 
@@ -201,7 +200,7 @@ def answer(
         if point is None:
             raise NotFound(f"no checkpoint {given.checkpoint!r} on this side")
         detail |= {"checkpoint_id": point.id, "checkpoint": point.name}
-    try:
+    with refused():
         after = connection.execute(
             sa.text("select take_check_step(:id, :step, :side, :account, cast(:detail as jsonb))"),
             {
@@ -209,8 +208,6 @@ def answer(
                 "detail": json.dumps(detail),
             },
         ).scalar_one()  # fmt: skip
-    except DBAPIError as error:
-        raise refusal(error) from error
     if after is None:
         raise NotFound(f"no check {number}")
     return one_check(connection, number)

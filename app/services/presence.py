@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from app.api import border_models as models
 from app.errors import Conflict, Forbidden
 from app.security.identity import Identity
 from app.services.border import now, speaking, spoken_for
-from app.services.zones import refusal
+from app.services.refusals import refused
 
 #: Seconds after which a page that is not heard counts as closed; as in the migration.
 GOOD_FOR = 90
@@ -90,12 +89,10 @@ def be(
         else:
             return
     try:
-        connection.execute(
-            sa.text("select be_present(:pack, :side, :desk)"),
-            {"pack": pack, "side": side, "desk": desk},
-        )
-    except DBAPIError as error:
-        said = refusal(error)
-        if isinstance(said, Conflict):
-            raise Forbidden(said.message) from error
-        raise said from error
+        with refused():
+            connection.execute(
+                sa.text("select be_present(:pack, :side, :desk)"),
+                {"pack": pack, "side": side, "desk": desk},
+            )
+    except Conflict as said:
+        raise Forbidden(said.message) from said

@@ -26,7 +26,7 @@ from app.security.identity import Identity
 from app.services import alert_words
 from app.services.alert_rules import CLOSES, QUIET, Rules, rules_of
 from app.services.border_words import checked
-from app.services.zones import refusal
+from app.services.refusals import refusal
 from geo.colours import COLOURS
 
 ACTIVE = ("sent", "accepted", "on_site", "feedback", "verified")

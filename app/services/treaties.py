@@ -18,12 +18,11 @@ from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from app.errors import Conflict, Invalid, NotFound
 from app.services.border_words import checked
+from app.services.refusals import refused
 from app.services.scenes import DEFAULT, load_scene
-from app.services.zones import refusal
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 PERIODS = ("month", "quarter", "year")
@@ -343,7 +342,7 @@ def propose(
         )
     body = {**terms.body(), "version": version, "note": note}
     digest = Terms.of(body).digest
-    try:
+    with refused():
         found: int = connection.execute(
             sa.text(
                 "select treaty_propose(:pack, :name, :side, cast(:terms as jsonb), :digest, "
@@ -354,8 +353,6 @@ def propose(
                 "digest": digest, "account": account, "version": version,
             },
         ).scalar_one()  # fmt: skip
-    except DBAPIError as error:
-        raise refusal(error) from error
     return found
 
 
@@ -391,7 +388,7 @@ def decide(  # noqa: PLR0917
     """
     why = checked_reason(decision, reason)
     key, signature = signed or (None, None)
-    try:
+    with refused():
         state: str | None = connection.execute(
             sa.text(
                 "select treaty_decide(:name, :version, :side, :decision, :reason, :account, :key, "
@@ -402,8 +399,6 @@ def decide(  # noqa: PLR0917
                 "reason": why, "account": account, "key": key, "signature": signature,
             },
         ).scalar_one()  # fmt: skip
-    except DBAPIError as error:
-        raise refusal(error) from error
     if state is None:
         raise NotFound(f"no version {version} of treaty {name!r}")
     return state

@@ -14,17 +14,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import psycopg2.errors
 import shapely
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from app.api import border_models as models
-from app.errors import Conflict, Invalid, NotFound
+from app.errors import Invalid, NotFound
 from app.security.identity import Identity
-from app.services import border as places
+from app.services import border_desks
 from app.services.border import Borders, Map, speaking
 from app.services.border_words import checked
+from app.services.refusals import refused
 from geo import border, shapes
 
 #: Zones of one map; more than a page can show are a mistake.
@@ -75,7 +74,7 @@ def zone(connection: sa.Connection, number: int) -> models.ZoneDetail:
     versions = _versions(connection, number, None, with_shapes=True)[number]
     now = _present(versions)
     members = set(now.units) if now else set()
-    desks = [one for one in places.desks(connection, row.pack) if one.code in members]
+    desks = [one for one in border_desks.desks(connection, row.pack) if one.code in members]
     points: list[models.Checkpoint] = []
     if now is not None and members:
         inside = set(
@@ -87,7 +86,7 @@ def zone(connection: sa.Connection, number: int) -> models.ZoneDetail:
                 {"zone": number, "version": now.version, "pack": row.pack},
             ).scalars()
         )
-        points = [one for one in places.checkpoints(connection, row.pack) if one.id in inside]
+        points = [one for one in border_desks.checkpoints(connection, row.pack) if one.id in inside]
     return models.ZoneDetail(
         **row._mapping, version=now, versions=versions, desks=desks, checkpoints=points
     )
@@ -317,7 +316,7 @@ def _decide(  # noqa: PLR0917
     connection: sa.Connection, identity: Identity, number: int, version: int, side: str,
     decision: str, reason: str,
 ) -> str:  # fmt: skip
-    try:
+    with refused():
         found: str | None = connection.execute(
             sa.text(
                 "select zone_decide(:zone, :version, :side, :decision, :reason, :account)"
@@ -327,21 +326,9 @@ def _decide(  # noqa: PLR0917
                 "reason": reason, "account": identity.account,
             },
         ).scalar_one()  # fmt: skip
-    except DBAPIError as error:
-        raise refusal(error) from error
     if found is None:
         raise NotFound(f"no version {version} of zone {number}")
     return found
-
-
-def refusal(error: DBAPIError) -> Exception:
-    """Turn what the database's rules said into an answer; leave anything else as it is."""
-    cause = error.orig
-    if isinstance(cause, psycopg2.errors.CheckViolation):
-        said = cause.diag.message_primary
-        if said and cause.diag.constraint_name is None:
-            return Conflict(said)
-    return error
 
 
 # tiles -------------------------------------------------------------------------------------------
