@@ -13,8 +13,7 @@ from app.api.address_models import (
     ReviewItem,
     ReviewQueue,
 )
-from app.api.border import NO_STORE
-from app.api.dependencies import Door, Store, errors
+from app.api.dependencies import NO_STORE, Door, Store, errors
 from app.security.identity import LOCAL
 from app.services import address_base
 from app.services import address_resolve as service

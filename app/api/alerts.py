@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 
-from app.api.dependencies import Door, Store, StoreDep, Within, errors
+from app.api.dependencies import NO_STORE, Door, Store, StoreDep, Within, errors
 from app.api.task_models import Alert, AlertClose, AlertList, AlertState
 from app.services import alerts_read as service
 from app.services.border import now
@@ -18,7 +18,6 @@ AlertNumber = Annotated[int, Path(ge=1, le=2**31 - 1, description="Number of the
 PackQuery = Annotated[
     str | None, Query(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="Only of this map")
 ]
-NO_STORE = "private, no-store"
 
 
 @router.get(

@@ -16,7 +16,7 @@ from app.api.analysis_models import (
     Upload,
 )
 from app.api.auditing import AuditDep
-from app.api.dependencies import AskDep, HeavyDep, Pack, errors
+from app.api.dependencies import NO_STORE, AskDep, HeavyDep, Pack, errors
 from app.api.quick_json import QuickRoute, asked
 from app.errors import Invalid
 from app.services import analysis as service
@@ -98,7 +98,7 @@ def shape_area(
     A bad shape is refused (422): `detail.reason` is a machine word, `detail.at` the spot (longitude,
     latitude), `detail.words` the reason in Chinese and English.
     """
-    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["Cache-Control"] = NO_STORE
     areas: Areas = request.app.state.areas
     with _worded():
         sight = look(areas, pack, store.identity.prefixes)
@@ -159,7 +159,7 @@ def upload_areas(
 
     Nothing of the file is stored. A file that cannot be read is refused (422).
     """
-    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["Cache-Control"] = NO_STORE
     areas: Areas = request.app.state.areas
     with _worded():
         sight = look(areas, pack, store.identity.prefixes)
@@ -186,7 +186,7 @@ def analyse_area(
 
     `rule` says how it was made. What makes no sense is refused (422) as by `countArea`.
     """
-    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["Cache-Control"] = NO_STORE
     areas: Areas = request.app.state.areas
     written = asked(question)
     with (

@@ -12,7 +12,8 @@ from pydantic import Field
 
 from app.api.analysis_models import AnalysisQuestion
 from app.api.auditing import AuditDep
-from app.api.dependencies import ExportDep, HeavyDep, Pack, errors
+from app.api.dependencies import NO_STORE, ExportDep, HeavyDep, Pack, errors
+from app.api.files import attachment
 from app.api.quick_json import QuickRoute, asked
 from app.services import analysis, report, report_document, report_files, report_map_page
 from app.services.areas import Areas, look
@@ -103,10 +104,7 @@ def export_area(
     return Response(
         body,
         media_type=MEDIA[question.format],
-        headers={
-            "Content-Disposition": f'attachment; filename="{path.name}"',
-            "Cache-Control": "private, no-store",
-        },
+        headers=attachment(path.name, NO_STORE),
     )
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Request, Response
 
 from app.api.area_models import AreaAnswer, AreaQuestion
 from app.api.auditing import AuditDep
-from app.api.dependencies import AskDep, HeavyDep, Pack, errors
+from app.api.dependencies import NO_STORE, AskDep, HeavyDep, Pack, errors
 from app.api.quick_json import QuickRoute, asked
 from app.services.area_words import shape as area_shape
 from app.services.areas import Areas, ask
@@ -69,7 +69,7 @@ def count_area(
     empty_span, end_before_start, no_hours, no_kinds, not_a_cell, not_closed, not_finite, off_map,
     too_complex, too_many_vertices, unknown_crs, unknown_kind, wrong_crs, zero_area.
     """
-    response.headers["Cache-Control"] = "private, no-store"  # the next event changes it
+    response.headers["Cache-Control"] = NO_STORE  # the next event changes it
     areas: Areas = request.app.state.areas
     shape = area_shape(question.area)  # refused before anything is asked or written down
     with auditing.entry("ask_area", pack=pack, question=asked(question, shape)) as entry:

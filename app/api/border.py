@@ -16,7 +16,7 @@ from app.api.border_models import (
     PresenceList,
     Where,
 )
-from app.api.dependencies import PRINTABLE, Door, Pack, Store, errors
+from app.api.dependencies import NO_STORE, PRINTABLE, Door, Pack, Store, errors
 from app.errors import Invalid
 from app.services import border as service
 from app.services import border_desks
@@ -35,7 +35,6 @@ def borders_of(request: Request) -> service.Borders:
 
 
 BordersDep = Annotated[service.Borders, Depends(borders_of)]
-NO_STORE = "private, no-store"
 
 
 @router.get(

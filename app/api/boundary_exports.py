@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import FileResponse
 from pydantic import Field
 
 from app.api.auditing import AuditDep, Auditing
 from app.api.dependencies import ExportDep, HeavyDep, Store, StoreDep, errors
-from app.api.files import asked_by, documented, file_made
+from app.api.files import asked_by, file_made, file_route
 from app.api.models import Model, Words
 from app.services import export_files as service
 
@@ -97,15 +97,13 @@ def _made(
         return made.answer()
 
 
-@router.get(
+@file_route(
+    router,
     "/{version}/export.gpkg",
+    service.MEDIA["gpkg"],
     operation_id="exportBoundariesGeoPackage",
     summary="A boundary version as GeoPackage",
-    response_class=Response,
-    responses={
-        **documented(service.MEDIA["gpkg"], "A layer per level, EPSG:4326, with a style for QGIS"),
-        **errors(404, 422, 503),
-    },
+    file="A layer per level, EPSG:4326, with a style for QGIS",
 )
 def export_boundaries_gpkg(
     *,
@@ -119,15 +117,13 @@ def export_boundaries_gpkg(
     return _made("gpkg", version, level, store, auditing)
 
 
-@router.get(
+@file_route(
+    router,
     "/{version}/export.parquet",
+    service.MEDIA["parquet"],
     operation_id="exportBoundariesGeoParquet",
     summary="A boundary version as GeoParquet 1.1",
-    response_class=Response,
-    responses={
-        **documented(service.MEDIA["parquet"], "All levels in one table, EPSG:4326, with boxes"),
-        **errors(404, 422, 503),
-    },
+    file="All levels in one table, EPSG:4326, with boxes",
 )
 def export_boundaries_parquet(
     *,
@@ -141,18 +137,13 @@ def export_boundaries_parquet(
     return _made("parquet", version, level, store, auditing)
 
 
-@router.get(
+@file_route(
+    router,
     "/{version}/export.pmtiles",
+    service.MEDIA["pmtiles"],
     operation_id="exportBoundariesPmtiles",
     summary="A boundary version as tiles in one file",
-    response_class=Response,
-    responses={
-        **documented(
-            service.MEDIA["pmtiles"],
-            "PMTiles 3 of vector tiles; per level a layer of its name and one of labels",
-        ),
-        **errors(404, 422, 503),
-    },
+    file="PMTiles 3 of vector tiles; per level a layer of its name and one of labels",
 )
 def export_boundaries_pmtiles(
     *,

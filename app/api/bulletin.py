@@ -10,7 +10,8 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.api.auditing import AuditDep
 from app.api.brief_models import Brief, BriefAnswer, KeptBrief
-from app.api.dependencies import HeavyDep, Pack, Store, StoreDep, Within, errors
+from app.api.dependencies import NO_STORE, HeavyDep, Pack, Store, StoreDep, Within, errors
+from app.api.files import attachment
 from app.errors import Invalid
 from app.services import brief as service
 from app.services import brief_document, brief_kept
@@ -28,7 +29,6 @@ Month = Annotated[
         description="Month, YYYY-MM; neither this nor `ord`: the newest complete one",
     ),
 ]
-PRIVATE = "private, no-store"
 
 
 def _site(request: Request) -> str:
@@ -123,10 +123,7 @@ def brief(
     return Response(
         body,
         media_type=MEDIA[format],
-        headers={
-            "Content-Disposition": f'attachment; filename="{name}"',
-            "Cache-Control": PRIVATE,
-        },
+        headers=attachment(name, NO_STORE),
     )
 
 

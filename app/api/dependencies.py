@@ -27,6 +27,7 @@ from app.services.caches import Caches
 
 PRIVATE = "private, max-age=3600"  # a published run never changes, but only its readers keep it
 REVALIDATE = "private, no-cache"  # may change at any time; the ETag makes asking again cheap
+NO_STORE = "private, no-store"  # what it says is true now and for this asker
 
 
 #: The one way to write a whole number; Python alone also takes `1_0`, `+1`, `1.0` and ` 1`.

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import AwareDatetime
 
 from app.api.auditing import AuditDep
-from app.api.border import NO_STORE, BorderDep, BordersDep
-from app.api.dependencies import Door, Store, Within, errors
+from app.api.border import BorderDep, BordersDep
+from app.api.dependencies import NO_STORE, Door, Store, Within, errors
 from app.api.device_models import (
     Alarm,
     AlarmClear,

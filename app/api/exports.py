@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from fastapi.responses import FileResponse, StreamingResponse
 
 from app.api.auditing import AuditDep, Auditing
-from app.api.dependencies import PRIVATE, ExportDep, HeavyDep, Run, Store, errors
-from app.api.files import asked_by, documented, file_made
+from app.api.dependencies import PRIVATE, ExportDep, HeavyDep, Run, Store
+from app.api.files import asked_by, attachment, file_made, file_route
 from app.api.layers import LayerDep
 from app.services import export as service
 from app.services import export_files as files
@@ -24,15 +24,13 @@ def _asked(form: str, layer: Layer) -> dict[str, Any]:
     return {"format": form, **asdict(layer)}
 
 
-@router.get(
+@file_route(
+    router,
     "/export.csv",
+    "text/csv",
     operation_id="exportCsv",
     summary="One level, kind and period as CSV",
-    response_class=Response,
-    responses={
-        **documented("text/csv", "UTF-8 with byte order mark; rows of notes begin with #"),
-        **errors(404, 422, 503),
-    },
+    file="UTF-8 with byte order mark; rows of notes begin with #",
 )
 def export_csv(
     *,
@@ -56,10 +54,7 @@ def export_csv(
     return StreamingResponse(
         chunks(),
         media_type="text/csv; charset=utf-8",
-        headers={
-            "Content-Disposition": f'attachment; filename="{table.file_name}.csv"',
-            "Cache-Control": PRIVATE,
-        },
+        headers=attachment(f"{table.file_name}.csv", PRIVATE),
     )
 
 
@@ -78,18 +73,13 @@ def _made(
         return made.answer()
 
 
-@router.get(
+@file_route(
+    router,
     "/export.gpkg",
+    files.MEDIA["gpkg"],
     operation_id="exportGeoPackage",
     summary="One level, kind and period as GeoPackage",
-    response_class=Response,
-    responses={
-        **documented(
-            files.MEDIA["gpkg"],
-            "One layer of polygons, EPSG:4326, with a style for QGIS; notes are the layer's metadata",
-        ),
-        **errors(404, 422, 503),
-    },
+    file="One layer of polygons, EPSG:4326, with a style for QGIS; notes are the layer's metadata",
 )
 def export_gpkg(
     *, run: Run, layer: LayerDep, store: ExportDep, auditing: AuditDep, _turn: HeavyDep
@@ -98,18 +88,13 @@ def export_gpkg(
     return _made("gpkg", run, layer, store, auditing)
 
 
-@router.get(
+@file_route(
+    router,
     "/export.parquet",
+    files.MEDIA["parquet"],
     operation_id="exportGeoParquet",
     summary="One level, kind and period as GeoParquet 1.1",
-    response_class=Response,
-    responses={
-        **documented(
-            files.MEDIA["parquet"],
-            "Polygons, EPSG:4326, with their boxes; notes are the file's metadata, key `wusetu`",
-        ),
-        **errors(404, 422, 503),
-    },
+    file="Polygons, EPSG:4326, with their boxes; notes are the file's metadata, key `wusetu`",
 )
 def export_parquet(
     *, run: Run, layer: LayerDep, store: ExportDep, auditing: AuditDep, _turn: HeavyDep
@@ -118,18 +103,13 @@ def export_parquet(
     return _made("parquet", run, layer, store, auditing)
 
 
-@router.get(
+@file_route(
+    router,
     "/export.pmtiles",
+    files.MEDIA["pmtiles"],
     operation_id="exportPmtiles",
     summary="One level, kind and period as coloured tiles in one file",
-    response_class=Response,
-    responses={
-        **documented(
-            files.MEDIA["pmtiles"],
-            "PMTiles 3 of vector tiles, layers `units` and `labels`; notes are the metadata `wusetu`",
-        ),
-        **errors(404, 422, 503),
-    },
+    file="PMTiles 3 of vector tiles, layers `units` and `labels`; notes are the metadata `wusetu`",
 )
 def export_pmtiles(
     *, run: Run, layer: LayerDep, store: ExportDep, auditing: AuditDep, _turn: HeavyDep

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
 from app.api.auditing import AuditDep
-from app.api.border import NO_STORE
-from app.api.dependencies import Door, HeavyDep, Store, errors
+from app.api.dependencies import NO_STORE, Door, HeavyDep, Store, errors
 from app.api.feed_models import (
     BatchReport,
     DeadLetter,

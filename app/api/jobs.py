@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 
 from app.api.auditing import AuditDep, Auditing
-from app.api.dependencies import Door, ExportDep, HeavyDep, Store, errors
+from app.api.dependencies import NO_STORE, Door, ExportDep, HeavyDep, Store, errors
+from app.api.files import attachment
 from app.api.job_models import Job, JobQuestion, JobResult
 from app.api.quick_json import asked
 from app.services import area_words, job_geojson, jobs
@@ -71,7 +72,7 @@ def ask_job(
         job = jobs.create(one, store.identity, question, settings.jobs)
     _runner(request).wake()
     response.headers["Location"] = f"/api/jobs/{job.id}"
-    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["Cache-Control"] = NO_STORE
     return job
 
 
@@ -91,7 +92,7 @@ def list_jobs(
     limit: Annotated[int, Query(ge=1, le=500, description="Most jobs wanted")] = 50,
 ) -> list[Job]:
     """List them; an admin sees the jobs of all accounts whose jurisdiction lies inside his own."""
-    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["Cache-Control"] = NO_STORE
     with store.read() as connection:
         return jobs.listed(connection, store.identity, pack, limit)
 
@@ -104,7 +105,7 @@ def list_jobs(
 )
 def job(*, job: JobId, response: Response, store: JobsDep) -> Job:
     """State, progress, and the question it can be asked again with."""
-    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["Cache-Control"] = NO_STORE
     with store.read() as connection:
         return jobs.read(connection, store.identity, job)
 
@@ -117,7 +118,7 @@ def job(*, job: JobId, response: Response, store: JobsDep) -> Job:
 )
 def end_job(*, request: Request, job: JobId, response: Response, store: JobsDep) -> Job:
     """Answer the job as it was left: `cancelled`, or as it had ended; then it is gone."""
-    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["Cache-Control"] = NO_STORE
     with store.write() as connection:
         left = jobs.end(connection, store.identity, job)
     _runner(request).kill(job)
@@ -137,9 +138,7 @@ def job_result(*, job: JobId, store: JobsDep, auditing: AuditDep, _turn: HeavyDe
         with store.read() as connection:
             about, body = jobs.body(connection, store.identity, job, "json")
         entry.pack, entry.rows = about.question.pack, about.rows
-    return Response(
-        body, media_type="application/json", headers={"Cache-Control": "private, no-store"}
-    )
+    return Response(body, media_type="application/json", headers={"Cache-Control": NO_STORE})
 
 
 def _file(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
@@ -161,10 +160,7 @@ def _answer(about: Job, body: bytes, media_type: str, ending: str) -> Response:
     return Response(
         body,
         media_type=media_type,
-        headers={
-            "Content-Disposition": f'attachment; filename="{name}"',
-            "Cache-Control": "private, no-store",
-        },
+        headers=attachment(name, NO_STORE),
     )
 
 
@@ -220,4 +216,4 @@ def job_picture(*, job: JobId, store: JobsDep, auditing: AuditDep) -> Response:
         with store.read() as connection:
             about, body = jobs.body(connection, store.identity, job, "png")
         entry.pack, entry.rows = about.question.pack, about.rows
-    return Response(body, media_type="image/png", headers={"Cache-Control": "private, no-store"})
+    return Response(body, media_type="image/png", headers={"Cache-Control": NO_STORE})

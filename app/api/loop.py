@@ -7,8 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.api.alerts import NO_STORE
-from app.api.dependencies import StoreDep, Within, errors
+from app.api.dependencies import NO_STORE, StoreDep, Within, errors
 from app.api.task_models import Loop
 from app.services import loop as service
 from app.services.small_numbers import sees_small

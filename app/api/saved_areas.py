@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from app.api.account_store import ERRORS
 from app.api.analysis_models import NewNote, NewSavedArea, Note, SavedArea, SavedAreaChange
-from app.api.dependencies import AskDep, errors
+from app.api.dependencies import NO_STORE, AskDep, errors
 from app.services import saved_areas as service
 
 router = APIRouter(prefix="/api/areas", tags=["analysis"])
@@ -22,7 +22,7 @@ CONFLICT: dict[int | str, dict[str, Any]] = {409: ERRORS[409]}
 
 
 def _zone(request: Request, response: Response) -> str:
-    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["Cache-Control"] = NO_STORE
     zone: str = request.app.state.settings.time_zone
     return zone
 

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import AwareDatetime
 
-from app.api.alerts import NO_STORE, DispatchDep, PackQuery
-from app.api.dependencies import Door, Store, Within, errors
+from app.api.alerts import DispatchDep, PackQuery
+from app.api.dependencies import NO_STORE, Door, Store, Within, errors
 from app.api.task_models import (
     DeskList,
     Handover,

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from app.api.auditing import AuditDep
-from app.api.border import NO_STORE, BorderDep, BordersDep
-from app.api.dependencies import PRIVATE, Door, Pack, Store, errors
+from app.api.border import BorderDep, BordersDep
+from app.api.dependencies import NO_STORE, PRIVATE, Door, Pack, Store, errors
 from app.api.treaty_models import (
     Evaluation,
     PooledClusters,

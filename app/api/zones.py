@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from app.api.auditing import AuditDep
-from app.api.border import NO_STORE, BorderDep, BordersDep, ZoneWriteDep
+from app.api.border import BorderDep, BordersDep, ZoneWriteDep
 from app.api.border_models import (
     Check,
     CheckAnswerDraft,
@@ -20,7 +20,7 @@ from app.api.border_models import (
     ZoneIndex,
     ZoneList,
 )
-from app.api.dependencies import Door, Kind, Ord, Pack, PeriodType, Store, errors
+from app.api.dependencies import NO_STORE, Door, Kind, Ord, Pack, PeriodType, Store, errors
 from app.errors import NotFound
 from app.security.identity import LOCAL
 from app.services import border as places
