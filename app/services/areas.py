@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 import sqlalchemy as sa
 
 from app.api.area_models import AreaAnswer, AreaQuestion
@@ -504,10 +505,29 @@ def _count(held: Held, question: Question, located: Bools | None = None) -> Answ
     return parts[0] if len(parts) == 1 else area_words.total(parts, len(held.kinds))
 
 
+#: End of a span of part days that holds every event.
+_LATE = 2**32 - 1
+
+
+def _diamond(ground: Ground) -> shapely.MultiPolygon:
+    """Area inside a map whose slanted edges cut through its events."""
+    west, south = ground.boxes[:, :2].min(axis=0)
+    east, north = ground.boxes[:, 2:4].max(axis=0)
+    middle = ((west + east) / 2, (south + north) / 2)
+    corners = [(west, middle[1]), (middle[0], south), (east, middle[1]), (middle[0], north)]
+    return shapely.MultiPolygon([shapely.Polygon(corners)])
+
+
 def warm(areas: Areas, packs: Iterator[str] | Sequence[str]) -> None:
     """Open the snapshots of packs before the first question; what goes wrong is told then."""
+    compiled = False
     for pack in packs:
         try:
-            areas.present(pack)
+            held, ground, _ = areas.present(pack)
+            if not compiled and len(ground.boxes):
+                # on a new machine the first question compiles what answers, for half a minute
+                for breakdowns in (frozenset[str](), frozenset({"kind", "month"})):
+                    _count(held, Question(_diamond(ground), 1, _LATE, breakdowns=breakdowns))
+                compiled = True
         except (NotFound, Unavailable) as error:
             log.info("%s is not warmed: %s", pack, error.message)

@@ -16,9 +16,12 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
+from app.api.dependencies import Store
 from app.cli.cube import command
 from app.errors import NotFound
-from app.services import snapshots
+from app.security.identity import LOCAL
+from app.services import areas, snapshots
+from app.services.caches import ScopedCaches
 from app.services.snapshot_keeper import Keeper
 from app.settings import PROJECT, CubeSettings
 from geo.cube import Snapshot
@@ -212,6 +215,26 @@ def test_the_server_folds_in_by_a_process_of_its_own(made: SimpleNamespace, db_u
     keeper.start()
     keeper.stop()
     assert warmed == [["small"]]
+
+
+def test_what_answers_is_compiled_before_the_first_question(
+    made: SimpleNamespace,
+    db_url: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caches = ScopedCaches().of(LOCAL.scope_key)
+    store = Store(made.engine, LOCAL, caches, settings_for(db_url).database.statement_timeout_ms)
+    one = areas.Areas(store.read, caches, made.folder, ZONE)
+    totals = []
+    count = areas._count
+    monkeypatch.setattr(areas, "_count", lambda *asked: totals.append(count(*asked).total))
+    caplog.set_level("INFO", "wusetu")
+    areas.warm(one, ["nowhere", "small"])
+    assert "nowhere is not warmed" in caplog.text
+    # with and without a breakdown; edges that cut through the events, not past them
+    assert totals[0] == totals[1]
+    assert 0 < totals[0] < len(one.present("small")[0].snapshot)
 
 
 def test_commands(made: SimpleNamespace, db_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,7 +102,7 @@ async function post<T>(address: string, body: unknown, signal?: AbortSignal, ran
 }
 
 /** Tries and pause, ms, while the server says that this account has too much under way. */
-const TRIES = 4;
+const TRIES = 10;
 const PAUSE_MS = 1_500;
 
 async function patiently(address: string, body: unknown, signal?: AbortSignal): Promise<Response> {
