@@ -35,6 +35,14 @@ class Pieces(NamedTuple):
     areas: Floats
 
 
+class Box(NamedTuple):
+    """Where a grid of one polygon begins on the raster, and how many pixels its own are wide."""
+
+    column: int
+    row: int
+    factor: int
+
+
 #: less coverage than this is rounding
 LEAST = 1e-9
 
@@ -185,3 +193,64 @@ def add_values(
                 if part > LEAST and not math.isnan(values[at]):
                     totals[0, u] += values[at] * part / max(cover[at], 1.0)
                     totals[1, u] += part
+
+
+@compiled
+def add_grid(
+    pieces: Pieces,
+    u: int,
+    window: tuple[npt.NDArray[np.int64], Floats, Floats],
+    box: Box,
+    grid: Floats,
+) -> None:
+    """Add a window to the grid of polygon `u`: what it gets of each pixel, and the part it covers.
+
+    window : corner, cover and values as in `add_values`
+    grid : float64 (2, h, w) of the pixels of `box`: amounts, parts; a pixel without a value adds to
+        its part alone
+    """
+    corner, cover, values = window
+    c0, r0, c1, r1 = _meet(pieces.boxes[u], corner, cover)
+    if c0 >= c1 or r0 >= r1:
+        return
+    heights = np.empty((r1 - r0, c1 - c0 + 1))
+    _heights(pieces.edges[pieces.starts[u] : pieces.starts[u + 1]], c0, r0, heights)
+    for r in range(r1 - r0):
+        total = 0.0
+        row = (r0 + r - box.row) // box.factor
+        for c in range(c1 - c0):
+            total += heights[r, c]
+            part = min(pieces.signs[u] * total, 1.0)
+            if part <= LEAST:
+                continue
+            at = (r0 - corner[1] + r, c0 - corner[0] + c)
+            column = (c0 + c - box.column) // box.factor
+            grid[1, row, column] += part
+            if not math.isnan(values[at]):
+                grid[0, row, column] += values[at] * part / max(cover[at], 1.0)
+
+
+@compiled
+def weigh(edges: Floats, amounts: npt.NDArray[np.float32]) -> float:
+    """Sum `amounts` (h, w) by the part of each pixel inside a polygon of edges (m, 4), signed.
+
+    Linear in the edges: nothing is cut off or rounded away, so parts add up to their whole.
+    """
+    if len(edges) == 0:
+        return 0.0
+    tall, wide = amounts.shape
+    c0 = max(math.floor(min(edges[:, 0].min(), edges[:, 2].min())), 0)
+    c1 = min(math.floor(max(edges[:, 0].max(), edges[:, 2].max())) + 1, wide)
+    r0 = max(math.floor(min(edges[:, 1].min(), edges[:, 3].min())), 0)
+    r1 = min(math.floor(max(edges[:, 1].max(), edges[:, 3].max())) + 1, tall)
+    if c0 >= c1 or r0 >= r1:
+        return 0.0
+    heights = np.empty((r1 - r0, c1 - c0 + 1))
+    _heights(edges, c0, r0, heights)
+    found = 0.0
+    for r in range(r1 - r0):
+        total = 0.0
+        for c in range(c1 - c0):
+            total += heights[r, c]
+            found += total * amounts[r0 + r, c0 + c]
+    return found

@@ -29,14 +29,13 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
 from geo.pixels import Pieces, add_cover, add_values
+from geo.raster_grid import WGS84, BeyondError, Gathering, Plane, UnitGrid, signed_areas
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Progress = Callable[[float], None]
+Keep = Callable[[Plane, int, UnitGrid], None]
 
-WGS84 = "EPSG:4326"
-#: longest edge in degrees when polygons change their CRS: 220 m at most
-_DENSE = 0.002
 #: pixels of a window; about 60 bytes each while it is worked on
 _WINDOW = 1 << 20
 #: largest block (bytes) of a file that is unpacked at once
@@ -83,6 +82,7 @@ def sum_by_area(
     nodata: float | None = None,
     zero: bool = False,
     progress: Progress | None = None,
+    keep: Keep | None = None,
 ) -> RasterSums:
     """Sum a raster of amounts per pixel (people, dwellings) over polygons.
 
@@ -102,6 +102,9 @@ def sum_by_area(
         Read "none" as 0 instead of as unknown.
     progress : callable, optional
         Called with the part done, 0 to 1.
+    keep : callable, optional
+        Called with the plane of the raster, the number of a polygon and what lies where in it
+        (`geo.raster_grid`), for each in which something lies, as soon as all of it was read.
 
     Raises
     ------
@@ -120,7 +123,7 @@ def sum_by_area(
         except RasterioError as error:
             raise RasterError(f"{path} cannot be read as a raster: {error}") from error
         reader = _Reader(source, Path(path).name, band=band, crs=crs, nodata=nodata, zero=zero)
-        return _sum(reader, shapes, progress or (lambda _: None))
+        return _sum(reader, shapes, progress or (lambda _: None), keep)
 
 
 class _Reader:
@@ -148,6 +151,8 @@ class _Reader:
                 f"{name} has {points} instead of a grid on the ground: warp it first (gdalwarp)"
             )
         self.crs = _crs(source, name, crs)
+        a, b, c, d, e, f = tuple(self.grid)[:6]
+        self.plane = Plane(self.crs.to_wkt(), (a, b, c, d, e, f))
         size = abs(self.grid.determinant)
         if not (np.isfinite(list(self.grid)).all() and size > 0):
             raise RasterError(f"{name}: its pixels have no area (transform {tuple(self.grid)[:6]})")
@@ -247,54 +252,28 @@ def _pieces(shapes: npt.NDArray[np.object_], reader: _Reader) -> Pieces:
     wrong = np.flatnonzero(((kinds != 3) & (kinds != 6)) | ~shapely.is_valid(shapes))
     if len(wrong):
         raise RasterError(f"shape {wrong[0]} (from 0) is no valid polygon")
-    shapes = shapely.orient_polygons(shapely.force_2d(shapes))
-    target = reader.crs
-    same = target.equals(pyproj.CRS(WGS84), ignore_axis_order=True)
-    if not same:
-        shapes = shapely.segmentize(shapes, _DENSE)
-    polygons, of = shapely.get_parts(shapes, return_index=True)
-    rings, part = shapely.get_rings(polygons, return_index=True)
-    points, ring = shapely.get_coordinates(rings, return_index=True)
-    x, y = points[:, 0], points[:, 1]
-    if not same:
-        move = pyproj.Transformer.from_crs(WGS84, target, always_xy=True)
-        x, y = move.transform(x, y)
-    back = ~reader.grid
-    with np.errstate(invalid="ignore"):  # what cannot be moved is infinite
-        u = back.a * x + back.b * y + back.c
-        v = back.d * x + back.e * y + back.f
-    joined = ring[1:] == ring[:-1]
-    owner = of[part[ring]]
-    lost = ~(np.isfinite(u) & np.isfinite(v))
-    if lost.any():
-        raise RasterError(
-            f"{reader.name}: shape {owner[lost][0]} (from 0) cannot be drawn in {target.name}: "
-            f"{points[lost][0].tolist()} lies beyond it"
-        )
-    edges = np.column_stack([u[:-1], v[:-1], u[1:], v[1:]])[joined]
-    of_edge = owner[:-1][joined]
-    n = len(shapes)
-    starts = np.searchsorted(of_edge, np.arange(n + 1)).astype(np.int64)
-    boxes = np.zeros((n, 4), dtype=np.int64)
-    areas = np.zeros(n)
+    try:
+        edges, starts = reader.plane.edges(shapes)
+    except BeyondError as error:
+        raise RasterError(f"{reader.name}: {error}") from error
+    boxes = np.zeros((len(shapes), 4), dtype=np.int64)
+    areas = signed_areas(edges, starts)
     filled = np.flatnonzero(np.diff(starts))
     first = starts[filled]
     if len(filled):
-        # about the polygon's own corner: far from the origin the products would lose digits
-        base = np.repeat(edges[first, :2], np.diff(starts)[filled], axis=0)
-        a, b = edges[:, :2] - base, edges[:, 2:] - base
-        # area under an edge, the sense in which `geo.pixels` counts heights
-        areas[filled] = np.add.reduceat((b[:, 1] - a[:, 1]) * (a[:, 0] + b[:, 0]) / -2, first)
         low = np.minimum.reduceat(edges, first, axis=0)
         high = np.maximum.reduceat(edges, first, axis=0)
         extent = np.column_stack([np.floor(low[:, :2]), np.floor(high[:, :2]) + 1])
         size = [reader.source.width, reader.source.height] * 2
         boxes[filled] = np.clip(extent, 0, size).astype(np.int64)
-    return Pieces(np.ascontiguousarray(edges), starts, np.sign(areas), boxes, np.abs(areas))
+    return Pieces(edges, starts, np.sign(areas), boxes, np.abs(areas))
 
 
-def _sum(reader: _Reader, shapes: npt.NDArray[np.object_], report: Progress) -> RasterSums:
+def _sum(
+    reader: _Reader, shapes: npt.NDArray[np.object_], report: Progress, keep: Keep | None
+) -> RasterSums:
     pieces = _pieces(shapes, reader)
+    gathering = Gathering(pieces)
     boxes = pieces.boxes
     there = np.flatnonzero((boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3]))
     if len(there) == 0:
@@ -310,6 +289,8 @@ def _sum(reader: _Reader, shapes: npt.NDArray[np.object_], report: Progress) -> 
         ]
         if len(chosen) == 0:
             continue
+        # windows come row by row: the one with the last corner of a polygon is its last
+        ends = chosen[(boxes[chosen, 2:] <= box[2:]).all(axis=1)]
         # no more than the polygons need
         box[:2] = np.maximum(box[:2], boxes[chosen, :2].min(axis=0))
         box[2:] = np.minimum(box[2:], boxes[chosen, 2:].max(axis=0))
@@ -318,6 +299,11 @@ def _sum(reader: _Reader, shapes: npt.NDArray[np.object_], report: Progress) -> 
         add_cover(pieces, chosen, corner, cover)
         values = reader.read(box)
         add_values(pieces, chosen, corner, (cover, values), totals)
+        if keep is not None:
+            gathering.add(chosen, corner, (cover, values))
+            for number in ends.tolist():
+                if (grid := gathering.take(number)) is not None:
+                    keep(reader.plane, number, grid)
         used = (cover > 0) & ~np.isnan(values)
         value, part = values[used], cover[used]
         amounts += [
