@@ -160,7 +160,7 @@ def test_colours_follow_the_chosen_set(visit: Opener) -> None:
     desk.expect_state(palette="stepped", pattern="1")
     desk.page.wait_for_function(f"() => ({fill})().includes('#7A0C20')")
     desk.page.wait_for_function(
-        "() => document.querySelector('.map-box').map.getLayer('pattern-red') !== undefined"
+        "() => document.querySelector('.map-box').map.getLayoutProperty('pattern-red', 'visibility') !== 'none'"
     )
     desk.settle()
     desk.expect_unit(HOT, colour=5)

@@ -7,7 +7,7 @@ import type { CellInfo } from "../api/models";
 import { COLOURS } from "../api/models";
 import { sourceBounds } from "../state/bounds";
 import { OVERLAY } from "../style/patterns";
-import { CLASS, inside, withFilter } from "./fills.layer";
+import { CLASS, hiddenUnless, inside, withFilter } from "./fills.layer";
 import { type StyleInput, sourceOf, UNITS } from "./map-style";
 
 export const CELLS = "cells";
@@ -99,16 +99,13 @@ export function cellLayers(input: StyleInput, cells: readonly CellInfo[]): Layer
         "fill-antialias": false,
       }),
     );
-    if (pattern) {
-      for (const colour of OVERLAY) {
-        layers.push(
-          fill(`cell-${colour}-${one.res}`, {
-            "fill-pattern": `${colour}/${tone}`,
-            "fill-opacity": ["case", ["==", CLASS, COLOURS.indexOf(colour)], 1, 0],
-            "fill-antialias": false,
-          }),
-        );
-      }
+    for (const colour of OVERLAY) {
+      const paint = {
+        "fill-pattern": `${colour}/${tone}`,
+        "fill-opacity": ["case", ["==", CLASS, COLOURS.indexOf(colour)], 1, 0],
+        "fill-antialias": false,
+      };
+      layers.push({ ...fill(`cell-${colour}-${one.res}`, paint), ...hiddenUnless(pattern) });
     }
     layers.push(
       withFilter(

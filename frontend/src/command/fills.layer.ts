@@ -20,6 +20,14 @@ export function withFilter<T extends object>(
   return filter ? { ...layer, filter } : layer;
 }
 
+/**
+ * A layer of feature states is hidden, never taken away: a tile that comes from a worker afterwards would
+ * look for it in vain.
+ */
+export function hiddenUnless(shown: boolean): { layout?: { visibility: "none" } } {
+  return shown ? {} : { layout: { visibility: "none" } };
+}
+
 export function fillLayers(input: StyleInput): LayerSpecification[] {
   const { theme, scope, level, pattern } = input;
   const where = inside(scope);
@@ -60,7 +68,6 @@ export function fillLayers(input: StyleInput): LayerSpecification[] {
       where,
     ),
   ];
-  if (!pattern) return layers;
   for (const colour of OVERLAY) {
     const number = COLOURS.indexOf(colour);
     layers.push(
@@ -68,6 +75,7 @@ export function fillLayers(input: StyleInput): LayerSpecification[] {
         {
           ...base,
           id: `pattern-${colour}`,
+          ...hiddenUnless(pattern),
           paint: {
             "fill-pattern": `${colour}/${theme.dark ? "dark" : "light"}`,
             "fill-opacity": ["case", ["==", CLASS, number], 1, 0] as ExpressionSpecification,

@@ -119,6 +119,12 @@ describe("map style", () => {
       ["literal", ["330110010"]],
     ]);
   });
+  test("patterns come and go by being shown: layers of feature states never leave", () => {
+    const of = (pattern: boolean) => buildStyle(input({ pattern })).layers;
+    expect(of(true).map((one) => one.id)).toEqual(of(false).map((one) => one.id));
+    const hidden = of(false).filter((one) => one.layout && "visibility" in one.layout);
+    expect(hidden.map((one) => one.id.split("-")[0])).toContain("pattern");
+  });
   test("every pattern the style names can be drawn", () => {
     for (const one of ALL) {
       const named = JSON.stringify(buildStyle(one)).match(/"fill-pattern":"[^"]+"/g) ?? [];
