@@ -13,7 +13,7 @@ import shutil
 import signal
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -89,6 +89,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next(found, len(LONG_FIRST))
 
     items.sort(key=turn)
+
+
+#: Files (or folders) that measure the coverage of `geo`, the only one the suite asks for. Watching
+#: every line doubles the time of what runs beside: the other tests run unwatched.
+MEASURED = ("tests/geo/", "tests/app/test_analysis.py", "tests/app/test_raster_exposures.py")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Watch the lines of the tests that measure, with their fixtures, and of no others."""
+    coverage = item.config.pluginmanager.getplugin("_cov")
+    watch = getattr(coverage, "cov_controller", None)
+    if watch is not None and watch.started is not (wanted := item.nodeid.startswith(MEASURED)):
+        watch.resume() if wanted else watch.pause()
+    return (yield)
 
 
 @pytest.fixture(scope="session")
