@@ -259,7 +259,7 @@ def test_what_fails_is_said_and_mended(sheet: Opener) -> None:
     page.route("**/values?*", lambda route: route.abort())
     page.locator("button[data-by=day]").click()
     expect(page.get_by_role("heading", name="指标没有取到")).to_be_visible()
-    expect(page.locator(".league-row").first).to_be_visible()  # the others go on
+    expect(page.get_by_test_id("league")).to_be_visible()  # the others go on
     page.unroute("**/values?*")
     page.get_by_role("alert").get_by_role("button", name="重试").click()
     settled(page)
