@@ -40,7 +40,7 @@ def simulate(name: str, out: Path, events: int | None, seed: int | None) -> None
 
     The same options give the same file.
     """
-    from app.services.sample import make_events, write_events
+    from app.services.sample_events import make_events, write_events
     from app.services.sample_packs import read_pack
 
     started = time.monotonic()

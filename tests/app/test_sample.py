@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from app.cli import sample as cli
 from app.errors import Conflict, Invalid, NotFound
-from app.services import cells_assess, sample, sample_packs
+from app.services import cells_assess, sample, sample_events, sample_packs
 from app.services.caches import Caches
 from app.services.events import import_file
 from app.services.exposure_table import exposure_table
@@ -113,7 +113,7 @@ def test_a_pack_file_that_is_wrong_is_told(small, small_packs, tmp_path, monkeyp
     text = file.read_text(encoding="utf-8")
     file.write_text(text.replace("330114002", "330999"), encoding="utf-8")
     with pytest.raises(Invalid, match="a plant names 330999, which is no unit"):
-        sample.make_events(sample_packs.read_pack("hangzhou"), 10)
+        sample_events.make_events(sample_packs.read_pack("hangzhou"), 10)
     file.write_text(text + "colour: red\n", encoding="utf-8")
     with pytest.raises(Invalid, match=r"pack\.yaml, colour: "):
         sample_packs.read_pack("hangzhou")
@@ -220,8 +220,8 @@ def totals_of(folder):
 
 
 def test_made_files_carry_mapping_truth_and_counts(small, tmp_path):
-    made = sample.make_events(small, 3000, 5)
-    files = sample.write_events(made, tmp_path / "new" / "made.csv")
+    made = sample_events.make_events(small, 3000, 5)
+    files = sample_events.write_events(made, tmp_path / "new" / "made.csv")
     assert sorted(p.name for p in files.values()) == sorted(
         p.name for p in (tmp_path / "new").iterdir()
     )
@@ -241,14 +241,16 @@ def test_made_files_carry_mapping_truth_and_counts(small, tmp_path):
     rows = pd.read_csv(files["events"], dtype=str)
     assert counts["rows"] == len(rows) == counts["good"] + sum(counts["broken"].values())
     assert sum(counts["located"].values()) == counts["good"]
-    again = sample.write_events(sample.make_events(small, 3000, 5), tmp_path / "b.csv")
+    again = sample_events.write_events(
+        sample_events.make_events(small, 3000, 5), tmp_path / "b.csv"
+    )
     assert again["events"].read_bytes() == files["events"].read_bytes()
     with pytest.raises(Invalid, match=r"ends in \.csv or \.parquet"):
-        sample.write_events(made, tmp_path / "made.xlsx")
+        sample_events.write_events(made, tmp_path / "made.xlsx")
     with pytest.raises(Invalid, match="cannot be written"):
-        sample.write_events(made, files["events"] / "below" / "made.csv")
+        sample_events.write_events(made, files["events"] / "below" / "made.csv")
     with pytest.raises(Invalid, match="at least one event"):
-        sample.make_events(small, 0)
+        sample_events.make_events(small, 0)
 
 
 def test_cli_makes_a_file_that_the_ordinary_import_reads(small, engine, tmp_path):
