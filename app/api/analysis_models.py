@@ -172,6 +172,11 @@ class AnalysisQuestion(Model):
         le=12,
         description="H3 resolution of the cells inside; none: by the size of the area",
     )
+    weights: Literal["raster", "area"] = Field(
+        default="raster",
+        description="How units partly inside count: by the raster a measure was imported from where "
+        "there is one, else (or always) by area",
+    )
 
 
 class Risk(Model):
@@ -279,6 +284,25 @@ class UnitName(Model):
     name: str
 
 
+class WeightRaster(Model):
+    """A raster that says where inside units the exposure lies."""
+
+    measure: str
+    as_of: date = Field(description="Day it describes")
+    source: str
+
+
+class UnitWeights(Model):
+    """How the units partly inside an area were weighed."""
+
+    rule: Literal["area", "raster"] = Field(description="raster: at least one by a raster")
+    cut: int = Field(description="Units partly inside; 0 for units asked for by code")
+    by_raster: int = Field(
+        description="Units of `cut` of which a raster has some measure; the rest count by area"
+    )
+    rasters: list[WeightRaster] = Field(description="Measures not named here count by area")
+
+
 class AnalysisAnswer(Model):
     """An exact count, what was to be expected, and what it was compared with."""
 
@@ -286,6 +310,7 @@ class AnalysisAnswer(Model):
     km2: float = Field(description="Geodesic area that was counted, square kilometres")
     cut: bool = Field(description="The area reached beyond the jurisdiction and was cut to it")
     rule: Words = Field(description="How the expected count and the relative risk were made")
+    weights: UnitWeights = Field(description="How units partly inside count, also in `rule`")
     reference: UnitName | None = Field(description="What the area is compared with; null: the map")
     overall: Risk = Field(description="All kinds asked for, weighed by harm (METHODS 5)")
     kinds: list[KindRisk] = Field(description="Empty unless asked for")

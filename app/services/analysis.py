@@ -30,11 +30,13 @@ from app.services.analysis_expected import Expecting, Weights, drawn_weights, un
 from app.services.analysis_rates import RunRates, rates_of
 from app.services.analysis_risk import Risks, plain, total
 from app.services.analysis_tables import View
+from app.services.analysis_weights import rasters_of, told, weighed
 from app.services.analysis_words import rule_words
 from app.services.area_words import Asked, Bools, refuse
 from app.services.areas import Areas, Sight, look
 from app.services.asking import Asker
 from app.services.event_changes import LOCATED
+from app.services.exposure_grids import Raster
 from app.services.small_guard import guarded
 from app.services.small_units import unit_states
 
@@ -67,9 +69,14 @@ def analyse(areas: Areas, asker: Asker, pack: str, wanted: AnalysisQuestion) -> 
     outline = analysis_shapes.outline(drawn.shape, sight.ground, scope)
     with asker.read() as connection:
         rates = rates_of(connection, asker.caches, pack, sight.version, wanted.run)
+        found_rasters = (
+            rasters_of(connection, asker.caches, rates)
+            if wanted.weights == "raster" and outline is not None
+            else {}
+        )
     view = _view(
         asker, sight, wanted, asked,
-        outline=outline, rates=rates, located=located, shape=drawn.shape,
+        outline=outline, rates=rates, located=located, shape=drawn.shape, rasters=found_rasters,
     )  # fmt: skip
     expected = total(view.expecting.units(view.weights)) if view.expecting else None
     counts = found.by_kind
@@ -93,9 +100,11 @@ def analyse(areas: Areas, asker: Asker, pack: str, wanted: AnalysisQuestion) -> 
         rule=rule_words(
             rates,
             drawn=view.weights.drawn,
+            weights=view.weighed,
             whole=scope is None,
             alike=not small_numbers.sees_small(asker.identity),
         ),
+        weights=view.weighed,
         reference=_reference(view),
         overall=view.risks.overall(by_kind[None], both, np.array([found.total]))[0],
         kinds=kinds,
@@ -190,11 +199,13 @@ def _view(
     rates: RunRates | None,
     located: Bools | None,
     shape: shapely.MultiPolygon | tuple[str, ...],
+    rasters: dict[str, Raster],
 ) -> View:
     alike = not small_numbers.sees_small(asker.identity)
     own = np.append(False, rates.table.own if rates else np.ones(len(sight.ground.table), bool))
     units = analysis_tables.units_asked(sight, shape, own) if isinstance(shape, tuple) else None
     weights = Weights(np.zeros(0, np.int64), np.zeros(0), drawn=True)
+    how = told(weights, [], 0)
     expecting = None
     if asked.question is not None and rates is not None:
         if units is not None:
@@ -202,6 +213,7 @@ def _view(
         else:
             assert outline is not None
             weights = drawn_weights(outline, sight.ground, rates.leaf, own)
+            weights, how = weighed(asker, rates, weights, rasters, outline)
         question = asked.question
         hours = question.hours_of_week
         key = (
@@ -213,7 +225,7 @@ def _view(
             sight, rates, asker.caches, question=question, key=key, located=located, alike=alike
         )
     risks = Risks(rates, weights, wanted.kinds, alike=alike)
-    return View(sight, asked, units, rates, weights, expecting, risks, located)
+    return View(sight, asked, units, rates, weights, expecting, risks, located, how)
 
 
 def _kinds(

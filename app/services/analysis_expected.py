@@ -64,11 +64,28 @@ class Weights:
     ids : (n,) unit ids; of one level for a drawn area
     share : (n,) share of the unit's ground inside, (0, 1]
     drawn : the events are those with a point inside; else those recorded for the units
+    shapes, parts : object (n,) of a drawn area: units, and what of them is inside; None where whole
+    by_measure, by_kind : (n, M), (n, K) share of the unit's exposure inside, where a raster tells
+        more than the ground (`analysis_weights`); None: as `share`
     """
 
     ids: Ints
     share: Floats
     drawn: bool
+    shapes: npt.NDArray[np.object_] | None = None
+    parts: npt.NDArray[np.object_] | None = None
+    by_measure: Floats | None = None
+    by_kind: Floats | None = None
+
+    @property
+    def of_kinds(self) -> Floats:
+        """Share of the exposure inside, (n, K) by kind of the run, or (n, 1) alike for all."""
+        return self.share[:, None] if self.by_kind is None else self.by_kind
+
+    @property
+    def of_measures(self) -> Floats:
+        """Share of the exposure inside, (n, M) by measure of the run, or (n, 1) alike for all."""
+        return self.share[:, None] if self.by_measure is None else self.by_measure
 
 
 def authalic_area(shapes: npt.NDArray[np.object_]) -> Floats:
@@ -107,11 +124,12 @@ def drawn_weights(
     share[inside] = 1.0
     part = np.flatnonzero(~inside)
     part = part[shapely.intersects(area, shapes[part])]
+    parts = np.full(len(ids), None, dtype=object)
     if len(part):
-        cut = shapely.intersection(area, shapes[part])
+        parts[part] = cut = shapely.intersection(area, shapes[part])
         share[part] = np.minimum(authalic_area(cut) / authalic_area(shapes[part]), 1.0)
     some = share > 0
-    return Weights(ids[some], share[some], drawn=True)
+    return Weights(ids[some], share[some], drawn=True, shapes=shapes[some], parts=parts[some])
 
 
 def unit_weights(ids: Ints) -> Weights:
@@ -159,7 +177,7 @@ class Expecting:
         for level, reference in sorted(set(zip(levels.tolist(), references.tolist(), strict=True))):
             rows = (levels == level) & (references == reference)
             factor = self.factor(level, reference, drawn=weights.drawn)
-            found[rows] = rates.shares[ids[rows]] * weights.share[rows, None] * factor
+            found[rows] = rates.shares[ids[rows]] * weights.of_kinds[rows] * factor
         return found
 
     def factor(self, level: int, reference: int, *, drawn: bool) -> Floats:

@@ -13,7 +13,7 @@ import h3
 import numpy as np
 import numpy.typing as npt
 
-from app.api.analysis_models import CellCount, ChildRisk, ComparisonRisk
+from app.api.analysis_models import CellCount, ChildRisk, ComparisonRisk, UnitWeights
 from app.services import area_words
 from app.services.analysis_expected import Expecting, Weights, unit_weights
 from app.services.analysis_rates import RunRates
@@ -43,6 +43,7 @@ class View:
     units : (u,) ids of the units asked for, none inside another; None: a drawn area
     weights : units with exposure in the area
     located : (256,) bool or None, which ways of being located count
+    weighed : how the units the area cuts were weighed
     """
 
     sight: Sight
@@ -53,6 +54,7 @@ class View:
     expecting: Expecting | None
     risks: Risks
     located: Bools | None
+    weighed: UnitWeights
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -246,11 +248,12 @@ def _shares(view: View, ids: Ints, level: int) -> list[float | None]:
         return [1.0] * len(ids)
     rates, table = view.rates, view.own
     leaf = np.flatnonzero((table.level_of == rates.leaf) & table.own) + 1
-    mean = np.nanmean(np.where(np.isfinite(rates.shares), rates.shares, 0.0), axis=1)
+    known = np.where(np.isfinite(rates.shares), rates.shares, 0.0)
+    mean = known.mean(axis=1)
     whole = np.bincount(table.ancestors[leaf, level], weights=mean[leaf], minlength=len(table) + 1)
     inside = np.bincount(
         table.ancestors[view.weights.ids, level],
-        weights=mean[view.weights.ids] * view.weights.share,
+        weights=(known[view.weights.ids] * view.weights.of_kinds).mean(axis=1),
         minlength=len(table) + 1,
     )
     return [
@@ -265,7 +268,7 @@ def comparisons(view: View, wanted: int) -> list[ComparisonRisk]:
     rates, expecting = view.rates, view.expecting
     if rates is None or expecting is None or not len(view.weights.ids) or not wanted:
         return []
-    mine = np.nansum(rates.exposures[view.weights.ids] * view.weights.share[:, None], axis=0)
+    mine = np.nansum(rates.exposures[view.weights.ids] * view.weights.of_measures, axis=0)
     profile = np.log1p(mine)
     best: tuple[float, int, Ints, Floats] | None = None
     for name in rates.facts.levels:

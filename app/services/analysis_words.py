@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from app.api.analysis_models import UnitWeights
 from app.api.models import Words
 from app.services.analysis_rates import RunRates
 
 
-def rule_words(rates: RunRates | None, *, drawn: bool, whole: bool, alike: bool) -> Words:
+def rule_words(
+    rates: RunRates | None, *, drawn: bool, whole: bool, alike: bool, weights: UnitWeights
+) -> Words:
     """Say how the expected count and the relative risk of an area were made."""
     if rates is None:
         return Words(
@@ -14,7 +17,9 @@ def rule_words(rates: RunRates | None, *, drawn: bool, whole: bool, alike: bool)
             en="Nothing was assessed on these boundaries yet, so nothing is expected.",
         )
     level = rates.table.levels[rates.leaf]
-    if drawn:
+    if drawn and weights.rule == "raster":
+        zh, en = _raster_words(rates, weights)
+    elif drawn:
         zh = (
             f"预期数＝各“{level}”级单元落在区域内的面积份额（等积投影）×该单元的暴露份额×参照区在"
             "同一时段内有坐标的事件数；部分落入的单元按面积折算。"
@@ -51,3 +56,33 @@ def rule_words(rates: RunRates | None, *, drawn: bool, whole: bool, alike: bool)
         zh += "总体：各类事件同等计数（不按危害加权）；1–4 显示为“<5”。"
         en += ' Overall: all kinds count alike (not weighed by harm); 1 to 4 is shown as "<5".'
     return Words(zh=zh, en=en)
+
+
+def _raster_words(rates: RunRates, weights: UnitWeights) -> tuple[str, str]:
+    """Say how units were weighed by rasters, zh and en."""
+    level = rates.table.levels[rates.leaf]
+    by_area = weights.cut - weights.by_raster
+    names = rates.facts.scene.measures
+    sources = [
+        (
+            f"{names[one.measure].zh}（{one.source}，{one.as_of}）",
+            f"{names[one.measure].en} ({one.source}, {one.as_of})",
+        )
+        for one in weights.rasters
+    ]
+    zh = (
+        f"预期数＝各“{level}”级单元落在区域内的份额×该单元的暴露份额×参照区在同一时段内有坐标的事件数；"
+        f"部分落入的 {weights.cut} 个单元中，{weights.by_raster} 个按栅格折算（区域内像元之和÷单元内像元之和，"
+        f"像元按精确面积计）：{'、'.join(one for one, _ in sources)}；其他指标按面积（等积投影）。"
+    )
+    en = (
+        f"Expected: over the units of level {level}, the share inside times their share of the exposure "
+        "times the events with a point of the reference area in exactly this span; of the "
+        f"{weights.cut} units partly inside {weights.by_raster} count by raster (sum of the pixels inside "
+        f"over that of the unit, by exact area weights): {', '.join(one for _, one in sources)}; other "
+        "measures by area (equal-area projection)."
+    )
+    if by_area:
+        zh += f"{by_area} 个单元在栅格中没有数据，按面积折算。"
+        en += f" The raster has nothing in {by_area} of them: these count by area."
+    return zh, en

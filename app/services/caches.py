@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Value = TypeVar("Value")
+Key = TypeVar("Key", bound=Hashable)
 
 
 class Lru(Generic[Value]):
@@ -43,12 +44,26 @@ class Lru(Generic[Value]):
                 self._values.move_to_end(key)
                 return self._values[key]
         value = make()
+        self.put(key, value)
+        return value
+
+    def put(self, key: Hashable, value: Value) -> None:
+        """Keep a value."""
         with self._lock:
             self._values[key] = value
             self._values.move_to_end(key)
             while len(self._values) > self.size:
                 self._values.popitem(last=False)
-        return value
+
+    def among(self, keys: Iterable[Key]) -> dict[Key, Value]:
+        """Those of `keys` that are there, with their values."""
+        found = {}
+        with self._lock:
+            for key in keys:
+                if key in self._values:
+                    self._values.move_to_end(key)
+                    found[key] = self._values[key]
+        return found
 
 
 class Caches:
@@ -58,9 +73,11 @@ class Caches:
         from app.services.analysis_expected import Reference
         from app.services.analysis_rates import RunRates
         from app.services.cells_grid import Places
+        from app.services.exposure_grids import Raster
         from app.services.ranking import RankedArea
         from app.services.runs import RunFacts
         from app.services.units import UnitTable
+        from geo.raster_grid import UnitGrid
         from tiles.cells import CellLayer
 
         self.runs: Lru[RunFacts] = Lru(64)
@@ -79,6 +96,11 @@ class Caches:
         self.references: Lru[Reference] = Lru(512)
         # weights of hours and shares with a point: 13 kB each
         self.clocks: Lru[npt.NDArray[np.float64]] = Lru(128)
+        self.rasters: Lru[Raster] = Lru(32)
+        # pixels of a unit cut by an area: 1 kB of a grid, 64 kB at most
+        self.unit_grids: Lru[UnitGrid | None] = Lru(1024)
+        # exposure per unit of share: a few numbers per reference area
+        self.measure_parts: Lru[npt.NDArray[np.float64]] = Lru(512)
         # events of a unit by kind: 100 bytes each
         self.unit_counts: Lru[npt.NDArray[np.int64]] = Lru(8192)
         self.bounds: Lru[tuple[float, float, float, float]] = Lru(64)

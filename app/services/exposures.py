@@ -11,7 +11,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -169,10 +169,12 @@ def import_frame(
     as_of: date | None = None,
     rejects: str | Path | None = None,
     today: date | None = None,
+    beside: Callable[[sa.Connection], None] | None = None,
 ) -> ExposureReport:
     """Import a table in memory with columns code, measure, value and perhaps as_of.
 
-    Rows count from 1 in what is refused. Raises as `import_file`.
+    `beside` writes more in the same transaction. Rows count from 1 in what is refused. Raises as
+    `import_file`.
     """
     there = [str(name) for name in frame.columns]
     columns = _find_columns("the table", there, {}, None)
@@ -180,7 +182,9 @@ def import_frame(
         raise Invalid("the table has no column as_of: say which day the values describe")
     lines = np.arange(1, len(frame) + 1, dtype=np.int64)
     long = _lengthen(frame, lines, columns, as_of)
-    return _store(engine, long, [], pack=pack, source=source, rejects=rejects, today=today)
+    return _store(
+        engine, long, [], pack=pack, source=source, rejects=rejects, today=today, beside=beside
+    )
 
 
 def _find_columns(
@@ -381,6 +385,7 @@ def _store(
     source: str,
     rejects: str | Path | None,
     today: date | None,
+    beside: Callable[[sa.Connection], None] | None = None,
 ) -> ExposureReport:
     with engine.connect() as connection:
         known = _load_pack(connection, pack)
@@ -403,12 +408,18 @@ def _store(
             writer.writerow(REJECT_COLUMNS)
             writer.writerows((b.line, b.column, b.value, b.reason, b.text) for b in refused)
         if len(good):
-            report.new, report.updated = _write(engine, good, pack, source)
+            report.new, report.updated = _write(engine, good, pack, source, beside)
     report.unchanged = len(good) - report.new - report.updated
     return report
 
 
-def _write(engine: sa.Engine, good: pd.DataFrame, pack: str, source: str) -> tuple[int, int]:
+def _write(
+    engine: sa.Engine,
+    good: pd.DataFrame,
+    pack: str,
+    source: str,
+    beside: Callable[[sa.Connection], None] | None,
+) -> tuple[int, int]:
     text = io.StringIO()
     good.to_csv(text, header=False, index=False)
     text.seek(0)
@@ -420,6 +431,8 @@ def _write(engine: sa.Engine, good: pd.DataFrame, pack: str, source: str) -> tup
         with raw(connection).cursor() as cursor:
             cursor.copy_expert("copy incoming_exposure from stdin (format csv)", text)
         new, updated = connection.execute(_MERGE, {"pack": pack, "source": source}).one()
+        if beside is not None:
+            beside(connection)
     return int(new), int(updated)
 
 

@@ -1,15 +1,16 @@
 """Exposures from a raster: a GeoTIFF of amounts per pixel becomes values of a measure.
 
-Imports `geo.raster` for the sums and `exposures` for storing them. Promises: the leaf units get the
+Imports `geo.raster` for the sums, `exposures` and `exposure_grids` for storing them. Promises: the leaf units get the
 part of each pixel they cover, coarser units the sum of their children; a unit the raster knows too
 little of gets no value, and neither does anything above it; what lies outside all units, or in a
-unit without a value, is told and never spread over the others; all or nothing, and the same file
-again changes nothing.
+unit without a value, is told and never spread over the others; the pixels of each unit are kept as
+weights (`exposure_grids`); all or nothing, and the same file again changes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ import sqlalchemy as sa
 
 from app.errors import Invalid
 from app.services.boundaries import BoundaryVersion, newest_version
+from app.services.exposure_grids import Keeper
 from app.services.exposures import EARLIEST, check_measure, import_frame
 from geo.raster import RasterError, RasterSums, sum_by_area
 
@@ -134,39 +136,55 @@ def import_raster(
     with engine.connect() as connection:
         version = newest_version(connection, pack)
         units = _units(connection, version)
-    try:
-        sums = sum_by_area(
-            path, units.shapes, band=band, crs=crs, nodata=nodata, zero=zero, progress=progress
+    leaves = (units.leaves + 1).tolist()
+    with closing(Keeper(leaves, [units.codes[i] for i in units.leaves])) as keeper:
+        try:
+            sums = sum_by_area(
+                path,
+                units.shapes,
+                band=band,
+                crs=crs,
+                nodata=nodata,
+                zero=zero,
+                progress=progress,
+                keep=None if dry_run else keeper.keep,
+            )
+        except RasterError as error:
+            said = str(error)
+            for word, option in _OPTIONS.items():
+                said = said.replace(f"({word}", f"({option}")
+            raise Invalid(said) from error
+        values = _values(units, sums, least)
+        report = _report(version, units, sums, values)
+        if dry_run:
+            return report
+        if report.leaves == 0:
+            raise Invalid(
+                f"{Path(path).name} has values for less than {least:.0%} of every unit: "
+                "nothing to store"
+            )
+        known = np.flatnonzero(~np.isnan(values))
+        frame = pd.DataFrame(
+            {
+                "code": [units.codes[i] for i in known],
+                "measure": measure,
+                "value": values[known],
+            }
         )
-    except RasterError as error:
-        said = str(error)
-        for word, option in _OPTIONS.items():
-            said = said.replace(f"({word}", f"({option}")
-        raise Invalid(said) from error
-    values = _values(units, sums, least)
-    report = _report(version, units, sums, values)
-    if dry_run:
-        return report
-    if report.leaves == 0:
-        raise Invalid(
-            f"{Path(path).name} has values for less than {least:.0%} of every unit: nothing to store"
-        )
-    known = np.flatnonzero(~np.isnan(values))
-    frame = pd.DataFrame(
-        {
-            "code": [units.codes[i] for i in known],
-            "measure": measure,
-            "value": values[known],
-        }
-    )
-    done = import_frame(
-        engine,
-        frame,
-        pack=pack,
-        source=source or Path(path).name,
-        as_of=as_of,
-        today=today,
-    )
+        named = source or Path(path).name
+        without = [one for one in leaves if np.isnan(values[one - 1])]
+        done = import_frame(
+            engine,
+            frame,
+            pack=pack,
+            source=named,
+            as_of=as_of,
+            today=today,
+            beside=lambda connection: keeper.store(
+                connection, version=version.id, measure=measure, as_of=as_of, source=named,
+                without=without,
+            ),
+        )  # fmt: skip
     assert done.rejected == 0, done.reasons
     report.new, report.updated, report.unchanged = done.new, done.updated, done.unchanged
     return report

@@ -3520,6 +3520,8 @@ export interface components {
             cut: boolean;
             /** @description How the expected count and the relative risk were made */
             rule: components["schemas"]["app__api__models__Words"];
+            /** @description How units partly inside count, also in `rule` */
+            weights: components["schemas"]["UnitWeights"];
             /** @description What the area is compared with; null: the map */
             reference: components["schemas"]["UnitName"] | null;
             /** @description All kinds asked for, weighed by harm (METHODS 5) */
@@ -3731,6 +3733,13 @@ export interface components {
              * @description H3 resolution of the cells inside; none: by the size of the area
              */
             cell_res?: number | null;
+            /**
+             * Weights
+             * @description How units partly inside count: by the raster a measure was imported from where there is one, else (or always) by area
+             * @default raster
+             * @enum {string}
+             */
+            weights: "raster" | "area";
         };
         /**
          * Approval
@@ -3898,6 +3907,13 @@ export interface components {
              * @description H3 resolution of the cells inside; none: by the size of the area
              */
             cell_res?: number | null;
+            /**
+             * Weights
+             * @description How units partly inside count: by the raster a measure was imported from where there is one, else (or always) by area
+             * @default raster
+             * @enum {string}
+             */
+            weights: "raster" | "area";
             /**
              * Format
              * @enum {string}
@@ -11115,6 +11131,33 @@ export interface components {
             name: string;
         };
         /**
+         * UnitWeights
+         * @description How the units partly inside an area were weighed.
+         */
+        UnitWeights: {
+            /**
+             * Rule
+             * @description raster: at least one by a raster
+             * @enum {string}
+             */
+            rule: "area" | "raster";
+            /**
+             * Cut
+             * @description Units partly inside; 0 for units asked for by code
+             */
+            cut: number;
+            /**
+             * By Raster
+             * @description Units of `cut` of which a raster has some measure; the rest count by area
+             */
+            by_raster: number;
+            /**
+             * Rasters
+             * @description Measures not named here count by area
+             */
+            rasters: components["schemas"]["WeightRaster"][];
+        };
+        /**
          * Upload
          * @description Areas of a file, the good ones kept.
          */
@@ -11206,6 +11249,22 @@ export interface components {
             password_length: number;
             /** Providers */
             providers: components["schemas"]["ProviderInfo"][];
+        };
+        /**
+         * WeightRaster
+         * @description A raster that says where inside units the exposure lies.
+         */
+        WeightRaster: {
+            /** Measure */
+            measure: string;
+            /**
+             * As Of
+             * Format: date
+             * @description Day it describes
+             */
+            as_of: string;
+            /** Source */
+            source: string;
         };
         /**
          * Where
