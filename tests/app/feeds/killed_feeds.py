@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +69,11 @@ def look(number: int) -> None:
     taker.take = take  # type: ignore[method-assign]
     runner = Runner(taker, opener)
     for _ in range(2):
-        error = runner.look(number).error
-        if error:
-            sys.exit(error)
+        # the database may not have noticed yet that the one before is dead: it still has the feed's lock
+        while (told := runner.look(number)).busy:
+            time.sleep(0.02)
+        if told.error:
+            sys.exit(told.error)
 
 
 for line in sys.stdin:
