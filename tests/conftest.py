@@ -93,7 +93,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 #: Files (or folders) that measure the coverage of `geo`, the only one the suite asks for. Watching
 #: every line doubles the time of what runs beside: the other tests run unwatched.
-MEASURED = ("tests/geo/", "tests/app/test_analysis.py", "tests/app/test_raster_exposures.py")
+MEASURED = (
+    "tests/geo/",
+    "tests/app/test_analysis.py",
+    "tests/app/test_raster_exposures.py",
+    "tests/app/test_small_numbers.py",
+)
 
 
 @pytest.hookimpl(wrapper=True)
