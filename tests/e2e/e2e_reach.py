@@ -99,7 +99,10 @@ SIZES = (
 
 
 def rest(page: Page) -> None:
-    """Wait until the page has come to rest."""
+    """Wait until the page has come to rest, and has heard of its present size."""
+    page.evaluate(
+        "() => new Promise(then => requestAnimationFrame(() => requestAnimationFrame(then)))"
+    )
     page.wait_for_function(AT_REST)
 
 
