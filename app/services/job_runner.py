@@ -25,6 +25,8 @@ log = logging.getLogger("wusetu.jobs")
 
 #: Old jobs are looked for so often, seconds.
 TIDY = 600.0
+#: So long a server that stops waits for its killed processes' locks to be free, seconds.
+NOTICED = 10.0
 
 
 class Runner:
@@ -53,14 +55,15 @@ class Runner:
         if self._thread.is_alive():
             self._thread.join()
         with self._lock:
-            children = list(self._children.values())
-        for child in children:
+            children = dict(self._children)
+        for child in children.values():
             with contextlib.suppress(ProcessLookupError):
                 child.kill()
+        for child in children.values():
             child.wait()
         if children:
             with contextlib.suppress(WusetuError, sa.exc.SQLAlchemyError):
-                self._bury()
+                self._bury_all(list(children))
 
     def wake(self) -> None:
         """There is something to do: do not wait for the next look."""
@@ -113,6 +116,18 @@ class Runner:
             with transaction(self._engine) as connection:
                 jobs.forget_old(connection)
             self._tidied = time.monotonic()
+
+    def _bury_all(self, killed: list[int]) -> None:
+        # a database notices only after a moment that who held a lock is gone
+        end = time.monotonic() + NOTICED
+        while True:
+            self._bury()
+            with transaction(self._engine) as connection:
+                if not jobs.any_running(connection, killed):
+                    return
+            if time.monotonic() > end:  # the next server to start says it
+                return
+            time.sleep(0.05)
 
     def _bury(self) -> None:
         with transaction(self._engine) as connection:

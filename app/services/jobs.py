@@ -266,6 +266,19 @@ def bury(connection: sa.Connection) -> list[int]:
     return lost
 
 
+def any_running(connection: sa.Connection, numbers: Sequence[int]) -> bool:
+    """Whether one of these jobs is running, or looks so because its end was not noticed yet."""
+    return bool(
+        connection.scalar(
+            sa.text(
+                "select exists (select from analysis_job where id = any(:numbers) "
+                "and state = 'running')"
+            ),
+            {"numbers": list(numbers)},
+        )
+    )
+
+
 def fail(
     connection: sa.Connection,
     job: int,
