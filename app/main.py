@@ -34,6 +34,7 @@ from app.api import (
     live,
     meta,
     ogc,
+    ogc_tiles,
     oidc,
     operation,
     pages,
@@ -212,6 +213,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(bulletin.router)
     app.include_router(jobs_api.router)
     app.include_router(ogc.router)
+    app.include_router(ogc_tiles.router)
     app.include_router(sessions.router)
     app.include_router(accounts_api.router)
     app.include_router(oidc.router)
