@@ -4,7 +4,7 @@ import { ringOf } from "./clusters";
 import { en } from "./en";
 import { leftText, metresParts, metresText, octant, pText, shareOver } from "./format";
 import { newestOf } from "./live";
-import { zoneLook } from "./map-style";
+import { zoneLook } from "./map-sources";
 import { clustersOf, isRunning, shortName } from "./model";
 import { bearing, metresBetween, nearestOf } from "./nearest";
 import { currentPeriod } from "./periods";

@@ -3,7 +3,7 @@ import { Plus } from "lucide";
 import { For, Show } from "solid-js";
 import { Icon } from "../command/icon";
 import { away } from "../offline/offline";
-import { zoneLook } from "./map-style";
+import { zoneLook } from "./map-sources";
 import { useBorder } from "./model";
 import { FailureNote, useTimes } from "./parts.view";
 
