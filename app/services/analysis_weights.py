@@ -102,7 +102,9 @@ def weighed(
             by_measure[rows[at[good]], measures.index(measure)] = part[good]
             touched[at[good]] = True
             used.append(raster)
-    by_kind = _by_kind(asker.caches, rates, weights, by_measure)
+    if not used:
+        return weights, told(weights, [], 0)
+    by_kind = _by_kind(asker.caches, rates, weights, rows[touched], by_measure)
     return (
         replace(weights, by_measure=by_measure, by_kind=by_kind),
         told(weights, used, int(touched.sum())),
@@ -128,15 +130,15 @@ def _grids(asker: Asker, rasters: list[Raster], ids: Ints) -> dict[int, dict[int
     return kept
 
 
-def _by_kind(caches: Caches, rates: RunRates, weights: Weights, by_measure: Floats) -> Floats:
-    """Shares by kind of the run, (n, K); see the head of this file."""
+def _by_kind(
+    caches: Caches, rates: RunRates, weights: Weights, touched: Ints, by_measure: Floats
+) -> Floats:
+    """Shares by kind of the run, (n, K); those of the rows `touched` by the head of this file."""
     ids = weights.ids
     found = np.repeat(weights.share[:, None], len(rates.facts.kinds), axis=1)
-    references = rates.references[rates.leaf, ids]
+    references = rates.references[rates.leaf, ids[touched]]
     for reference in np.unique(references).tolist():
-        rows = np.flatnonzero((references == reference) & (weights.share < _WHOLE))
-        if not len(rows):
-            continue
+        rows = touched[references == reference]
         parts = caches.measure_parts.get(
             (rates.facts.id, reference), partial(measure_parts, rates, reference)
         )

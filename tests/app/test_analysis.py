@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Iterator
+from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,17 @@ import h3
 import numpy as np
 import pyproj
 import pytest
+import rasterio
 import shapely
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
+from rasterio.transform import from_origin
 
 from app.database import make_engine
 from app.main import create_app
 from app.services import shape_words, snapshots
 from app.services.assess import assess
+from app.services.raster_exposures import import_raster
 from app.settings import CubeSettings, LimitSettings
 from geo.shapes import circle, corridor
 
@@ -256,6 +261,142 @@ def test_expected_counts_of_drawn_areas_equal_a_plain_sum(desk: Desk) -> None:
         for one in found["kinds"]:
             if one["kind"] in wanted and one["expected"] is not None:
                 assert near(one["expected"], wanted[one["kind"]], 2e-2), (sent, one)
+
+
+# rasters -----------------------------------------------------------------------------------------
+@pytest.fixture
+def crowd(desk: Desk, tmp_path: Path) -> Iterator[np.ndarray]:
+    """A raster of residents, a hundredth of a degree; in the west of 119.55 nobody but a few."""
+    data = np.random.default_rng(8).gamma(0.5, 40, (100, 200))
+    data[:, 20:55] = 0
+    data[10:20, 20:55] = 0.5
+    data[:, 180:] = -1
+    data[50, 190] = 3  # so little is known there that a unit has no value
+    path = tmp_path / "crowd.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", count=1, height=100, width=200, dtype=data.dtype,
+        crs="EPSG:4326", nodata=-1, transform=from_origin(119, 30, 0.01, 0.01),
+    ) as file:  # fmt: skip
+        file.write(data, 1)
+    import_raster(desk.engine, path, pack="small", measure="resident", as_of=date(2023, 6, 1))
+    yield data
+    with desk.engine.begin() as connection:
+        connection.execute(sa.text("delete from exposure_grid"))
+        connection.execute(sa.text("delete from exposure where source = 'crowd.tif'"))
+
+
+def people_in(data: np.ndarray, box: tuple[float, float, float, float]) -> float:
+    """Sum of the pixels in a box, by the part inside."""
+    west, south, east, north = box
+    column = 119 + np.arange(201) / 100
+    row = 30 - np.arange(101) / 100
+    x = (np.minimum(east, column[1:]) - np.maximum(west, column[:-1])).clip(0) * 100
+    y = (np.minimum(north, row[:-1]) - np.maximum(south, row[1:])).clip(0) * 100
+    return float(y @ np.maximum(data, 0) @ x)
+
+
+def weighed_twin(
+    desk: Desk, area: tuple[float, float, float, float], data: np.ndarray | None
+) -> dict[str, float]:
+    """Share of the exposure in a rectangle by kind, added up from measures and units."""
+    (run,) = desk.rows("select kinds, measures, scene_body from run where id = :run", run=desk.run)
+    rows = desk.rows(
+        "select r.unit_id, u.code, r.exposures from run_unit r join unit u on u.id = r.unit_id "
+        "and u.boundary_version_id = :version where r.run_id = :run and u.level = 'grid'",
+        run=desk.run, version=desk.small.version,
+    )  # fmt: skip
+    boxes = {place.code: place.box for place in desk.small.places}
+    exposures = np.array([row.exposures for row in rows], float)
+    inside = np.zeros_like(exposures)
+    for at, row in enumerate(rows):
+        whole = boxes[row.code]
+        part = (*np.maximum(whole[:2], area[:2]), *np.minimum(whole[2:], area[2:]))
+        if part[0] >= part[2] or part[1] >= part[3]:
+            continue
+        # a cylinder keeps areas: what counts is the sine of the latitude, nearly
+        up = [math.sin(math.radians(one)) for one in (whole[1], part[1], part[3], whole[3])]
+        ground = (part[2] - part[0]) / (whole[2] - whole[0]) * (up[2] - up[1]) / (up[3] - up[0])
+        inside[at] = ground
+        if data is not None and whole[2] < 120.8 + 1e-9 and (all_ := people_in(data, whole)) > 0:
+            inside[at, run.measures.index("resident")] = people_in(data, part) / all_
+    found = {}
+    for kind in run.kinds:
+        weights = run.scene_body["kinds"][kind]["weights"]
+        given = np.array([weights.get(one, 0.0) for one in run.measures])
+        used = given > 0
+        known = np.isfinite(exposures[:, used]).all(axis=1)
+        total = exposures[known][:, used].sum(axis=0)
+        part = exposures[known][:, used] * inside[known][:, used]
+        found[kind] = float((part.sum(axis=0) / total) @ given[used])
+    return found
+
+
+AREAS = [
+    (119.13, 29.05, 119.62, 29.97),
+    (119.21, 29.01, 119.215, 29.99),
+    (120.3, 29.2, 120.93, 29.7),
+]
+
+
+@pytest.mark.parametrize("area", AREAS, ids=["wide", "thin", "edge"])
+def test_units_partly_inside_count_by_raster(
+    desk: Desk, crowd: np.ndarray, area: tuple[float, float, float, float]
+) -> None:
+    box = dict(zip(("west", "south", "east", "north"), area, strict=True))
+    sent = {"rectangle": box}
+    by_area = desk.analyse(sent, parts=["kinds", "children"], weights="area")
+    found = desk.analyse(sent, parts=["kinds", "children", "comparisons"])
+    again = desk.analyse(sent, parts=["kinds"])
+    assert again["kinds"] == found["kinds"]
+    plain, wanted = weighed_twin(desk, area, None), weighed_twin(desk, area, crowd)
+    for one, other in zip(found["kinds"], by_area["kinds"], strict=True):
+        kind = one["kind"]
+        if kind not in wanted or other["expected"] is None:
+            continue
+        assert near(one["expected"] / other["expected"], wanted[kind] / plain[kind], 1e-4), kind
+        assert one["observed"] == other["observed"]
+    sums = sum(one["expected"] or 0 for one in found["children"])
+    assert near(sums, found["overall"]["expected"], 1e-8)
+    told = found["weights"]
+    assert (by_area["weights"]["rule"], told["rule"]) == ("area", "raster")
+    assert told["cut"] == by_area["weights"]["cut"] >= told["by_raster"] > 0
+    assert told["rasters"] == [
+        {"measure": "resident", "as_of": "2023-06-01", "source": "crowd.tif"}
+    ]
+    assert "栅格" in found["rule"]["zh"]
+    assert "crowd.tif" in found["rule"]["en"]
+    assert "raster" not in by_area["rule"]["en"]
+
+
+def test_where_a_raster_has_nothing_units_count_by_area(desk: Desk, crowd: np.ndarray) -> None:
+    empty = {"rectangle": {"west": 120.85, "south": 29.01, "east": 120.95, "north": 29.99}}
+    found, by_area = (desk.analyse(empty, weights=one) for one in ("raster", "area"))
+    assert {**found, "answer": None} == {**by_area, "answer": None}
+    assert found["weights"]["rule"] == "area"
+    mixed = {"rectangle": {"west": 120.3, "south": 29.01, "east": 120.95, "north": 29.99}}
+    told = desk.analyse(mixed, parts=[])
+    assert told["weights"]["cut"] > told["weights"]["by_raster"] > 0
+    assert "The raster has nothing in" in told["rule"]["en"]
+    assert "没有数据" in told["rule"]["zh"]
+    # units asked for by code are whole
+    whole = desk.analyse({"units": ["330101001"]}, parts=[])
+    assert (whole["weights"]["rule"], whole["weights"]["cut"]) == ("area", 0)
+
+
+def test_parts_weighed_by_raster_add_up(desk: Desk, crowd: np.ndarray) -> None:
+    """Parts that cut units expect together what the whole map expects."""
+    whole = desk.analyse(WHOLE, parts=["kinds"])
+    cuts = (119, 119.2345, 119.3331, 120.1234567, 121)
+    parts = [
+        desk.analyse(
+            {"rectangle": {"west": west, "south": 29, "east": east, "north": 30}}, parts=["kinds"]
+        )
+        for west, east in pairwise(cuts)
+    ]
+    assert {part["weights"]["rule"] for part in parts} == {"raster"}
+    for at, one in enumerate(whole["kinds"]):
+        if one["expected"] is not None:
+            assert near(one["expected"], sum(part["kinds"][at]["expected"] for part in parts))
 
 
 def test_areas_are_conserved(desk: Desk) -> None:

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from rasterio.transform import from_origin
 
 from app.cli import cli
+from app.database import claim
 from app.errors import Invalid, NotFound
 from app.services.exposure_table import exposure_table
 from app.services.raster_exposures import RasterReport, import_raster
@@ -48,12 +49,28 @@ def stored(engine: sa.Engine) -> dict[str, float]:
     return {row.code: row.value for row in rows}
 
 
+def grids(engine: sa.Engine) -> tuple[int, list[str]]:
+    """Number of the one grid kept of walkers (0: none), and codes of its units."""
+    with engine.connect() as connection:
+        rows = connection.execute(
+            sa.text(
+                "select g.id, u.code from exposure_grid g left join exposure_grid_unit u "
+                "on u.grid_id = g.id where measure = 'walkers' order by u.code"
+            )
+        ).all()
+    assert len({row.id for row in rows}) <= 1
+    return (rows[0].id if rows else 0), [row.code for row in rows if row.code]
+
+
 def test_from_file_to_table(engine: sa.Engine, small: Small, tmp_path: Path) -> None:
     data = people()
     path = write(tmp_path / "people.tif", data)
     dry = run(engine, path, dry_run=True)
-    assert (dry.new, stored(engine)) == (0, {})
+    assert (dry.new, stored(engine), grids(engine)) == (0, {}, (0, []))
     report = run(engine, path)
+    number, kept = grids(engine)
+    above = {place.parent for place in small.places}
+    assert kept == sorted(place.code for place in small.places if place.code not in above)
     # pixels half out on all four sides
     part = np.ones_like(data)
     part[[0, -1]] /= 2
@@ -78,13 +95,18 @@ def test_from_file_to_table(engine: sa.Engine, small: Small, tmp_path: Path) -> 
 
     again = run(engine, path)
     assert (again.new, again.updated, again.unchanged) == (0, 0, len(small.places))
+    assert grids(engine) == (number, kept)
+    data[:, :30] *= 3
     write(path, data * 2)
     more = run(engine, path)
     assert (more.new, more.updated, more.unchanged) == (0, len(small.places), 0)
-    assert stored(engine)["3301"] == pytest.approx(2 * report.assigned)
+    whole = 2 * (data * part).sum()
+    assert stored(engine)["3301"] == pytest.approx(whole)
+    assert grids(engine)[0] > number
+    assert grids(engine)[1] == kept
     with engine.connect() as connection:
         table = exposure_table(connection, small.version, ["walkers"], DAY)
-    assert table[0, small.id_of("3301")] == pytest.approx(2 * report.assigned)
+    assert table[0, small.id_of("3301")] == pytest.approx(whole)
 
 
 def test_what_is_not_known_stays_unknown(engine: sa.Engine, small: Small, tmp_path: Path) -> None:
@@ -95,6 +117,8 @@ def test_what_is_not_known_stays_unknown(engine: sa.Engine, small: Small, tmp_pa
     assert "330101" in found
     assert not {"330102", "3301"} & set(found)
     assert report.missing > 0
+    # of a unit without a value nothing is kept
+    assert set(grids(engine)[1]) == set(found) - {place.parent for place in small.places}
     assert report.assigned + report.left_out + report.outside == pytest.approx(report.total)
     assert report.partly[0].known == min(one.known for one in report.partly) < 0.999
     lax = run(engine, tmp_path / "west.tif", least=0.01)
@@ -128,6 +152,22 @@ def test_refused_and_nothing_written(engine: sa.Engine, small: Small, tmp_path: 
     with pytest.raises(NotFound):
         run(engine, good, pack="nowhere")
     assert stored(engine) == {}
+    assert grids(engine) == (0, [])
+
+
+@pytest.mark.parametrize(("prefix", "seen"), [(None, True), ("330101", True), ("330102", False)])
+def test_pixels_are_seen_where_the_units_are(
+    engine: sa.Engine, small: Small, tmp_path: Path, prefix: str | None, seen: bool
+) -> None:
+    run(engine, write(tmp_path / "people.tif", people()))
+    with engine.connect() as connection:
+        first = "set local role wusetu_web; "
+        claim(connection, None if prefix is None else (prefix,), first=first)
+        codes = set(connection.scalars(sa.text("select code from exposure_grid_unit")))
+        units = set(connection.scalars(sa.text("select code from exposure")))
+    assert codes
+    assert codes <= units
+    assert any(code.startswith("330101") for code in codes) == seen
 
 
 def test_command(
