@@ -6,12 +6,12 @@ import {
   createMemo,
   createSignal,
   on,
-  onCleanup,
   useContext,
 } from "solid-js";
 import { type Answer, createAnswer } from "../api/answer";
 import { Failure, request, send } from "../api/client";
 import type { Frame } from "../command/frame";
+import { createNarrow } from "../state/narrow";
 import type { View } from "../state/view";
 import {
   type AddressAnswer,
@@ -28,7 +28,6 @@ import { type AddressWords, addressWords } from "./words";
 
 /** Most texts of the queue shown at once. */
 export const MOST = 200;
-const NARROW = "(max-width: 719px)";
 
 export interface Elsewhere {
   code: string;
@@ -95,12 +94,7 @@ export function createReview(frame: Frame, view: View<AddressState>): Review {
     ),
   );
 
-  const [narrow, setNarrow] = createSignal(matchMedia(NARROW).matches);
-  const media = matchMedia(NARROW);
-  const turned = () => setNarrow(media.matches);
-  media.addEventListener("change", turned);
-  onCleanup(() => media.removeEventListener("change", turned));
-
+  const narrow = createNarrow();
   // the same text told again is the same one: what is written beside it stays
   const same = { equals: (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b) };
   const item = createMemo(

@@ -11,12 +11,10 @@ import {
   Suspense,
   Switch,
 } from "solid-js";
-import { Mark } from "../command/mark";
+import { Badges, Bar } from "../command/bar.view";
 import { may, session } from "../command/me";
-import { LanguageSwitch, Pages } from "../command/pages.view";
 import { StaleStrip } from "../command/stale.view";
 import { Empty, Failed, Skeleton } from "../command/states.view";
-import { WhoAmI } from "../command/whoami.view";
 import { moment } from "../state/times";
 import { ItemView } from "./item.view";
 import { MOST, useReview } from "./model";
@@ -27,7 +25,7 @@ const Where = lazy(() => import("./where.view"));
 
 export function Page(props: { lost: boolean }) {
   const review = useReview();
-  const { say, frame } = review;
+  const { say } = review;
   let main: HTMLElement | undefined;
   onMount(() => {
     const typed = (event: KeyboardEvent) => {
@@ -85,20 +83,7 @@ export function Page(props: { lost: boolean }) {
       <button type="button" class="skip" onClick={() => main?.focus()}>
         {say().skip}
       </button>
-      <header class="topbar">
-        <Mark />
-        <Pages current="addresses" />
-        <div class="topbar-end">
-          <Show when={frame.map().approximate}>
-            <span class="badge">{frame.words().approximate}</span>
-          </Show>
-          <Show when={frame.map().simulated}>
-            <span class="badge">{frame.words().simulated}</span>
-          </Show>
-          <LanguageSwitch />
-          <WhoAmI />
-        </div>
-      </header>
+      <Bar current="addresses" end={<Badges />} />
       <StaleStrip lost={props.lost} />
       <Show
         when={!barred()}

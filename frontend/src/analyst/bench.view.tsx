@@ -1,14 +1,12 @@
 /** The workbench: question on top, tools at the map's left, answer at the right; a sheet on phones. */
 import { ChevronDown, ChevronUp } from "lucide";
 import { createSignal, For, Match, onCleanup, onMount, Switch } from "solid-js";
+import { Bar } from "../command/bar.view";
 import { useFrame } from "../command/frame";
 import { Icon } from "../command/icon";
 import type { MapHandle } from "../command/map.view";
-import { Mark } from "../command/mark";
-import { LanguageSwitch, Pages } from "../command/pages.view";
 import { SearchBox } from "../command/search.view";
 import { StaleStrip } from "../command/stale.view";
-import { WhoAmI } from "../command/whoami.view";
 import { AnswerPanel } from "./answer.view";
 import { useAsk } from "./ask";
 import { attachKeys } from "./keys";
@@ -35,15 +33,7 @@ export function Bench(props: { lost: boolean }) {
       <button type="button" class="skip" onClick={() => handle()?.canvas().focus()}>
         {words().skip}
       </button>
-      <header class="topbar">
-        <Mark />
-        <Pages current="analyst" />
-        <div class="topbar-end">
-          <SearchBox onFound={found} />
-          <LanguageSwitch />
-          <WhoAmI />
-        </div>
-      </header>
+      <Bar current="analyst" end={<SearchBox onFound={found} />} />
       <QuestionBar />
       <main class="stage" id="map">
         <StaleStrip lost={props.lost} />

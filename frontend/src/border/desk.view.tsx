@@ -1,12 +1,10 @@
 /** The border page: list, map, panel on a desk; map, sheet and tabs on a phone. */
 import { LocateFixed, Map as MapIcon, RadioTower, ShieldCheck } from "lucide";
 import { createEffect, For, Match, on, onCleanup, onMount, Show, Switch } from "solid-js";
+import { Bar } from "../command/bar.view";
 import { Icon } from "../command/icon";
-import { Mark } from "../command/mark";
-import { LanguageSwitch, Pages } from "../command/pages.view";
 import { returnFocus } from "../command/return-focus";
 import { SearchBox } from "../command/search.view";
-import { WhoAmI } from "../command/whoami.view";
 import { AlarmList, AlarmsView } from "./alarms.view";
 import { CheckView } from "./check.view";
 import { NewCheckView } from "./check-new.view";
@@ -75,18 +73,14 @@ export function BorderDesk() {
   return (
     <div class="border" classList={{ narrow: narrow(), full: full(), "panel-open": what() !== "" }}>
       <Show when={!narrow()}>
-        <header class="topbar">
-          <Mark />
-          <Pages current="border" />
+        <Bar
+          current="border"
+          end={<SearchBox onFound={(code) => view.go({ at: code, open: "" })} />}
+        >
           <span class="crumbs">
             <b class="crumb">{frame.title(frame.map().title)}</b>
           </span>
-          <div class="topbar-end">
-            <SearchBox onFound={(code) => view.go({ at: code, open: "" })} />
-            <LanguageSwitch />
-            <WhoAmI />
-          </div>
-        </header>
+        </Bar>
       </Show>
       <Strips />
       <Show when={!narrow()}>

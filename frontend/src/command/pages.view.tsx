@@ -4,7 +4,7 @@ import { useFrame } from "./frame";
 import { LookSwitch } from "./look.view";
 import { may } from "./me";
 
-type Page = "command" | "analyst" | "border" | "tasks" | "report" | "addresses" | "feeds";
+export type Page = "command" | "analyst" | "border" | "tasks" | "report" | "addresses" | "feeds";
 const ADDRESS: Record<string, string | undefined> = {
   command: "/",
   analyst: "/analyst",

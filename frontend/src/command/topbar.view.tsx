@@ -1,25 +1,16 @@
 /** Top bar: mark, pages, bread crumbs, search, language. */
 import { ChevronRight } from "lucide";
 import { For, Show } from "solid-js";
+import { Bar } from "./bar.view";
 import { Icon } from "./icon";
-import { Mark } from "./mark";
 import { crumbs, useModel } from "./model";
-import { LanguageSwitch, Pages } from "./pages.view";
 import { SearchBox } from "./search.view";
-import { WhoAmI } from "./whoami.view";
 
 export function TopBar(props: { onGo: (code: string) => void; onFound: (code: string) => void }) {
   return (
-    <header class="topbar">
-      <Mark />
-      <Pages current="command" />
+    <Bar current="command" end={<SearchBox onFound={props.onFound} />}>
       <Crumbs onGo={props.onGo} />
-      <div class="topbar-end">
-        <SearchBox onFound={props.onFound} />
-        <LanguageSwitch />
-        <WhoAmI />
-      </div>
-    </header>
+    </Bar>
   );
 }
 

@@ -14,6 +14,7 @@ import { Failure, request, send } from "../api/client";
 import { count } from "../charts/numbers";
 import type { Frame } from "../command/frame";
 import { may, session } from "../command/me";
+import { createNarrow } from "../state/narrow";
 import type { View } from "../state/view";
 import {
   dated,
@@ -29,7 +30,6 @@ import type { FeedsState } from "./state";
 import { type FeedWords, feedWords } from "./words";
 
 const REFRESH_MS = 30_000;
-const NARROW = "(max-width: 719px)";
 
 export interface Feeds {
   frame: Frame;
@@ -83,11 +83,7 @@ export function createFeeds(frame: Frame, view: View<FeedsState>): Feeds {
     return answer ? ordered(dated(answer)) : [];
   });
 
-  const media = matchMedia(NARROW);
-  const [narrow, setNarrow] = createSignal(media.matches);
-  const turned = () => setNarrow(media.matches);
-  media.addEventListener("change", turned);
-  onCleanup(() => media.removeEventListener("change", turned));
+  const narrow = createNarrow();
 
   const feed = createMemo(() => {
     const named = feeds().find((one) => one.id === view.state.feed);

@@ -1,11 +1,9 @@
 /** The feeds at the left, worst first; the open one with its dead letters at the right. */
 import { createMemo, For, Match, Show, Switch } from "solid-js";
 import { count } from "../charts/numbers";
-import { Mark } from "../command/mark";
-import { LanguageSwitch, Pages } from "../command/pages.view";
+import { Badges, Bar } from "../command/bar.view";
 import { StaleStrip } from "../command/stale.view";
 import { Empty, Failed, Skeleton } from "../command/states.view";
-import { WhoAmI } from "../command/whoami.view";
 import { FeedView } from "./feed.view";
 import { type Feed, share, troubled } from "./health";
 import { useFeeds } from "./model";
@@ -13,7 +11,7 @@ import { Spark, StateMark } from "./parts.view";
 
 export function Page(props: { lost: boolean }) {
   const feeds = useFeeds();
-  const { say, frame } = feeds;
+  const { say } = feeds;
   let main: HTMLElement | undefined;
   const nothing = () => feeds.list.data() !== undefined && feeds.feeds().length === 0;
   return (
@@ -21,17 +19,7 @@ export function Page(props: { lost: boolean }) {
       <button type="button" class="skip" onClick={() => main?.focus()}>
         {say().skip}
       </button>
-      <header class="topbar">
-        <Mark />
-        <Pages current="feeds" />
-        <div class="topbar-end">
-          <Show when={frame.map().simulated}>
-            <span class="badge">{frame.words().simulated}</span>
-          </Show>
-          <LanguageSwitch />
-          <WhoAmI />
-        </div>
-      </header>
+      <Bar current="feeds" end={<Badges approximate={false} />} />
       <StaleStrip lost={props.lost} />
       <Switch>
         <Match when={feeds.barred()}>

@@ -4,13 +4,11 @@ import { createSignal, For, Match, onCleanup, onMount, Show, Switch } from "soli
 import { download } from "../analyst/download";
 import { Failure, request } from "../api/client";
 import { reportAddresses } from "../api/report";
+import { Bar } from "../command/bar.view";
 import { useFrame } from "../command/frame";
 import { Icon } from "../command/icon";
-import { Mark } from "../command/mark";
-import { LanguageSwitch, Pages } from "../command/pages.view";
 import { StaleStrip } from "../command/stale.view";
 import { Empty, Failed, Skeleton } from "../command/states.view";
-import { WhoAmI } from "../command/whoami.view";
 import { CardPane } from "./card.view";
 import { FeedPane } from "./feed.view";
 import { LeaguePane } from "./league.view";
@@ -71,9 +69,7 @@ export function Sheet(props: { lost: boolean }) {
       <button type="button" class="skip" onClick={() => main?.focus()}>
         {report.say().skip}
       </button>
-      <header class="topbar">
-        <Mark />
-        <Pages current="report" />
+      <Bar current="report">
         <nav class="crumbs" aria-label={words().crumbs}>
           <For each={crumbs()}>
             {(crumb, index) => (
@@ -97,11 +93,7 @@ export function Sheet(props: { lost: boolean }) {
             )}
           </For>
         </nav>
-        <div class="topbar-end">
-          <LanguageSwitch />
-          <WhoAmI />
-        </div>
-      </header>
+      </Bar>
       <Controls />
       <main class="report-main" tabindex="-1" ref={main}>
         <StaleStrip lost={props.lost} />

@@ -12,12 +12,10 @@ import {
 import { createAnswer } from "../api/answer";
 import type { Manifest } from "../api/models";
 import { type DeskList, type TaskDesk, taskAddresses } from "../api/tasks";
+import { Badges, Bar } from "../command/bar.view";
 import { createFrame, FrameProvider } from "../command/frame";
-import { Mark } from "../command/mark";
-import { LanguageSwitch, Pages } from "../command/pages.view";
 import { returnFocus } from "../command/return-focus";
 import { Root, wear } from "../command/root.view";
-import { WhoAmI } from "../command/whoami.view";
 import { heard } from "../offline/offline";
 import { createView, type View } from "../state/view";
 import { BoardProvider, createBoard, useBoard } from "./board";
@@ -115,23 +113,10 @@ function Phone(props: { desks: readonly TaskDesk[] }) {
 
 function Desk(props: { desks: readonly TaskDesk[]; map: boolean }) {
   const board = useBoard();
-  const { view, frame, say } = board;
+  const { view, say } = board;
   return (
     <div class="tasks-desk" classList={{ "with-map": props.map }}>
-      <header class="topbar">
-        <Mark />
-        <Pages current="tasks" />
-        <div class="topbar-end">
-          <Show when={frame.map().approximate}>
-            <span class="badge">{frame.words().approximate}</span>
-          </Show>
-          <Show when={frame.map().simulated}>
-            <span class="badge">{frame.words().simulated}</span>
-          </Show>
-          <LanguageSwitch />
-          <WhoAmI />
-        </div>
-      </header>
+      <Bar current="tasks" end={<Badges />} />
       <AgeStrip />
       <section class="desk-list">
         <ListHead />
