@@ -229,7 +229,7 @@ class Client:
         Parameters
         ----------
         area : see `analyse`
-        more : kinds, hours_of_week, located_by, run, compare, parts, level, cell_res
+        more : kinds, hours_of_week, located_by, run, compare, parts, level, cell_res, weights
         """
         body = _question(area, start, end, more)
         found: dict[str, Any] = self._ask(
