@@ -191,6 +191,7 @@ export function createAsk(frame: Frame, view: View<AnalystState>): Ask {
     ...(state.kinds.length > 0 ? { kinds: [...state.kinds] } : {}),
     ...(state.hours.length > 0 ? { hours_of_week: [...state.hours] } : {}),
     ...(state.by.length > 0 ? { located_by: [...state.by] } : {}),
+    ...(state.weights ? { weights: state.weights } : {}),
   }));
   const base = (shape: Shape): AreaQuestion => ({
     area: bodyOf(shape),
@@ -212,7 +213,7 @@ export function createAsk(frame: Frame, view: View<AnalystState>): Ask {
     () => {
       const shape = moving()?.shape ?? active()?.shape;
       if (!shape || shape.kind === "units" || state.by.length > 0) return null;
-      const { located_by: _none, ...rest } = base(shape);
+      const { located_by: _none, weights: _how, ...rest } = base(shape);
       return { ...rest, breakdowns: ["kind"] };
     },
     undefined,

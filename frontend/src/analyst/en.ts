@@ -123,6 +123,9 @@ export const en: AnalystWords = {
   comparisonsNote: "relative risk, 95 % interval",
   cells: (res) => `H3 level ${res} cells`,
   cut: "What lies beyond your jurisdiction was cut away",
+  weights: "Units partly inside",
+  weightsRaster: "by raster",
+  weightsArea: "by area",
   suppressedNote:
     "Counts under 5 are not shown as numbers; one more value of the table is hidden so that none can be worked out.",
   noRisk: "Nothing expected: not assessed yet, or no exposure here",

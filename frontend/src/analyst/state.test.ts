@@ -24,6 +24,7 @@ const FULL: AnalystState = {
   to: "2026-11-01",
   hours: [0, 5, 167],
   by: ["point"],
+  weights: "area",
   tab: "patterns",
   vs: "a0",
   job: "a1b2",
@@ -38,7 +39,7 @@ test("the link brings back the question", () => {
 
 test("broken parts fall back", () => {
   const state = parse(
-    "#a=x*pqq&n=7&span=2026-02-30_2026-03-01&hours=zz&by=guess&tab=no&vs=a3&job=../x&kinds=a b.theft",
+    "#a=x*pqq&n=7&span=2026-02-30_2026-03-01&hours=zz&by=guess&w=guess&tab=no&vs=a3&job=../x&kinds=a b.theft",
   );
   expect(state).toEqual({ ...parse(""), kinds: ["theft"] });
   expect(parse("#span=2026-03-01_2026-03-01").from).toBe("");

@@ -25,6 +25,8 @@ export interface AnalystState extends ViewState {
   hours: number[];
   /** Ways of locating that count; empty: all. */
   by: LocatedBy[];
+  /** How units partly inside count; empty: by rasters where there are some. */
+  weights: "" | "area";
   tab: Tab;
   /** Compared with: `a1` an area by index, `2025-03-01_2025-11-01` a span; empty: nothing. */
   vs: string;
@@ -66,6 +68,7 @@ export function parse(hash: string): AnalystState {
     by: (parts.get("by") ?? "")
       .split(".")
       .filter((one): one is LocatedBy => LOCATED.includes(one as LocatedBy)),
+    weights: parts.get("w") === "area" ? "area" : "",
     tab: TABS.find((one) => one === parts.get("tab")) ?? "answer",
     vs: spanOf(vs) || (/^a\d{1,2}$/.test(vs) && Number(vs.slice(1)) < areas.length) ? vs : "",
     job: /^[\w-]{1,64}$/.test(parts.get("job") ?? "") ? (parts.get("job") as string) : "",
@@ -83,6 +86,7 @@ export function serialise(state: AnalystState): string {
   if (state.from && state.to) parts.set("span", `${state.from}_${state.to}`);
   if (state.hours.length > 0) parts.set("hours", packHours(state.hours));
   if (state.by.length > 0) parts.set("by", state.by.join("."));
+  if (state.weights) parts.set("w", state.weights);
   if (state.tab !== "answer") parts.set("tab", state.tab);
   if (state.vs) parts.set("vs", state.vs);
   if (state.job) parts.set("job", state.job);

@@ -39,6 +39,7 @@ export interface AreaQuestion {
   kinds?: string[];
   hours_of_week?: number[];
   located_by?: string[];
+  weights?: "raster" | "area";
   breakdowns?: string[];
   parts?: string[];
   compare?: number;
