@@ -22,6 +22,7 @@ from rasterio.windows import Window
 from shapely import affinity
 
 from geo.raster import RasterError, sum_by_area
+from geo.raster_grid import MOST
 
 GRID = from_origin(118.0, 30.0, 0.01, 0.01)
 
@@ -325,9 +326,10 @@ def test_a_country_in_bounded_memory(tmp_path: Path, tiled: bool) -> None:
     ]
     shapes = np.array([*spread, shapely.box(84.0005, 43.0005, 88.0, 46.0)])
     sum_by_area(path, shapes[:1])  # compiles
+    kept = []
     tracemalloc.start()
     try:
-        found = sum_by_area(path, shapes)
+        found = sum_by_area(path, shapes, keep=lambda *one: kept.append(one))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -335,6 +337,10 @@ def test_a_country_in_bounded_memory(tmp_path: Path, tiled: bool) -> None:
     assert found.values[0] == 0
     assert found.pixels < 20_000_000
     assert peak < 200e6
+    # of the large square squares of pixels are kept, of the empty ones nothing
+    ((_, number, grid),) = kept
+    assert (number, grid.factor) == (9, 28)
+    assert grid.amounts.size <= 1.1 * MOST
 
 
 def test_one_huge_block_is_refused(tmp_path: Path) -> None:
