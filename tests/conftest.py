@@ -146,7 +146,8 @@ def template(cluster: Cluster | GivenServer) -> Iterator[str]:
 def db_url(cluster: Cluster | GivenServer, template: str) -> Iterator[str]:
     """URL of an empty database of this test alone."""
     name = f"t_{uuid.uuid4().hex[:12]}"
-    _admin(cluster, f"create database {name} template {template}")
+    # copied as files, not through the log: a tenth of the time
+    _admin(cluster, f"create database {name} template {template} strategy file_copy")
     yield cluster.url(name)
     _admin(cluster, f"drop database {name} with (force)")
 
