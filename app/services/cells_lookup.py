@@ -21,25 +21,16 @@ from app.api.models import (
     CellPart,
     CellWhy,
     ClassCount,
-    Contribution,
     Period,
     Series,
     UnitBrief,
-    Why,
 )
 from app.errors import NotFound
 from app.services import cells_assess, cells_grid, cells_own
 from app.services.caches import Caches
 from app.services.cells_grid import Places, places
 from app.services.cells_own import OwnCell
-from app.services.lookup import (
-    estimate,
-    flag_names,
-    number,
-    points,
-    rate_change,
-    same_last_year,
-)
+from app.services.explain import Ground, explain, number, points
 from app.services.periods import month_bounds
 from app.services.runs import RunFacts, run_facts
 from app.services.scenes import OVERALL
@@ -481,42 +472,11 @@ def why(
     """
     facts = run_facts(connection, caches, run)
     facts.kind(kind)
-    span = facts.span(period, ord_)
+    facts.span(period, ord_)
     one = find(connection, caches, run, cell)
     tracks, alphas = _tracks(connection, one, period, kind)
-    track, alpha = tracks[kind], float(alphas[kind][ord_])
-    s, x = float(track.s[ord_]), float(track.x[ord_])
-    fresh_o, fresh_e = float(track.fresh_observed[ord_]), float(track.fresh_expected[ord_])
-    known = not math.isnan(x)
-    expected, observed = number(track.expected[ord_]), int(track.observed[ord_])
-    found = estimate(alpha, s, x)
-    flags = int(track.flags[ord_])
-    previous, last_year = _changes(facts, period, ord_, track) if known else (None, None)
     unit = one.table.brief
-    answer = Why(
-        run=run,
-        unit=one.brief,
-        kind=kind,
-        period=period,
-        start=span.start,
-        colour=COLOURS[track.colour[ord_]],
-        previous_colour=COLOURS[track.colour[ord_ - 1]] if ord_ else None,
-        observed=observed,
-        expected=expected,
-        estimate=found,
-        single=estimate(alpha, fresh_o, fresh_e),
-        single_ratio=observed / expected if known and expected else None,
-        alpha=alpha if known else None,
-        remembered_observed=s - fresh_o if known else None,
-        remembered_expected=x - fresh_e if known else None,
-        memory_share=(x - fresh_e) / x if known and x > 0 else None,
-        history_dropped=bool(flags & risk.DROPPED),
-        flags=flag_names(flags),
-        veto_kinds=[
-            name
-            for name in facts.kinds
-            if kind == OVERALL and flags & risk.VETO and tracks[name].colour[ord_] == risk.RED
-        ],
+    ground = Ground(
         share=number(one.own.shares[facts.kinds.index(kind)]) if kind != OVERALL else None,
         reference=unit(one.reference) if one.reference else None,
         complexity=None,
@@ -524,14 +484,11 @@ def why(
             name: number(value)
             for name, value in zip(facts.measures, one.own.exposures, strict=True)
         },
-        contributions=_contributions(facts, tracks, alpha, ord_)
-        if kind == OVERALL and known
-        else [],
-        previous=previous,
-        last_year=last_year,
-        index=float(score.governance_index(found.theta)) if kind == OVERALL and found else None,
-        rule_version=facts.scene.colour_rule.version,
     )
+    answer = explain(
+        facts, one.brief, tracks, float(alphas[kind][ord_]), ground,
+        kind=kind, period=period, ord_=ord_,
+    )  # fmt: skip
     lon, lat = h3.centres(one.over.cells)[0].tolist()
     whole = h3.area_km2(lon, lat, one.res)
     order = np.argsort(-one.over.km2, kind="stable")
@@ -550,42 +507,6 @@ def why(
             for i in order.tolist()
         ],
         why=answer,
-    )
-
-
-def _contributions(
-    facts: RunFacts, tracks: dict[str, Track], alpha: float, ord_: int
-) -> list[Contribution]:
-    kinds = [tracks[name] for name in facts.kinds]
-    found = score.contributions(
-        np.stack([one.observed[:, None] for one in kinds]),
-        np.stack([one.expected[:, None] for one in kinds]),
-        [facts.scene.kinds[name].harm for name in facts.kinds],
-        tracks[OVERALL].k[:, None],
-        alpha,
-        ord=ord_,
-    )[:, 0]
-    return [
-        Contribution(
-            kind=name,
-            value=float(value),
-            observed=int(one.observed[ord_]),
-            expected=number(one.expected[ord_]) or 0.0,
-            colour=COLOURS[one.colour[ord_]],
-        )
-        for name, one, value in zip(facts.kinds, kinds, found, strict=True)
-    ]
-
-
-def _changes(facts: RunFacts, period: Period, ord_: int, track: Track):  # type: ignore[no-untyped-def]
-    spans = facts.periods[period]
-    span = spans[ord_]
-    before = spans[ord_ - 1] if ord_ else None
-    year = same_last_year(spans, span)
-    observed = int(track.observed[ord_])
-    return tuple(
-        rate_change(span, observed, one, int(track.observed[one.ord])) if one else None
-        for one in (before, year)
     )
 
 

@@ -25,7 +25,7 @@ import sqlalchemy as sa
 
 from app.api.models import COLOURS
 from app.services.caches import Caches
-from app.services.lookup import flag_names
+from app.services.explain import flag_names
 from app.services.manifest import VERSION
 from app.services.ranking import ranked_areas
 from app.services.runs import Layer, RunFacts, run_facts, run_info

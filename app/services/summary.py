@@ -20,7 +20,8 @@ from app.api.models import (
     Summary,
 )
 from app.services.caches import Caches
-from app.services.lookup import rate_change, same_last_year, unit_points
+from app.services.explain import rate_change, same_last_year
+from app.services.lookup import unit_points
 from app.services.periods import Span
 from app.services.runs import Layer, RunFacts, run_facts
 from app.services.tracks import (
