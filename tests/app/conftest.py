@@ -311,7 +311,7 @@ def assessed(cluster: object, template: str) -> Iterator[Assessed]:
     admin = sa.create_engine(cluster.url("postgres"), isolation_level="AUTOCOMMIT")  # type: ignore[attr-defined]
     name = f"a_{uuid.uuid4().hex[:12]}"
     with admin.connect() as connection:
-        connection.exec_driver_sql(f"create database {name} template {template}")
+        connection.exec_driver_sql(f"create database {name} template {template} strategy file_copy")
     url = cluster.url(name)  # type: ignore[attr-defined]
     engine = make_engine(url)
     small = install(engine)

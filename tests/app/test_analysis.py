@@ -83,7 +83,7 @@ def desk(cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory) 
     admin = sa.create_engine(cluster.url("postgres"), isolation_level="AUTOCOMMIT")
     name = f"n_{uuid.uuid4().hex[:12]}"
     with admin.connect() as connection:
-        connection.exec_driver_sql(f"create database {name} template {template}")
+        connection.exec_driver_sql(f"create database {name} template {template} strategy file_copy")
     url = cluster.url(name)
     engine = make_engine(url)
     small = install(engine)

@@ -125,7 +125,7 @@ def ready(
 ) -> Iterator[tuple[str, Small, Scene]]:
     """Name of a database with the small map and the scene fed and computed; tests get copies."""
     name = f"p_{uuid.uuid4().hex[:12]}"
-    _admin(cluster, f"create database {name} template {template}")
+    _admin(cluster, f"create database {name} template {template} strategy file_copy")
     engine = make_engine(cluster.url(name))
     small = install(engine)
     folder = tmp_path_factory.mktemp("parks")

@@ -75,7 +75,7 @@ def house(cluster: Any, template: str) -> Iterator[sa.Engine]:
     admin = sa.create_engine(cluster.url("postgres"), isolation_level="AUTOCOMMIT")
     name = f"s_{uuid.uuid4().hex[:12]}"
     with admin.connect() as connection:
-        connection.exec_driver_sql(f"create database {name} template {template}")
+        connection.exec_driver_sql(f"create database {name} template {template} strategy file_copy")
     engine = make_engine(cluster.url(name))
     yield engine
     engine.dispose()

@@ -226,7 +226,9 @@ def pair(cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory) 
     names = [f"p_{secrets.token_hex(6)}" for _ in range(2)]
     with admin.connect() as connection:
         for name in names:
-            connection.exec_driver_sql(f"create database {name} template {template}")
+            connection.exec_driver_sql(
+                f"create database {name} template {template} strategy file_copy"
+            )
     engines = [make_engine(cluster.url(name)) for name in names]
     yield Pair(*engines, tmp_path_factory.mktemp("keys"))
     for engine in engines:

@@ -46,7 +46,7 @@ def client(
     admin = sa.create_engine(cluster.url("postgres"), isolation_level="AUTOCOMMIT")
     name = f"u_{uuid.uuid4().hex[:12]}"
     with admin.connect() as connection:
-        connection.exec_driver_sql(f"create database {name} template {template}")
+        connection.exec_driver_sql(f"create database {name} template {template} strategy file_copy")
     url = cluster.url(name)
     engine = make_engine(url)
     install(engine)

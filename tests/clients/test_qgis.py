@@ -104,7 +104,7 @@ def house(cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory)
     name = f"q_{uuid.uuid4().hex[:12]}"
     admin = sa.create_engine(cluster.url("postgres"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.exec_driver_sql(f"create database {name} template {template}")
+        connection.exec_driver_sql(f"create database {name} template {template} strategy file_copy")
     folder = tmp_path_factory.mktemp("qgis")
     engine = make_engine(cluster.url(name))
     load(engine, folder)

@@ -25,7 +25,7 @@ def _database(cluster: Any, template: str) -> Iterator[str]:
     name = f"docs_{uuid.uuid4().hex[:12]}"
     admin = sa.create_engine(cluster.url("postgres"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.exec_driver_sql(f"create database {name} template {template}")
+        connection.exec_driver_sql(f"create database {name} template {template} strategy file_copy")
         yield cluster.url(name)
         connection.exec_driver_sql(f"drop database {name} with (force)")
     admin.dispose()

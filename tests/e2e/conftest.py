@@ -64,7 +64,7 @@ def small_map(
     name = f"e2e_{uuid.uuid4().hex[:12]}"
     admin = sa.create_engine(cluster.url("postgres"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.exec_driver_sql(f"create database {name} template {template}")
+        connection.exec_driver_sql(f"create database {name} template {template} strategy file_copy")
     folder = tmp_path_factory.mktemp("e2e")
     settings = Settings(data_dir=folder, database=DatabaseSettings(url=cluster.url(name)))
     engine = make_engine(cluster.url(name))

@@ -161,7 +161,7 @@ def module_db_url(cluster: Cluster, template: str) -> Iterator[str]:
     name = f"m_{uuid.uuid4().hex[:12]}"
     admin = sa.create_engine(cluster.url("postgres"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.exec_driver_sql(f"create database {name} template {template}")
+        connection.exec_driver_sql(f"create database {name} template {template} strategy file_copy")
     yield cluster.url(name)
     with admin.connect() as connection:
         connection.exec_driver_sql(f"drop database {name} with (force)")

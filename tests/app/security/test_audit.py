@@ -47,7 +47,7 @@ def mapped(cluster: Any, template: str) -> Iterator[tuple[str, int, Callable[...
             for statement in statements:
                 connection.exec_driver_sql(statement)
 
-    do(f"create database {name} template {template}")
+    do(f"create database {name} template {template} strategy file_copy")
     engine = make_engine(cluster.url(name))
     install(engine)
     run = assess(engine, "small", "nine-kinds", zone="Asia/Shanghai", look=False)

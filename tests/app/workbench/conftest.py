@@ -82,7 +82,7 @@ def make_bench(cluster: Any, template: str, folder: Path) -> Iterator[Bench]:
     admin = sa.create_engine(cluster.url("postgres"), isolation_level="AUTOCOMMIT")
     name = f"j_{uuid.uuid4().hex[:12]}"
     with admin.connect() as connection:
-        connection.exec_driver_sql(f"create database {name} template {template}")
+        connection.exec_driver_sql(f"create database {name} template {template} strategy file_copy")
     url = cluster.url(name)
     engine = make_engine(url)
     install(engine)
