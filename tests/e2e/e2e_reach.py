@@ -92,9 +92,10 @@ class Size:
         return self.width < 720
 
 
+#: One of every layout, at its narrowest where it has the least room, the phone last.
 SIZES = (
-    Size(360, 740), Size(390, 844), Size(720, 1024), Size(1024, 768), Size(1440, 900),
-    Size(3840, 2160),
+    Size(1440, 900), Size(3840, 2160), Size(1200, 800), Size(1024, 768), Size(720, 1024),
+    Size(360, 740),
 )  # fmt: skip
 
 

@@ -1,8 +1,8 @@
-/** The bar on top of every page: mark, pages, what a page adds, language, who is logged in. */
+/** The bar on top of every page: mark, pages, what a page adds, language, who is logged in; a sheet of pages on phones. */
 import { type JSX, Show } from "solid-js";
 import { useFrame } from "./frame";
 import { Mark } from "./mark";
-import { LanguageSwitch, type Page, Pages } from "./pages.view";
+import { LanguageSwitch, type Page, Pages, PagesMenu } from "./pages.view";
 import { WhoAmI } from "./whoami.view";
 
 /** `children` come after the pages, `end` before the language. */
@@ -16,6 +16,7 @@ export function Bar(props: { current: Page; children?: JSX.Element; end?: JSX.El
         {props.end}
         <LanguageSwitch />
         <WhoAmI />
+        <PagesMenu current={props.current} />
       </div>
     </header>
   );

@@ -1,8 +1,11 @@
 /** The pages of the product and the language; pages that do not exist yet are named, not linked. */
-import { For, Show } from "solid-js";
+import { ChevronRight, Menu, X } from "lucide";
+import { createSignal, createUniqueId, For, Show } from "solid-js";
 import { useFrame } from "./frame";
+import { Icon } from "./icon";
 import { LookSwitch } from "./look.view";
 import { may } from "./me";
+import { WhoAmI } from "./whoami.view";
 
 export type Page = "command" | "analyst" | "border" | "tasks" | "report" | "addresses" | "feeds";
 const ADDRESS: Record<string, string | undefined> = {
@@ -20,7 +23,8 @@ const NEEDS: Record<string, string | undefined> = {
   feeds: "feed:read",
 };
 
-export function Pages(props: { current: Page }) {
+/** Name and address of each page there is for whoever looks; a page that does not exist yet has no address. */
+function pagesOf(current: Page): () => [page: string, name: string, address?: string][] {
   const { words, view } = useFrame();
   /** What every page understands goes along; the rest of a link belongs to its page. */
   const kept = () => {
@@ -35,41 +39,117 @@ export function Pages(props: { current: Page }) {
   };
   const shown = (page: string) => {
     const action = NEEDS[page];
-    return action === undefined || page === props.current || may(action);
+    return action === undefined || page === current || may(action);
   };
+  return () =>
+    Object.entries(words().nav)
+      .filter(([page]) => shown(page))
+      .map(([page, name]) => {
+        const address = ADDRESS[page];
+        const here = page === current;
+        return [page, name, here ? location.pathname : address && address + kept()];
+      });
+}
+
+const docsOf = (lang: string) => (lang === "en" ? "/docs/en/" : "/docs/");
+
+export function Pages(props: { current: Page }) {
+  const { words, view } = useFrame();
+  const pages = pagesOf(props.current);
   return (
     <nav class="pages" aria-label={words().navigation}>
-      <For each={Object.entries(words().nav).filter(([page]) => shown(page))}>
-        {([page, name]) => (
+      <For each={pages()}>
+        {([page, name, address]) => (
           <Show
-            when={ADDRESS[page]}
+            when={address}
             fallback={
               <span class="page" aria-disabled="true" title={words().later}>
                 {name}
               </span>
             }
           >
-            {(address) => (
-              <a
-                class="page"
-                href={page === props.current ? location.pathname : address() + kept()}
-                aria-current={page === props.current ? "page" : undefined}
-              >
-                {name}
-              </a>
-            )}
+            <a
+              class="page"
+              href={address}
+              aria-current={page === props.current ? "page" : undefined}
+            >
+              {name}
+            </a>
           </Show>
         )}
       </For>
-      <a
-        class="page"
-        href={view.state.lang === "en" ? "/docs/en/" : "/docs/"}
-        title={words().docs}
-        aria-label={words().docs}
-      >
+      <a class="page" href={docsOf(view.state.lang)} title={words().docs} aria-label={words().docs}>
         ?
       </a>
     </nav>
+  );
+}
+
+/** Phones have no room for the pages in the bar: a button there opens them as a sheet, with the way out. */
+export function PagesMenu(props: { current: Page }) {
+  const { words, view } = useFrame();
+  const pages = pagesOf(props.current);
+  const [open, setOpen] = createSignal(false);
+  const id = createUniqueId();
+  let sheet!: HTMLDialogElement;
+  const show = () => {
+    setOpen(true);
+    sheet.showModal();
+  };
+  return (
+    <>
+      <button
+        type="button"
+        class="pages-open"
+        title={words().navigation}
+        aria-label={words().navigation}
+        aria-haspopup="dialog"
+        aria-expanded={open()}
+        aria-controls={id}
+        onClick={show}
+      >
+        <Icon node={Menu} size={22} />
+      </button>
+      {/* a press beside the sheet meets the dialog itself; its keys are not the map's */}
+      <dialog
+        ref={sheet}
+        id={id}
+        class="pages-sheet"
+        aria-label={words().navigation}
+        onClose={() => setOpen(false)}
+        onClick={(event) => event.target === sheet && sheet.close()}
+        onKeyDown={(event) => event.stopPropagation()}
+      >
+        <Show when={open()}>
+          <div class="pages-head">
+            <WhoAmI />
+            <button
+              type="button"
+              class="icon-button"
+              aria-label={words().close}
+              title={words().close}
+              onClick={() => sheet.close()}
+            >
+              <Icon node={X} size={22} />
+            </button>
+          </div>
+          <nav class="pages-list" aria-label={words().navigation}>
+            <For each={pages().filter(([, , address]) => address)}>
+              {([page, name, address]) => (
+                <a href={address} aria-current={page === props.current ? "page" : undefined}>
+                  {name}
+                  <Icon node={ChevronRight} size={20} />
+                </a>
+              )}
+            </For>
+            <a href={docsOf(view.state.lang)}>
+              {words().docs}
+              <Icon node={ChevronRight} size={20} />
+            </a>
+          </nav>
+        </Show>
+      </dialog>
+    </>
   );
 }
 
