@@ -28,7 +28,7 @@ from app.api.models import CellChunk, CellCounts, CellWhy, Series
 from app.api.packed_answer import packed_answer
 from app.api.tiles import IMMUTABLE, MEDIA, Column, Row, Zoom
 from app.errors import Invalid, NotFound
-from app.services import cells_lookup
+from app.services import cells_explain, cells_lookup
 from app.services import cells_tiles as tiles_service
 from app.services.cells_lookup import CellLayerKey
 
@@ -132,7 +132,7 @@ def why(
     """Observed, expected, memory, relative risk with interval, and the units it lies in."""
     response.headers["Cache-Control"] = PRIVATE
     with store.read() as connection:
-        return cells_lookup.why(
+        return cells_explain.why(
             connection, store.caches, run, int(cell, 16), kind=kind, period=period, ord_=ord
         )
 
@@ -155,7 +155,7 @@ def series(
     """Observed and expected counts, relative risk with interval and colour, in order."""
     response.headers["Cache-Control"] = PRIVATE
     with store.read() as connection:
-        return cells_lookup.series(
+        return cells_explain.series(
             connection, store.caches, run, int(cell, 16), kind=kind, period=period
         )
 

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from app.database import claim, make_engine, make_web_engine
 from app.errors import NotFound
-from app.services import cells_assess, cells_lookup, cells_tiles
+from app.services import cells_assess, cells_explain, cells_lookup, cells_tiles
 from app.services.assess import assess
 from app.services.caches import Caches
 from app.services.cells_grid import places
@@ -165,12 +165,12 @@ def test_numbers_of_ones_own_cells_are_those_of_the_whole(world: World, web: sa.
     with desk.read() as connection, whole.read() as everything:
         for name in names[:: max(1, len(names) // 12)]:
             cell = int(name, 16)
-            mine = cells_lookup.why(connection, desk.caches, world.run, cell, ord_=20, **ask)  # type: ignore[arg-type]
-            full = cells_lookup.why(everything, whole.caches, world.run, cell, ord_=20, **ask)  # type: ignore[arg-type]
+            mine = cells_explain.why(connection, desk.caches, world.run, cell, ord_=20, **ask)  # type: ignore[arg-type]
+            full = cells_explain.why(everything, whole.caches, world.run, cell, ord_=20, **ask)  # type: ignore[arg-type]
             assert mine == full
             series = (connection, desk.caches, world.run, cell)
-            assert cells_lookup.series(*series, kind="theft", period="quarter") == (
-                cells_lookup.series(
+            assert cells_explain.series(*series, kind="theft", period="quarter") == (
+                cells_explain.series(
                     everything, whole.caches, world.run, cell, kind="theft", period="quarter"
                 )
             )
@@ -179,7 +179,7 @@ def test_numbers_of_ones_own_cells_are_those_of_the_whole(world: World, web: sa.
         said = set()
         for name in (hidden[0], hidden[-1], absent):
             with pytest.raises(NotFound) as told:
-                cells_lookup.why(
+                cells_explain.why(
                     connection,
                     desk.caches,
                     world.run,
@@ -291,7 +291,7 @@ def test_a_run_from_before_gets_its_single_cells_later(world: World, web: sa.Eng
 
     def ask() -> Any:
         with desk.read() as connection:
-            return cells_lookup.why(connection, desk.caches, world.run, cell, ord_=20)
+            return cells_explain.why(connection, desk.caches, world.run, cell, ord_=20)
 
     before = ask()
     with world.engine.begin() as connection:
