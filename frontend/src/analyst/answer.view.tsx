@@ -92,23 +92,22 @@ function Answer() {
                 {found().rule[state.lang]}
                 <Show when={found().reference}>{(one) => <> {say().reference(one().name)}</>}</Show>
                 <Show when={found().cut}> {say().cut}</Show>
-                <Show when={found().weights.rule === "raster" || state.weights === "area"}>
-                  {" "}
-                  <label>
-                    {say().weights}{" "}
-                    <select
-                      name="weights"
-                      value={state.weights}
-                      onChange={(event) =>
-                        ask.view.go({ weights: event.currentTarget.value === "area" ? "area" : "" })
-                      }
-                    >
-                      <option value="">{say().weightsRaster}</option>
-                      <option value="area">{say().weightsArea}</option>
-                    </select>
-                  </label>
-                </Show>
               </p>
+              <Show when={found().weights.rule === "raster" || state.weights === "area"}>
+                <label class="rule rule-choice">
+                  {say().weights}
+                  <select
+                    name="weights"
+                    value={state.weights}
+                    onChange={(event) =>
+                      ask.view.go({ weights: event.currentTarget.value === "area" ? "area" : "" })
+                    }
+                  >
+                    <option value="">{say().weightsRaster}</option>
+                    <option value="area">{say().weightsArea}</option>
+                  </select>
+                </label>
+              </Show>
               <Show when={ask.active()?.shape.kind !== "units" && unplaced(found())}>
                 {(n) => <p class="rule">{say().unplaced(count(n()))}</p>}
               </Show>
