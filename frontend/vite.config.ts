@@ -45,7 +45,12 @@ export default defineConfig({
         codeSplitting: {
           groups: [
             { name: "maplibre", test: /node_modules[\\/]maplibre-gl/, priority: 1 },
-            { name: "draw", test: /node_modules[\\/]terra-draw/, priority: 1 },
+            // with what calls it: among the other shared views every page with a map would wait for it
+            {
+              name: "draw",
+              test: /node_modules[\\/]terra-draw|src[\\/]draw[\\/]drawer/,
+              priority: 2,
+            },
             // what every page needs; what the pages about accounts share; what those with a map share
             { name: "shared", minShareCount: 8, priority: 1 },
             { name: "accounts", test: /src[\\/](login|admin)[\\/]/, minShareCount: 2, priority: 1 },

@@ -9,6 +9,8 @@ STYLE = """
 --surface:#fff;--surface2:#f6f7f8;--bg:#eef0f2;--land:#f4f5f6;color-scheme:light;
 font-family:Inter,"Noto Sans SC","Noto Sans CJK SC","PingFang SC","Microsoft YaHei",sans-serif;
 font-size:16px;font-variant-numeric:tabular-nums;-webkit-text-size-adjust:100%}
+:root:lang(en){font-family:Inter,"Segoe UI","Helvetica Neue",Arial,"Liberation Sans","Noto Sans SC",
+sans-serif}
 @media (prefers-color-scheme:dark){:root{--ink:#f3f5f7;--ink2:#b8c0ca;--ink3:#98a2ae;--line:#1f262f;
 --line2:#36404c;--track:#1c222a;--surface:#0f1318;--surface2:#151a21;--bg:#0a0d11;--land:#0e1217;
 color-scheme:dark}.mark{background:#f3f5f7;border-radius:4px}}
@@ -53,7 +55,8 @@ th,td{text-align:left;padding:6px 12px 6px 0;border-bottom:1px solid var(--line)
 white-space:nowrap}
 th{font-size:.75rem;font-weight:400;color:var(--ink3)}
 td.n{text-align:right}
-.wrap td{white-space:normal;overflow-wrap:anywhere}
+.wrap td{white-space:normal;overflow-wrap:break-word}
+.wrap td code{overflow-wrap:normal}
 dl.facts{display:grid;grid-template-columns:minmax(120px,max-content) minmax(0,1fr);gap:4px 20px}
 dl.facts dt{color:var(--ink3)}
 dl.facts dd{overflow-wrap:anywhere;white-space:pre-line}
@@ -155,8 +158,8 @@ LANDING = """{% extends 'base' %}{% block body %}
 
 LIST = """{% extends 'base' %}{% block body %}
 <section class="block"><div class="scroll" tabindex="0" role="region" aria-label="{{ t.collections }}"><table class="wrap">
-<tr><th scope="col">{{ t.collection }}</th><th scope="col">{{ t.name }}</th><th scope="col">{{ t.items }}</th></tr>
-{% for one in found %}<tr><td><a href="{{ page(base + '/collections/' + one.id) }}">{{ one.zh if lang == 'zh' else one.en }}</a><br><span class="note">{{ one.about_zh if lang == 'zh' else one.about_en }}</span></td><td><code>{{ one.id }}</code></td><td><a href="{{ page(base + '/collections/' + one.id + '/items') }}">{{ t.items }}</a></td></tr>{% endfor %}
+<tr><th scope="col">{{ t.collection }}</th><th scope="col">{{ t.name }}</th><th scope="col">{{ t['items'] }}</th></tr>
+{% for one in found %}<tr><td><a href="{{ page(base + '/collections/' + one.id) }}">{{ one.zh if lang == 'zh' else one.en }}</a><br><span class="note">{{ one.about_zh if lang == 'zh' else one.about_en }}</span></td><td><code>{{ one.id }}</code></td><td><a href="{{ page(base + '/collections/' + one.id + '/items') }}">{{ t['items'] }}</a></td></tr>{% endfor %}
 </table></div></section>
 {% endblock %}"""
 
@@ -183,7 +186,7 @@ ITEMS = """{% extends 'base' %}{% block body %}
 {% if drawing %}<svg class="map" viewBox="{{ drawing.box }}" role="img" aria-label="{{ title }}">{% for one in drawing.marks %}{% if one.d %}<path d="{{ one.d }}" fill="{{ one.fill }}"><title>{{ one.title }}</title></path>{% else %}<circle cx="{{ one.x }}" cy="{{ one.y }}" r="{{ drawing.radius }}" fill="{{ one.fill }}"><title>{{ one.title }}</title></circle>{% endif %}{% endfor %}</svg>{% endif %}
 <p class="pager">{{ t.counted.format(returned=returned, matched=matched) }}{% if next %} <a class="button" rel="next" href="{{ next }}">{{ t.next }}</a>{% endif %}</p>
 </section>
-<section class="block"><div class="scroll" tabindex="0" role="region" aria-label="{{ t.items }}"><table>
+<section class="block"><div class="scroll" tabindex="0" role="region" aria-label="{{ t['items'] }}"><table>
 <caption>{{ title }}</caption>
 <tr><th scope="col">id</th>{% for one in columns %}<th scope="col">{{ one.zh if lang == 'zh' else one.en }}</th>{% endfor %}</tr>
 {% for row in rows %}<tr><td><a href="{{ row.href }}">{{ row.id }}</a></td>{% for cell in row.cells %}<td{% if cell.number %} class="n"{% endif %}>{% if cell.fill %}<svg class="swatch" aria-hidden="true" viewBox="0 0 14 14"><rect width="14" height="14" rx="3" fill="{{ cell.fill }}"></rect></svg>{% endif %}{{ cell.text }}</td>{% endfor %}</tr>{% endfor %}

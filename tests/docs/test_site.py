@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from e2e_page import Watched, watched
+from e2e_reach import SIZES, picture
 from e2e_server import served
 from fastapi.testclient import TestClient
 from playwright.sync_api import Browser, expect, sync_playwright
@@ -49,8 +50,8 @@ def chrome(chromium: str) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(chrome: Browser, base: str, request: pytest.FixtureRequest) -> Iterator[Watched]:
-    with watched(chrome, base, getattr(request, "param", 1440), 900) as one:
+def page(chrome: Browser, base: str) -> Iterator[Watched]:
+    with watched(chrome, base, 1440, 900) as one:
         yield one
         assert one.hosts() <= {base.removeprefix("http://")}
         assert one.complaints == []
@@ -86,7 +87,6 @@ def test_chinese_can_be_found_by_its_characters() -> None:
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("page", [1440, 390], indirect=True)
 @pytest.mark.parametrize(
     "address",
     [
@@ -101,12 +101,19 @@ def test_pages_are_whole_and_readable(page: Watched, address: str) -> None:
     page.page.goto(page.base + address)
     expect(page.page.locator("article h1")).to_be_visible()
     expect(page.page.locator("html.js")).to_be_attached()  # its scripts were allowed to run
-    width = page.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    assert width[0] <= width[1]
     assert page.page.evaluate(
         "[...document.images].every(one => one.complete && one.naturalWidth > 0)"
     )
     assert page.violations() == []
+    wide = {}
+    for size in SIZES:
+        page.page.set_viewport_size({"width": size.width, "height": size.height})
+        picture(page, f"{address.strip('/').replace('/', '-')}-{size.width}")
+        over = page.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        if over > 0:
+            wide[size.width] = over
+    assert wide == {}
+    assert page.violations() == []  # as a phone, too
 
 
 @pytest.mark.e2e

@@ -199,6 +199,7 @@ def test_the_pages_of_the_standards_are_within_reach_at_every_size(visit_as: Ope
         one.page.goto(one.base + path)
         rest(one.page)
         assert one.violations() == [], path
+        assert "<built-in" not in one.page.locator("body").inner_text(), path
         for size in (SIZES[0], SIZES[-1]):  # one column whatever the size
             one.page.set_viewport_size({"width": size.width, "height": size.height})
             rest(one.page)
