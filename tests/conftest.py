@@ -70,12 +70,20 @@ class GivenServer:
 #: Files (or folders) whose tests take longest: workers begin with them, so that none is left at the
 #: end with a long file and nobody beside it.
 LONG_FIRST = (
-    "tests/app/test_sample.py",
+    "tests/e2e/test_border.py",
     "tests/fuzz/test_openapi_fuzz.py",
+    "tests/docs/test_tutorial.py",
+    "tests/app/test_sample.py",
     "tests/app/test_door_walk.py",
     "tests/e2e/",
     "tests/app/test_faults.py",
     "tests/machine/",
+    "tests/geo/test_pooled.py",
+    "tests/fuzz/",
+    "tests/test_real_data.py",
+    "tests/docs/",
+    "tests/app/ogc/",
+    "tests/tiles/",
     "tests/app/feeds/",
     "tests/test_benchmarks.py",
 )
