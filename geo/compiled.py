@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -16,3 +16,12 @@ def compiled(function: Function) -> Function:
     The type checker sees the function itself.
     """
     return cast("Function", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+def borrowing(function: Function) -> Function:
+    """Compile a function that makes no arrays: those handed to it live with its caller.
+
+    numba counts who holds an array, one locked addition and subtraction for each that is handed on.
+    Where a call answers in some ten nanoseconds that is most of the time; here it is left out.
+    """
+    return cast("Function", cast("Any", numba.njit)(cache=True, nogil=True, _nrt=False)(function))

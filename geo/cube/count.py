@@ -1,8 +1,8 @@
 """Compiled counting over the arrays of a snapshot. May import numpy, numba.
 
 Promises: whole blocks are read from the cube, with a search for part days; whole tiles by a search
-for the ends of the time; tiles of the rim spot by spot, and event by event with the exact test where
-an edge touches the spot. Nothing is rounded.
+for the ends of the time; tiles of the rim spot by spot, event by event where an edge
+touches the spot, with the exact test where it touches the event's cell. Nothing is rounded.
 """
 
 # ruff: noqa: PLR0917 compiled code takes plain arrays
@@ -17,12 +17,17 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from geo.cube.build import BLOCK_COLUMNS, SPOTS
-from geo.cube.edges import inside, search
+from geo.compiled import borrowing
+from geo.cube.build import BLOCK_COLUMNS, CELLS
+from geo.cube.cover import SPOTS
+from geo.cube.edges import UNSURE, about, exactly, inside, search
 
 Array = npt.NDArray[Any]
 
 _AROUND = 24  # so far on either side of where a time probably is
+_TO_SPOT = (CELLS // SPOTS).bit_length() - 1  # bits of a cell inside its spot
+_TO_ROW = 8 + _TO_SPOT
+_ROUNDED = 1e-7  # of a spot; less than edges are widened by
 _AHEAD = 32  # tiles whose times are fetched from memory together
 
 
@@ -132,7 +137,7 @@ def by_step(out: Array, rows: Array, cube: Array, kinds: Array, steps: Array) ->
         out[s] += total
 
 
-@numba.njit(cache=True, nogil=True)
+@borrowing
 def _near(
     ascending: Array, low: int, high: int, value: int, left: int, before: int, after: int
 ) -> int:
@@ -162,7 +167,7 @@ def _near(
     return left + found
 
 
-@numba.njit(cache=True, nogil=True)
+@borrowing
 def _slices(
     slices: Array,
     tiles: Array,
@@ -340,6 +345,8 @@ def rim(  # noqa: PLR0912, PLR0915 one loop with its variants
     stretch: Array,
     run_from: Array,
     run_edge: Array,
+    u: Array,
+    v: Array,
     x: Array,
     y: Array,
     block_key: Array,
@@ -348,7 +355,7 @@ def rim(  # noqa: PLR0912, PLR0915 one loop with its variants
     tile_start: Array,
     time: Array,
     kind: Array,
-    spot: Array,
+    cell: Array,
     point: Array,
     kinds: Array,
     start: int,
@@ -362,9 +369,9 @@ def rim(  # noqa: PLR0912, PLR0915 one loop with its variants
 
     Parameters
     ----------
-    tiles, within, edged, stretch_at, stretch, run_from, run_edge, x, y
+    tiles, within, edged, stretch_at, stretch, run_from, run_edge, u, v, x, y
         See `geo.cube.cover.Cover`; tiles is its `rim`.
-    block_key, side, tile_id, tile_start, time, kind, spot, point
+    block_key, side, tile_id, tile_start, time, kind, cell, point
         See `geo.cube.build`.
     kinds, start, end, last, by_kind
         As in `whole`.
@@ -385,15 +392,19 @@ def rim(  # noqa: PLR0912, PLR0915 one loop with its variants
     found = np.empty(1024 if keep else 0, np.int64)
     lines = within.shape[1]  # a row of the cover may be as high as a tile
     slices = np.empty((_AHEAD, 8), np.int64)
-    spots = np.empty(SPOTS, np.uint32)  # of a line: inside, and from bit 16 on touched by an edge
-    marks = np.zeros(32, np.uint64)
+    # of a line: inside, and from bit SPOTS on touched by an edge
+    spots = np.empty(SPOTS, np.uint64)
+    touched = np.uint64(1) << np.uint64(SPOTS)
     # events to be tested, of several tiles together: fetching one does not wait for testing another
-    open_at, open_of, px, py = (
+    open_at, open_of, open_in = (
         np.empty(512, np.int64),
         np.empty(512, np.int64),
-        np.empty(512),
-        np.empty(512),
+        np.empty(512, np.int64),
     )
+    px, py = np.empty(512), np.empty(512)
+    # of a cell in columns and rows: its size, and half of it with what rounding may move
+    wide, tall = SPOTS / CELLS, lines / CELLS
+    half_wide, half_tall = wide / 2 + _ROUNDED, tall / 2 + _ROUNDED * lines / SPOTS
     for first in range(0, len(tiles), _AHEAD):
         _slices(slices, tiles, first, tile_start, time, start, end, last)
         stop = min(first + _AHEAD, len(tiles))
@@ -404,30 +415,25 @@ def rim(  # noqa: PLR0912, PLR0915 one loop with its variants
                 continue
             for line in range(SPOTS):
                 q = line if lines > 1 else 0
-                spots[line] = np.uint32(within[i, q]) | np.uint32(edged[i, q]) << np.uint32(16)
+                spots[line] = np.uint64(within[i, q]) | np.uint64(edged[i, q]) << np.uint64(SPOTS)
             if n_open + high - low >= len(open_at):
                 size = 2 * (n_open + high - low)
                 open_at, open_of = _more(open_at, size), _more(open_of, size)
+                open_in = np.empty(size, np.int64)
                 px, py = np.empty(size), np.empty(size)
             if counted:
-                if high - low > 8 * len(marks):
-                    marks = np.zeros((high - low) // 4, np.uint64)
-                total += _sure(marks, spots, spot, low, high)
-                for word in range((high - low + 7) >> 3):
-                    if marks[word] == 0:
-                        continue
-                    for byte in range(8):
-                        # no branches: each is written, and stays when it is one
-                        open_at[n_open], open_of[n_open] = low + 8 * word + byte, i
-                        n_open += np.int64(marks[word] >> np.uint64(8 * byte) & np.uint64(1))
+                sure, n = _sure(open_at, n_open, spots, cell, low, high)
+                total += sure
+                open_of[n_open:n] = i
+                n_open = n
                 continue
             if keep and total + n_open + high - low > len(found):
                 found = _more(found, 2 * (total + n_open + high - low))
             for p in range(low, high):
-                state = spots[spot[p] >> 4] >> np.uint32(spot[p] & 15)
-                if not state & np.uint32(0x10001) or not kinds[kind[p]]:
+                state = spots[cell[p] >> _TO_ROW] >> np.uint64(cell[p] >> _TO_SPOT & (SPOTS - 1))
+                if not state & (touched | np.uint64(1)) or not kinds[kind[p]]:
                     continue
-                if state >> np.uint32(16) & np.uint32(1) and test:
+                if state & touched and test:
                     open_at[n_open], open_of[n_open] = p, i
                     n_open += 1
                     continue
@@ -436,22 +442,45 @@ def rim(  # noqa: PLR0912, PLR0915 one loop with its variants
                 if len(by_kind):
                     by_kind[kind[p]] += 1
                 total += 1
-        for o in range(n_open):
-            px[o], py[o] = point[open_at[o], 0], point[open_at[o], 1]
+        # most are decided by their cell; the few that an edge touches by the point
+        n_unsure, of = 0, np.int64(-1)
         for o in range(n_open):
             p, i = open_at[o], open_of[o]
-            t = tiles[i, 0]
-            column = (
-                np.int64(block_key[tiles[i, 1]]) % BLOCK_COLUMNS * side
-                + np.int64(tile_id[t]) % side
-            ) * SPOTS + np.int64(spot[p]) % SPOTS
-            s = np.int64(stretch_at[i, np.int64(spot[p]) // SPOTS if lines > 1 else 0])
+            if i != of:
+                of, t = i, tiles[i, 0]
+                key, one = np.int64(block_key[tiles[i, 1]]), np.int64(tile_id[t])
+                west = (key % BLOCK_COLUMNS * side + one % side) * SPOTS
+                south = (key // BLOCK_COLUMNS * side + one // side) * lines
+            place = np.int64(cell[p])
+            column = west + (place >> _TO_SPOT & (SPOTS - 1))
+            s = np.int64(stretch_at[i, place >> _TO_ROW if lines > 1 else 0])
             while stretch[s, 3] < column:
                 s += 1
-            if inside(
-                px[o], py[o], column, stretch[s, 0], stretch[s, 1], stretch[s, 2],
-                run_from, run_edge, x, y,
-            ):  # fmt: skip
+            sure = about(
+                west + ((place & (CELLS - 1)) + 0.5) * wide, south + ((place >> 8) + 0.5) * tall,
+                half_wide, half_tall, column, stretch[s, 0], stretch[s, 1], stretch[s, 2],
+                run_from, run_edge, u, v,
+            )  # fmt: skip
+            # no branches, as above: on which side a point lies cannot be foreseen
+            open_at[n_unsure], open_of[n_unsure], open_in[n_unsure] = p, column, s
+            n_unsure += sure == UNSURE
+            if counted:
+                total += sure & 1
+            elif sure == 1:
+                if keep:
+                    found[total] = p
+                if len(by_kind):
+                    by_kind[kind[p]] += 1
+                total += 1
+        for o in range(n_unsure):
+            px[o], py[o] = point[open_at[o], 0], point[open_at[o], 1]
+        for o in range(n_unsure):
+            p, s = open_at[o], open_in[o]
+            column, low, high, odd = open_of[o], stretch[s, 0], stretch[s, 1], stretch[s, 2]
+            sure = inside(px[o], py[o], column, low, high, odd, run_from, run_edge, x, y)
+            if sure == UNSURE:
+                sure = exactly(px[o], py[o], column, low, high, odd, run_from, run_edge, x, y)
+            if sure:
                 if keep:
                     found[total] = p
                 if len(by_kind):
@@ -467,22 +496,28 @@ def _more(array: Array, size: int) -> Array:
     return wider
 
 
-@numba.njit(cache=True, nogil=True)
-def _sure(marks: Array, spots: Array, spot: Array, low: int, high: int) -> int:
-    """Count events in spots inside; the bytes of `marks` say which stand where an edge runs.
+@borrowing
+def _sure(
+    open_at: Array, n_open: int, spots: Array, cell: Array, low: int, high: int
+) -> tuple[int, int]:
+    """Count events in spots inside; append those where an edge runs to `open_at`.
 
-    Written so that the compiler takes many events at once.
+    No branches: each position is written, and stays when it is one. Unsigned, so that no index is
+    taken for one from the end.
     """
-    n = high - low
-    one = marks.view(np.uint8)
-    marks[(n - 1) >> 3] = 0
-    given = spot[low:high]
-    total = np.uint32(0)
-    for p in range(n):
-        state = spots[given[p] >> np.uint8(4)] >> np.uint32(given[p] & np.uint8(15))
-        total += state & np.uint32(1)
-        one[p] = state >> np.uint32(16) & np.uint32(1)
-    return np.int64(total)
+    # inside below, from bit SPOTS on touched: both are counted by one addition
+    both, one = np.uint64(1) | np.uint64(1) << np.uint64(SPOTS), np.uint64(1)
+    seen, first = np.uint64(0), np.uint64(n_open)
+    for p in range(np.uint64(low), np.uint64(high)):
+        place = np.uint64(cell[p])
+        state = spots[place >> np.uint64(_TO_ROW)] >> (
+            place >> np.uint64(_TO_SPOT) & np.uint64(SPOTS - 1)
+        )
+        open_at[first + (seen >> np.uint64(SPOTS))] = p
+        seen += state & both
+    return np.int64(seen & (one << np.uint64(SPOTS)) - one), np.int64(
+        first + (seen >> np.uint64(SPOTS))
+    )
 
 
 @numba.njit(cache=True, nogil=True)

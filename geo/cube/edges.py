@@ -16,12 +16,16 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from geo.compiled import borrowing
+
 Array = npt.NDArray[Any]
 
+UNSURE = 2
+LONGEST = 8  # edges of a run: a point is tested against whole runs
 _SHORT = 4  # runs of a stretch that are all looked at
 
 
-@numba.njit(cache=True, nogil=True)
+@borrowing
 def search(ascending: Array, low: int, high: int, value: int) -> int:
     """First position in [low, high) that is not below `value`."""
     while low < high:
@@ -34,7 +38,7 @@ def search(ascending: Array, low: int, high: int, value: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _exactly(
+def exactly(
     px: float,
     py: float,
     column: int,
@@ -74,7 +78,7 @@ def _exactly(
     return odd == 1
 
 
-@numba.njit(cache=True, nogil=True)
+@borrowing
 def inside(
     px: float,
     py: float,
@@ -86,10 +90,10 @@ def inside(
     run_edge: Array,
     x: Array,
     y: Array,
-) -> bool:
-    """Whether the area covers a point of a spot in a stretch; see `geo.cube.cover.Cover`.
+) -> int:
+    """Whether the area covers a point of a spot in a stretch, 1 or 0; see `geo.cube.cover.Cover`.
 
-    What rounding leaves in doubt is decided by `_exactly`. No branches between the edges of a
+    What rounding leaves in doubt is `UNSURE`, for `exactly` to decide. No branches between the edges of a
     short stretch: on which side a point lies cannot be foreseen.
     """
     stop = high
@@ -113,9 +117,54 @@ def inside(
             found ^= ((ay > 0.0) != (by > 0.0)) & ((det < 0.0) == (by > ay))
             doubt |= not abs(det) > 3.3306690738754716e-16 * (abs(left) + abs(right))
             ax, ay = bx, by
-    if doubt:
-        return _exactly(px, py, column, low, high, odd, run_from, run_edge, x, y)
-    return found == 1
+    return UNSURE if doubt else found
+
+
+@borrowing
+def about(
+    cu: float,
+    cv: float,
+    hu: float,
+    hv: float,
+    column: int,
+    low: int,
+    high: int,
+    odd: int,
+    run_from: Array,
+    run_edge: Array,
+    u: Array,
+    v: Array,
+) -> int:
+    """Whether the area covers a whole small box in a spot: 1, 0, or `UNSURE` where an edge touches it.
+
+    Parameters
+    ----------
+    cu, cv, hu, hv : float
+        Middle and half the sides, in columns and rows, a little wider than what it stands for.
+    column, low, high, odd, run_from, run_edge, u, v
+        See `geo.cube.cover.Cover`.
+
+    """
+    found, touch = odd, 0
+    for k in range(low, high):
+        if run_from[k] > column:
+            break  # begins to the right of the spot
+        first = np.uint64(run_edge[k, 0])
+        edges = np.int64(run_edge[k, 1]) - np.int64(run_edge[k, 0])
+        # always as many, so that the compiler takes all of them at once
+        for j in range(LONGEST):
+            i = first + np.uint64(j)
+            ax, ay = u[i] - cu, v[i] - cv
+            bx, by = u[i + np.uint64(1)] - cu, v[i + np.uint64(1)] - cv
+            det = ax * by - ay * bx
+            there = j < edges
+            found ^= there & ((ay > 0.0) != (by > 0.0)) & ((det < 0.0) == (by > ay))
+            touch |= (
+                there & (abs(det) <= hv * abs(bx - ax) + hu * abs(by - ay))
+                & (min(ax, bx) <= hu) & (max(ax, bx) >= -hu)
+                & (min(ay, by) <= hv) & (max(ay, by) >= -hv)
+            )  # fmt: skip
+    return UNSURE if touch else found
 
 
 @numba.njit(cache=True, nogil=True)

@@ -12,10 +12,10 @@ import shapely
 from geo.corners import corners
 from geo.cube import count, quick
 from geo.cube import cover as cover_module
-from geo.cube.build import BLOCKS_PER_DEGREE, SPOTS, loose, placed, unplaced
+from geo.cube.build import BLOCKS_PER_DEGREE, loose, placed, unplaced
 from geo.cube.calendar import calendar
 from geo.cube.columns import Columns, Delta
-from geo.cube.cover import MARGIN, Cover, cover, too_complex
+from geo.cube.cover import EVERY, MARGIN, SPOTS, Cover, cover, too_complex
 from geo.cube.question import Answer, Cells, Question, UnitRanges
 from geo.cube.snapshot import Snapshot
 from geo.cube.tally import Tally, inside
@@ -139,9 +139,9 @@ class _Count:
         keep = not test or self.look or self.daily
         total, at = count.rim(
             found.rim, found.within, found.edged, found.stretch_at, found.stretch,
-            found.run_from, found.run_edge, found.x, found.y,
+            found.run_from, found.run_edge, found.u, found.v, found.x, found.y,
             a["block_key"], int(a["side"][0]), a["tile_id"], a["tile_start"],
-            a["time"], a["kind"], a["spot"], a["point"],
+            a["time"], a["kind"], a["cell"], a["point"],
             self.kinds, self.start - self.base, self.end - self.base, self.last, test, keep,
             _NOTHING if keep else self.by_kind,
         )  # fmt: skip
@@ -277,11 +277,11 @@ class _Count:
 
 def _rim_only(tiles: Array) -> Cover:
     """Everything is to be tested."""
-    bits = np.full((len(tiles), 1), 0xFFFF, np.uint16)
+    bits = np.full((len(tiles), 1), EVERY, np.uint32)
     small = np.zeros(0, np.int32)
     none = np.zeros(0)
     return Cover(
         np.zeros(0, np.int64), tiles[:0], tiles, bits & 0, bits,
         np.zeros((len(tiles), 1), np.int32), np.zeros((0, 4), np.int32), small,
-        np.zeros((0, 2), np.int32), none, none,
+        np.zeros((0, 2), np.int32), none, none, none, none,
     )  # fmt: skip

@@ -16,9 +16,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from geo.cube.build import SPOTS
 from geo.cube.count import before, rim, slices_of
-from geo.cube.cover import lay
+from geo.cube.cover import SPOTS, lay
 from geo.cube.edges import search
 from geo.cube.views import (
     BASE,
@@ -40,7 +39,7 @@ Array = npt.NDArray[Any]
 # places of `geo.cube.views.COLUMNS`
 _BLOCK_KEY, _BLOCK_TILES, _TILE_ID = FIRST, FIRST + WORDS, FIRST + 2 * WORDS
 _TILE_START, _TIME, _KIND = FIRST + 3 * WORDS, FIRST + 4 * WORDS, FIRST + 5 * WORDS
-_SPOT, _POINT, _CUBE_ROW = FIRST + 6 * WORDS, FIRST + 7 * WORDS, FIRST + 8 * WORDS
+_CELL, _POINT, _CUBE_ROW = FIRST + 6 * WORDS, FIRST + 7 * WORDS, FIRST + 8 * WORDS
 _CUBE, _PART_START, _PART = FIRST + 9 * WORDS, FIRST + 10 * WORDS, FIRST + 11 * WORDS
 _STEP_EDGE = FIRST + 12 * WORDS
 
@@ -83,7 +82,7 @@ def polygon(
         words[BASE], words[SIDE], words[SHIFT],
         as_int32(words, _BLOCK_KEY), as_uint32(words, _BLOCK_TILES), as_uint8(words, _TILE_ID),
         as_uint32(words, _TILE_START), as_uint32(words, _TIME), as_uint8(words, _KIND),
-        as_uint8(words, _SPOT), as_points(words, _POINT), as_int32(words, _CUBE_ROW),
+        as_uint16(words, _CELL), as_points(words, _POINT), as_int32(words, _CUBE_ROW),
         as_cube(words, _CUBE), as_uint32(words, _PART_START), as_uint16(words, _PART),
         as_int64(words, _STEP_EDGE), x, y, last, margin, most, kinds, start, end, by_kind,
     )  # fmt: skip
@@ -100,7 +99,7 @@ def counted(  # noqa: PLR0912 what is asked for may be empty at every step
     tile_start: Array,
     time: Array,
     kind: Array,
-    spot: Array,
+    cell: Array,
     point: Array,
     cube_row: Array,
     cube: Array,
@@ -165,7 +164,7 @@ def counted(  # noqa: PLR0912 what is asked for may be empty at every step
         total += slices_of(tiles, tile_start, time, kind, kinds, start, end, final, by_kind)
     if len(edge):
         total += rim(
-            edge, found[4], found[5], found[6], found[7], found[8], found[9], x, y, block_key, side,
-            tile_id, tile_start, time, kind, spot, point, kinds, start, end, final, True, False, by_kind,
+            edge, found[4], found[5], found[6], found[7], found[8], found[9], found[10], found[11], x, y, block_key, side,
+            tile_id, tile_start, time, kind, cell, point, kinds, start, end, final, True, False, by_kind,
         )[0]  # fmt: skip
     return total

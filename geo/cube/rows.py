@@ -171,9 +171,9 @@ def _rim(arrays: dict[str, Array], found: Cover, question: Question, kinds: Bool
         return _NOTHING
     at: Array = count.rim(
         found.rim, found.within, found.edged, found.stretch_at, found.stretch,
-        found.run_from, found.run_edge, found.x, found.y,
+        found.run_from, found.run_edge, found.u, found.v, found.x, found.y,
         arrays["block_key"], int(arrays["side"][0]), arrays["tile_id"], arrays["tile_start"],
-        arrays["time"], arrays["kind"], arrays["spot"], arrays["point"],
+        arrays["time"], arrays["kind"], arrays["cell"], arrays["point"],
         kinds, start - base, end - base, last - base - 1, True, True, _NOTHING,
     )[1]  # fmt: skip
     return at

@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-FORMAT = 4  # 1: tiles of a fixed size, events by kind; 2: longitudes and latitudes apart; 3: part by kind
+#: 1: tiles of a fixed size, events by kind; 2: longitudes and latitudes apart; 3: part by kind;
+#: 4: 16 x 16 spots of a tile instead of cells
+FORMAT = 5
 MANIFEST = "manifest.json"
 
 

@@ -29,7 +29,7 @@ Array = npt.NDArray[Any]
 #: arrays of the table, in its order; type and number of dimensions
 COLUMNS = (
     ("block_key", "int32", 1), ("block_tiles", "uint32", 1), ("tile_id", "uint8", 1),
-    ("tile_start", "uint32", 1), ("time", "uint32", 1), ("kind", "uint8", 1), ("spot", "uint8", 1),
+    ("tile_start", "uint32", 1), ("time", "uint32", 1), ("kind", "uint8", 1), ("cell", "uint16", 1),
     ("point", "float64", 2), ("cube_row", "int32", 1), ("cube", "uint32", 3),
     ("part_start", "uint32", 1), ("part", "uint16", 1), ("step_edge", "int64", 1),
 )  # fmt: skip

@@ -24,6 +24,7 @@ import geo.cube.cover as cover_module
 import geo.cube.edges as edges_module
 import geo.cube.engine as engine_module
 import geo.cube.quick as quick_module
+import geo.cube.runs as runs_module
 import geo.cube.views as views_module
 from geo.corners import corners
 from geo.cube import (
@@ -372,8 +373,8 @@ def test_many_edges_in_a_row(
     snapshot = fine_tiles(monkeypatch, rows, side)
     shapely.prepare(area)
     want = shapely.covers(area, shapely.points(at)).sum()
-    for few in (cover_module._FEW, 2, 10_000):
-        monkeypatch.setattr(cover_module, "_FEW", few)
+    for few in (runs_module._FEW, 2, 10_000):
+        monkeypatch.setattr(runs_module, "_FEW", few)
         assert ask(snapshot, Question(area, T0, T0 + 1)).total == want
 
 
@@ -526,7 +527,7 @@ def test_a_torn_snapshot_is_refused(tmp_path: Path) -> None:
         (lambda f: (f / "manifest.json").write_text("{"), "cannot be read"),
         (lambda f: (f / "manifest.json").write_text("[]"), "cannot be read"),
         (lambda f: (f / "manifest.json").write_text('{"format": 99}'), "has format 99"),
-        (lambda f: (f / "manifest.json").write_text('{"format": 1}'), "has format 1, not 4"),
+        (lambda f: (f / "manifest.json").write_text('{"format": 1}'), "has format 1, not 5"),
         (lambda f: (f / "time.npy").write_bytes(b""), "damaged"),
     ):
         with pytest.raises(SnapshotError, match=words):
@@ -750,7 +751,7 @@ def test_compiled_and_plain_code_agree(monkeypatch: pytest.MonkeyPatch) -> None:
         return total
 
     monkeypatch.setattr(engine_module, "_polygon", plain)
-    for module in (edges_module, cover_module, count_module, quick_module):
+    for module in (edges_module, runs_module, cover_module, count_module, quick_module):
         for name, function in list(vars(module).items()):
             if hasattr(function, "py_func"):
                 monkeypatch.setattr(module, name, function.py_func)
