@@ -75,6 +75,7 @@ function Outbox() {
             {[
               waiting() > 0 ? say().waiting(waiting()) : "",
               refused().length > 0 ? say().refused(refused().length) : "",
+              outbox.actions().length === 0 ? say().waitingOthers(outbox.others()) : "",
             ]
               .filter((one) => one !== "")
               .join(" · ")}
@@ -105,7 +106,7 @@ function Outbox() {
               )}
             </For>
           </ul>
-          <Show when={outbox.others() > 0}>
+          <Show when={outbox.others() > 0 && outbox.actions().length > 0}>
             <p class="note">{say().waitingOthers(outbox.others())}</p>
           </Show>
           <Show when={!outbox.lasting()}>

@@ -45,6 +45,8 @@ describe("what the worker keeps", () => {
     expect(isYoung(null, now)).toBe(false);
     expect(changesHands("DELETE", "/api/session")).toBe(true);
     expect(changesHands("GET", "/api/session")).toBe(false);
+    expect(changesHands("GET", "/api/oidc/city/callback")).toBe(true);
+    expect(changesHands("GET", "/api/oidc/city/login")).toBe(false);
     expect(changesHands("POST", "/api/zones")).toBe(false);
   });
 });

@@ -66,5 +66,6 @@ export function isYoung(kept: string | null, now: number): boolean {
 
 /** Whether a request ends or begins a session: what is kept belongs to whoever was there before. */
 export function changesHands(method: string, path: string): boolean {
-  return method !== "GET" && method !== "HEAD" && /^\/api\/(session|login|oidc)(\/|$)/.test(path);
+  if (method === "GET") return /^\/api\/oidc\/[^/]+\/callback$/.test(path);
+  return method !== "HEAD" && /^\/api\/(session|login|oidc)(\/|$)/.test(path);
 }

@@ -3,7 +3,8 @@
  * from the network first and from the cache without it; answers and tiles (`rules.ts`) likewise, marked
  * with the time they were heard. Nothing is ever sent from here: what is to be sent waits in `queue.ts`.
  *
- * What is kept belongs to one account: logging in or out, another account or an ended session empties it.
+ * What is kept belongs to one account: logging in or out, another account or an ended session empties it,
+ * and what was asked for before that is not kept after it.
  */
 import {
   changesHands,
@@ -81,6 +82,12 @@ worker.addEventListener("fetch", (event) => {
   const url = new URL(request.url);
   if (url.origin === origin && changesHands(request.method, url.pathname)) {
     event.waitUntil(forget());
+    // until the server has answered, pages still ask under the session before
+    if (request.mode !== "navigate") {
+      const said = fetch(request);
+      event.respondWith(said);
+      event.waitUntil(said.then(forget, forget));
+    }
     return;
   }
   const way = wayOf(request.method, request.url, origin, request.mode === "navigate");
@@ -110,13 +117,14 @@ async function page(request: Request, url: URL): Promise<Response> {
 
 async function answer(event: Asked, way: "answer" | "tile"): Promise<Response> {
   const { request } = event;
+  const under = hands;
   const asked = fetch(request);
   // other pages do not say how old an answer is: they get none but the server's
   const asks = await worker.clients.get(event.clientId);
   if (asks && !(await saysAge(asks))) return asked;
   // what comes too late is kept all the same
   event.waitUntil(
-    asked.then((found) => heard(way, request.url, found.clone())).catch(() => undefined),
+    asked.then((found) => heard(way, request.url, found.clone(), under)).catch(() => undefined),
   );
   const known = await (await caches.open(OWN[way])).match(request.url, { ignoreVary: true });
   if (!known || !isYoung(known.headers.get(KEPT), Date.now())) return asked;
@@ -146,12 +154,25 @@ async function timed(asked: Promise<Response>, patience: number): Promise<Respon
   }
 }
 
-/** Keep a good answer (its body is used up here); let go of everything when the session is over or another's. */
-async function heard(way: "answer" | "tile", address: string, found: Response): Promise<void> {
+/** Counts changes of hands; a worker that has begun anew has nothing on its way. */
+let hands = 0;
+
+/**
+ * Keep a good answer that was asked for `under` the present hands (its body is used up here); let go of
+ * everything when the session is over or another's.
+ */
+async function heard(
+  way: "answer" | "tile",
+  address: string,
+  found: Response,
+  under: number,
+): Promise<void> {
+  if (under !== hands) return;
   if (found.status === 401) await forget();
   if (!found.ok) return;
+  let now = under;
   if (way === "answer" && new URL(address).pathname === "/api/session") {
-    await belongsTo(found.clone());
+    now = await belongsTo(found.clone(), under);
   }
   const headers = new Headers(found.headers);
   headers.delete("content-encoding");
@@ -159,6 +180,8 @@ async function heard(way: "answer" | "tile", address: string, found: Response): 
   headers.set(KEPT, new Date().toISOString());
   const body = found.status === 204 ? null : await found.arrayBuffer();
   const cache = await caches.open(OWN[way]);
+  // a cache let go of after this takes with it what is put in now
+  if (now !== hands) return;
   await cache.put(address, new Response(body, { status: found.status, headers }));
   await trim(cache, MOST[way]);
 }
@@ -171,26 +194,34 @@ async function trim(cache: Cache, most: number): Promise<void> {
   await Promise.all(keys.slice(0, Math.max(0, keys.length - most)).map((one) => cache.delete(one)));
 }
 
-async function belongsTo(session: Response): Promise<void> {
+/** Let go of another account's; the hands everything is in now. */
+async function belongsTo(session: Response, under: number): Promise<number> {
   const { access, account } = (await session.json()) as { access?: string; account?: number };
   const owner = `${access} ${account}`;
   const before = await (await caches.open(OWN.answer)).match(OWNER);
-  if (before && (await before.text()) !== owner) await forget();
-  await (await caches.open(OWN.answer)).put(OWNER, new Response(owner));
+  const another = before !== undefined && (await before.text()) !== owner;
+  if (under !== hands) return under;
+  if (another) await forget();
+  const now = another ? under + 1 : under;
+  const cache = await caches.open(OWN.answer);
+  if (now === hands) await cache.put(OWNER, new Response(owner));
+  return now;
 }
 
 async function forget(): Promise<void> {
+  hands += 1;
   await Promise.all(Object.values(OWN).map((one) => caches.delete(one)));
 }
 
 /** Ask for what a page already has from before there was a worker. */
 async function keepAll(addresses: readonly string[]): Promise<void> {
+  const under = hands;
   for (const one of addresses) {
     const way: Way | null = wayOf("GET", one, origin);
     if (way !== "answer" && way !== "tile") continue;
     const address = new URL(one, origin).href;
     try {
-      await heard(way, address, await fetch(address));
+      await heard(way, address, await fetch(address), under);
     } catch {
       return; // without a signal there is nothing to keep
     }
