@@ -11,6 +11,7 @@ import type { SessionInfo } from "../api/session";
 import type { Frame } from "../command/frame";
 import { away } from "../offline/offline";
 import { createOutbox, type Outbox } from "../offline/outbox";
+import { ownerOf } from "../offline/queue";
 import type { View } from "../state/view";
 import { createKept, type Kept } from "./kept";
 import { createLive, type Live, type LiveEvent } from "./live";
@@ -145,10 +146,7 @@ export function createBorder(frame: Frame, view: View<BorderState>): Border {
   media.addEventListener("change", turned);
   onCleanup(() => media.removeEventListener("change", turned));
 
-  const account = () => {
-    const known = session.value();
-    return known ? `${known.access} ${known.account ?? "-"}` : "";
-  };
+  const account = () => ownerOf(session.value());
   const outbox = createOutbox(account, () => {
     checks.reload();
     zones.reload();

@@ -1,11 +1,19 @@
 import { describe, expect, it } from "vitest";
-import { type Action, isLater, type Outcome, Queue } from "./queue";
+import { type Action, isLater, type Outcome, ownerOf, Queue } from "./queue";
 import { changesHands, isAway, isYoung, OLDEST_MS, wayOf } from "./rules";
 import { Memory, type Store } from "./store";
 
 const HERE = "https://map.example";
 const way = (address: string, method = "GET", navigation = false) =>
   wayOf(method, `${HERE}${address}`, HERE, navigation);
+
+describe("whose actions wait", () => {
+  it("is said alike on every page, and by nobody before the session is known", () => {
+    expect(ownerOf({ access: "accounts", account: 7 })).toBe("accounts 7");
+    expect(ownerOf({ access: "single", account: null })).toBe(ownerOf({ access: "single" }));
+    expect(ownerOf(undefined)).toBe("");
+  });
+});
 
 describe("what the worker keeps", () => {
   it("keeps the answers of the border and of tasks, never positions, streams, files", () => {

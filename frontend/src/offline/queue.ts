@@ -41,6 +41,11 @@ export type Outcome = { kind: "taken"; value: unknown } | { kind: "away" } | { k
 
 export type Sender = (action: Action) => Promise<Outcome>;
 
+/** Whose actions these are, on every page alike; empty while the session is not known. */
+export function ownerOf(session: { access: string; account?: number | null } | undefined): string {
+  return session ? `${session.access} ${session.account ?? "-"}` : "";
+}
+
 /** Whether trying again later may help: no answer, a login that ended, too many at once. */
 export function isLater(status: number): boolean {
   return isAway(status) || status === 401 || status === 429;

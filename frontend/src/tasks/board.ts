@@ -27,7 +27,7 @@ import {
   unnote,
 } from "../offline/offline";
 import { createOutbox, type Outbox } from "../offline/outbox";
-import type { Action } from "../offline/queue";
+import { type Action, ownerOf } from "../offline/queue";
 import type { View } from "../state/view";
 import { prefetch } from "./prefetch";
 import type { TasksState } from "./state";
@@ -154,7 +154,7 @@ export function createBoard(frame: Frame, view: View<TasksState>): Board {
     );
 
   const outbox = createOutbox(
-    () => me()?.name ?? "",
+    () => ownerOf(me()),
     (_key, answer) => {
       // a step is answered with the task after it; anything else is asked for
       if (isTask(answer)) setTold((known) => known && withOne(known, answer));
