@@ -54,6 +54,12 @@ def corners(area: shapely.Geometry) -> Corners:
     return _made(points, np.append(ring[1:] != ring[:-1], True)[: len(ring)])
 
 
+def kept(area: shapely.Geometry) -> bool:
+    """Whether corners are kept beside this area, which therefore has some."""
+    known = _KNOWN.get(id(area))
+    return known is not None and known[0]() is area
+
+
 def keep(area: shapely.Geometry, points: Floats, ends: npt.NDArray[np.int64]) -> None:
     """Keep the corners of an area beside it.
 

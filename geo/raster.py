@@ -192,9 +192,13 @@ class _Reader:
                 f"({error.__cause__ or error}): the file is damaged"
             ) from error
         if self.nodata is not None:
-            # compared as stored: 3.4e38 of a float32 is not that of a float64
-            with np.errstate(over="ignore", invalid="ignore"):
-                there &= raw != np.asarray(self.nodata).astype(raw.dtype)
+            # compared as stored: 3.4e38 of a float32 is not that of a float64; what whole numbers cannot
+            # hold (-9999 of bytes, nan) would become one that means something
+            stored = np.asarray(self.nodata)
+            if raw.dtype.kind == "f":
+                with np.errstate(over="ignore"):
+                    stored = stored.astype(raw.dtype)
+            there &= raw != stored
         values: Floats = raw.astype(np.float64)
         there &= ~np.isnan(values)
         values *= self.source.scales[self.band - 1]

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from geo.compiled import borrowing
+from geo.compiled import borrowing, comparing
 from geo.corners import corners
 from geo.cube.build import BLOCK_COLUMNS, BLOCKS_PER_DEGREE
 from geo.cube.edges import LONGEST, search
@@ -123,6 +123,16 @@ def _grown(array: Array, size: int) -> Array:
     wider = np.empty((size, array.shape[1]), array.dtype)
     wider[: len(array)] = array
     return wider
+
+
+@comparing
+def _extent(u: Array, v: Array) -> tuple[float, float, float, float]:
+    """Find least and most of both; no corner is nan, so that many are looked at together."""
+    u_low, u_high, v_low, v_high = u[0], u[0], v[0], v[0]
+    for i in range(len(u)):
+        u_low, u_high = min(u[i], u_low), max(u[i], u_high)
+        v_low, v_high = min(v[i], v_low), max(v[i], v_high)
+    return u_low, u_high, v_low, v_high
 
 
 @borrowing
@@ -262,8 +272,6 @@ def lay(  # noqa: PLR0912, PLR0915 one pass over rows of blocks, cut by comments
     lines = SPOTS // height  # rows of a tile
     within, edged = np.empty((256, lines), np.uint32), np.empty((256, lines), np.uint32)
     stretch_at = np.empty((256, lines), np.int32)
-    none = np.empty(0, np.int32)
-    no_stretch, no_run = np.empty((0, 4), np.int32), np.empty((0, 2), np.int32)
     # powers of two: shifting is many times quicker than dividing
     half = 0
     while 1 << half < side:
@@ -272,16 +280,14 @@ def lay(  # noqa: PLR0912, PLR0915 one pass over rows of blocks, cut by comments
     rows_of_block = side * lines
     column0, column1, row0, row1 = 0, -1, 0, -1
     # a run is read as if it had the most edges
-    padded_u, padded_v = np.zeros(len(x) + LONGEST), np.zeros(len(x) + LONGEST)
+    padded = np.zeros((2, len(x) + LONGEST))
+    padded_u, padded_v = padded[0], padded[1]
     u, v = padded_u[: len(x)], padded_v[: len(x)]
     if len(block_key) and len(x):
         to_column, to_row = BLOCKS_PER_DEGREE * width, BLOCKS_PER_DEGREE * rows_of_block
-        u_low, u_high, v_low, v_high = np.inf, -np.inf, np.inf, -np.inf
         for i in range(len(x)):
-            a, b = (x[i] + 180.0) * to_column, (y[i] + 90.0) * to_row
-            u[i], v[i] = a, b
-            u_low, u_high = min(a, u_low), max(a, u_high)
-            v_low, v_high = min(b, v_low), max(b, v_high)
+            u[i], v[i] = (x[i] + 180.0) * to_column, (y[i] + 90.0) * to_row
+        u_low, u_high, v_low, v_high = _extent(u, v)
         # the columns and rows of the area that the snapshot can hold
         above = margin / height + 1e-6
         south, north = block_key[0] // BLOCK_COLUMNS, block_key[-1] // BLOCK_COLUMNS
@@ -296,19 +302,21 @@ def lay(  # noqa: PLR0912, PLR0915 one pass over rows of blocks, cut by comments
                 west, east = min(west, column), max(east, column)
         column0 = max(west * width, int(u_low - margin))
         column1 = min(east * width + width - 1, int(u_high + margin))
-    if row1 < row0 or column1 < column0:
-        return (True, whole[:0, 0].copy(), tiles[:0], rim[:0], within[:0], edged[:0], stretch_at[:0],
-                no_stretch, none, no_run, padded_u, padded_v)  # fmt: skip
-    start, first, final, edge = runs(u, v, last, margin, above, most, row0, row1, column0, column1)
-    if start[-1] > most:
-        return (False, whole[:0, 0].copy(), tiles[:0], rim[:0], within[:0], edged[:0], stretch_at[:0],
-                no_stretch, none, no_run, padded_u, padded_v)  # fmt: skip
+    empty = row1 < row0 or column1 < column0
+    if not empty:
+        start, first, final, edge = runs(
+            u, v, last, margin, above, most, row0, row1, column0, column1
+        )
+    if empty or start[-1] > most:
+        return (empty, whole[:0, 0].copy(), tiles[:0], rim[:0], within[:0], edged[:0], stretch_at[:0],
+                np.empty((0, 4), np.int32), np.empty(0, np.int32), np.empty((0, 2), np.int32), padded_u,
+                padded_v)  # fmt: skip
     of_row, stretch, begins = stretches(v, row0, start, first, final, edge)
 
     left = column0 // width
     n_columns = column1 // width - left + 1
-    at_block = np.empty(n_columns + 1, np.int64)
-    touched, full = np.empty(n_columns + 1, np.int64), np.empty(n_columns + 1, np.int64)
+    three = np.empty((3, n_columns + 1), np.int64)
+    at_block, touched, full = three[0], three[1], three[2]
     opened = np.empty((n_columns, 4), np.int64)  # block, its place in a line, next tile, stop
     at_row = np.empty((lines, 2), np.int64)
     span = np.empty((256, 4), np.int64)  # line, whether between, first tile, last
@@ -351,8 +359,8 @@ def lay(  # noqa: PLR0912, PLR0915 one pass over rows of blocks, cut by comments
                 n_whole += 1
         # tiles of the columns that an edge touches: 0 outside, 1 at the rim, 2 inside
         n_tiles = n_edge * side
-        state = np.zeros((side, n_tiles + 1), np.int32)
-        gap = np.zeros((side, n_tiles + 1), np.int32)
+        both = np.zeros((2, side, n_tiles + 1), np.int32)
+        state, gap = both[0], both[1]
         for k in range(n_span):
             line = span[k, 0]
             # tiles before the first, and with the last, among those of the columns touched

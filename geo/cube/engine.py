@@ -49,7 +49,7 @@ def ask(snapshot: Snapshot, question: Question, delta: Delta | None = None) -> A
     """
     arrays = snapshot.arrays
     if delta is None and question.plain and not snapshot.view.loose:
-        return Answer(_polygon(snapshot, question, _NOTHING))
+        return Answer.number(_polygon(snapshot, question, _NOTHING))
     tally = Tally(snapshot.spec, question)
     if question.in_polygon and not question.breakdowns - {"kind"}:
         by_kind = tally.kind if question.breakdowns else _NOTHING

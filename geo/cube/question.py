@@ -1,4 +1,4 @@
-"""What may be asked and what is answered. May import numpy, shapely, h3.
+"""What may be asked and what is answered. May import numpy, shapely, h3, geo.corners.
 
 Promises: a question that makes no sense is refused with a reason when it is made; nothing that is
 refused is ever answered with 0.
@@ -13,6 +13,8 @@ import h3
 import numpy as np
 import numpy.typing as npt
 import shapely
+
+from geo.corners import kept
 
 Ints = npt.NDArray[np.int64]
 BREAKDOWNS = ("kind", "day", "week", "month", "hour_of_week", "unit")
@@ -102,7 +104,7 @@ class Cells:
 Area: TypeAlias = shapely.MultiPolygon | shapely.Polygon | UnitRanges | Cells
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Question:
     """How many events, where, when, of which kinds.
 
@@ -139,8 +141,26 @@ class Question:
     breakdowns: frozenset[str] = frozenset()
     beside: UnitRanges | None = None
 
-    def __post_init__(self) -> None:  # noqa: PLR0912 one look at each attribute
-        # quick ways first: a question about 1 km is counted in 15 millionths of a second
+    def __init__(  # noqa: PLR0917 the attributes
+        self,
+        area: Area,
+        start: int,
+        end: int,
+        kinds: frozenset[str] | None = None,
+        hours_of_week: npt.NDArray[np.bool_] | None = None,
+        breakdowns: frozenset[str] = frozenset(),
+        beside: UnitRanges | None = None,
+    ) -> None:
+        # all at once, not one by one past the lock: a question about 1 km is counted in 15 millionths of
+        # a second
+        self.__dict__.update(
+            area=area, start=start, end=end, kinds=kinds, hours_of_week=hours_of_week,
+            breakdowns=breakdowns, beside=beside,
+        )  # fmt: skip
+        self._check()
+
+    def _check(self) -> None:  # noqa: PLR0912 one look at each attribute
+        # quick ways first
         for name, value in (("start", self.start), ("end", self.end)):
             if type(value) is int:
                 continue
@@ -152,7 +172,7 @@ class Question:
             raise QuestionError("empty_span", "the time span is empty: it ends where it starts")
         if self.end < self.start:
             raise QuestionError("end_before_start", "the time span ends before it starts")
-        if isinstance(self.area, shapely.Geometry) and self.area.is_empty:
+        if isinstance(self.area, shapely.Geometry) and not kept(self.area) and self.area.is_empty:
             raise QuestionError("empty_area", "the area is empty")
         if self.kinds is not None:
             object.__setattr__(self, "kinds", frozenset(self.kinds))
@@ -235,3 +255,10 @@ class Answer:
     by_hour_of_week: Ints | None = None
     by_unit: Series | None = None
     unplaced: Series = _NONE
+
+    @classmethod
+    def number(cls, total: int) -> Answer:
+        """Answer without breakdowns, quickly: what is not set is what the class has."""
+        made = object.__new__(cls)
+        made.__dict__["total"] = total
+        return made

@@ -64,8 +64,8 @@ def _extents(
     two rings is no edge and touches no row. A loop without branches.
     """
     n, pieces = len(u) - 1, np.int64(0)
-    low, high = np.empty(n, np.int32), np.empty(n, np.int32)
-    left, right = np.empty(n, np.int32), np.empty(n, np.int32)
+    four = np.empty((4, n), np.int32)  # one array: making one takes as long as ten edges
+    low, high, left, right = four[0], four[1], four[2], four[3]
     for i in range(n):
         v0, v1, u0, u1 = v[i], v[i + 1], u[i], u[i + 1]
         r0 = max(np.int32(min(v0, v1) - above), np.int32(row0))
@@ -109,8 +109,24 @@ def _pieces(
             longest = min(i + LONGEST, n)
             while stop < longest and low[stop] == low[i] and high[stop] == low[i]:
                 stop += 1
+            c0, c1 = left[i], right[i]
+            for k in range(i + 1, stop):
+                c0, c1 = min(c0, left[k]), max(c1, right[k])
+            r = np.int64(low[i]) - row0
+            k = latest[r]
+            if k >= 0 and run_1[k] == i and stop - run_0[k] <= LONGEST:
+                run_1[k] = stop
+                run_c0[k], run_c1[k] = min(run_c0[k], c0), max(run_c1[k], c1)
+            else:
+                run_row[m], run_0[m], run_1[m], run_c0[m], run_c1[m] = r, i, stop, c0, c1
+                latest[r] = m
+                start[r + 1] += 1
+                m += 1
+            i = stop
+            continue
         slope = 0.0
-        if low[i] < high[i] and v[i] != v[i + 1]:
+        # of an edge inside one column nothing can be cut off
+        if left[i] < right[i] and low[i] < high[i] and v[i] != v[i + 1]:
             slope = (u[i + 1] - u[i]) / (v[i + 1] - v[i])
         for r in range(low[i], high[i] + 1):
             c0, c1 = np.int64(left[i]), np.int64(right[i])
@@ -122,8 +138,6 @@ def _pieces(
                 b = min(max(u[i], u[i + 1]), max(ua, ub))
                 c0 = min(max(int(a - margin), west), east)
                 c1 = min(max(int(b + margin), west), east)
-            for k in range(i + 1, stop):
-                c0, c1 = min(c0, np.int64(left[k])), max(c1, np.int64(right[k]))
             k = latest[r - row0]
             if k >= 0 and run_1[k] == i and stop - run_0[k] <= LONGEST:
                 run_1[k] = stop
@@ -170,10 +184,8 @@ def runs(
         start[-1] = pieces
         none = np.empty(0, np.int32)
         return start, none, none, np.empty((0, 2), np.int32)
-    run_row, run_c0, run_c1 = (
-        np.empty(pieces, np.int32), np.empty(pieces, np.int32), np.empty(pieces, np.int32)
-    )  # fmt: skip
-    run_0, run_1 = np.empty(pieces, np.int32), np.empty(pieces, np.int32)
+    five = np.empty((5, pieces), np.int32)
+    run_row, run_c0, run_c1, run_0, run_1 = five[0], five[1], five[2], five[3], five[4]
     latest = np.full(row1 - row0 + 1, -1, np.int32)  # run of each row
     m = _pieces(
         u, v, margin, above, row0, west, east, low, high, left, right, start, latest, run_row, run_c0,
@@ -182,7 +194,8 @@ def runs(
     for r in range(len(start) - 1):
         start[r + 1] += start[r]
     order = _in_order(start, run_row[:m], run_c0)
-    first, final = np.empty(m, np.int32), np.empty(m, np.int32)
+    two = np.empty((2, m), np.int32)
+    first, final = two[0], two[1]
     edge = np.empty((m, 2), np.int32)
     for p in range(m):
         k = order[p]

@@ -7,14 +7,17 @@ bytes.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import mmap as mapping
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +26,9 @@ import numpy.typing as npt
 #: 4: 16 x 16 spots of a tile instead of cells
 FORMAT = 5
 MANIFEST = "manifest.json"
+#: bytes of a large page
+_LARGE = 1 << 21
+_POPULATE = 22  # MADV_POPULATE_READ of Linux 5.14, which Python does not name
 
 
 class SnapshotError(ValueError):
@@ -52,6 +58,7 @@ def write(folder: Path, arrays: Mapping[str, npt.NDArray[Any]], about: Mapping[s
                 stream.flush()
                 os.fsync(stream.fileno())
             digests[name] = file_digest(path)
+            forget(path)
         text = json.dumps({"format": FORMAT, **about, "sha256": digests}, indent=1, sort_keys=True)
         with (new / MANIFEST).open("w", encoding="utf-8") as stream:
             stream.write(text)
@@ -87,9 +94,13 @@ def read(
         arrays = {}
         for name, digest in about["sha256"].items():
             path = folder / f"{name}.npy"
+            if verify and mmap:
+                _fetch(path)
             if verify and file_digest(path) != digest:
                 raise SnapshotError(f"{path} is damaged: its digest differs")
             array = np.load(path, mmap_mode="r" if mmap else None)
+            if isinstance(array, np.memmap):
+                _advise(cast("Any", array)._mmap)
             array.flags.writeable = False  # mapped or not: one compiled version serves both
             arrays[name] = np.asarray(array)  # a plain view: compiled code takes no memmap
     except FileNotFoundError as error:
@@ -125,6 +136,38 @@ def file_digest(path: Path) -> str:
     """sha256 of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _advise(mapped: mapping.mmap, *more: int) -> None:
+    """Ask the system to hold a mapped file in large pages; where it cannot nothing changes.
+
+    A question looks at thousands of places all over the files. With pages of 4 kB the processor has to
+    look many of them up first.
+    """
+    if sys.platform != "linux" or len(mapped) < _LARGE:
+        return
+    with contextlib.suppress(OSError):
+        for advice in (mapping.MADV_HUGEPAGE, *more):
+            mapped.madvise(advice)
+
+
+def _fetch(path: Path) -> None:
+    """Read a file into the system's memory before anybody reads it in small pieces, in small pages."""
+    with path.open("rb") as stream:
+        if os.fstat(stream.fileno()).st_size:
+            with mapping.mmap(stream.fileno(), 0, access=mapping.ACCESS_READ) as mapped:
+                # a fault of the disk is told by the call, not by a signal
+                _advise(mapped, _POPULATE)
+
+
+def forget(path: Path) -> None:
+    """Let the system forget what it holds of a written file: it comes back in large pages."""
+    if hasattr(os, "posix_fadvise"):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(handle)
 
 
 def _sync(folder: Path) -> None:

@@ -39,6 +39,7 @@ from geo.cube import (
     Spec,
     UnitRanges,
     ask,
+    store,
 )
 from geo.cube.rows import ask_located
 from geo.cube.rows import rows as matching_rows
@@ -532,6 +533,34 @@ def test_a_torn_snapshot_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(SnapshotError, match=words):
             Snapshot.load(broken(change))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="large pages are asked of Linux")
+def test_large_files_are_asked_for_in_large_pages_and_do_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    big, small = np.arange(1 << 19), np.arange(8)
+    store.write(tmp_path / "s", {"big": big, "small": small}, {})
+
+    def flags(name: str) -> set[str]:
+        found: set[str] = set()
+        of = ""
+        for line in Path("/proc/self/smaps").read_text().splitlines():
+            if line.startswith("VmFlags:") and of.endswith(name):
+                found |= set(line.split()[1:])
+            elif "-" in line.split()[0]:
+                of = line
+        return found
+
+    arrays = store.read(tmp_path / "s", verify=True, mmap=True)[0]
+    assert "hg" in flags("big.npy")
+    assert "hg" not in flags("small.npy")
+    assert (arrays["big"] == big).all()
+    monkeypatch.setattr("geo.cube.store._POPULATE", 9_999)  # no system knows it
+    monkeypatch.setattr("geo.cube.store.mapping.MADV_HUGEPAGE", 9_998)
+    again = store.read(tmp_path / "s", verify=True, mmap=True)[0]
+    assert (again["big"] == big).all()
+    assert (again["small"] == small).all()
 
 
 def test_nothing_is_left_of_a_save_that_fails(

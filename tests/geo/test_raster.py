@@ -244,6 +244,17 @@ def test_scale_mask_and_what_counts_as_none(tmp_path: Path) -> None:
     assert sum_by_area(low, whole, nodata=-3.4028235e38).values.tolist() == [2]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "nodata"), [("uint8", -9999), ("uint16", -1), ("uint8", np.nan), ("int16", 6.9)]
+)
+def test_a_none_that_whole_numbers_cannot_hold(tmp_path: Path, dtype: str, nodata: float) -> None:
+    # cast to the numbers of the file these are 241, 65535, 0 and 6, which all mean something
+    data = np.array([[0, 6, 241, np.iinfo(dtype).max]], dtype=dtype)
+    path = write(tmp_path / "a.tif", data, from_origin(0, 1, 1, 1))
+    found = sum_by_area(path, [shapely.box(0, 0, 4, 1)], nodata=nodata)
+    assert (found.values.tolist(), found.known.tolist()) == ([int(data.sum())], [1])
+
+
 def test_bands(tmp_path: Path) -> None:
     data = np.array([np.full((2, 2), 1.0), np.full((2, 2), 5.0)])
     path = write(tmp_path / "a.tif", data, from_origin(0, 2, 1, 1))
