@@ -45,6 +45,8 @@ export default defineConfig({
         codeSplitting: {
           groups: [
             { name: "maplibre", test: /node_modules[\\/]maplibre-gl/, priority: 1 },
+            // what the border shares with drawing, apart from the library: it draws only when asked to
+            { name: "shapes", test: /src[\\/]draw[\\/](shapes|encode)\./, priority: 3 },
             // with what calls it: among the other shared views every page with a map would wait for it
             {
               name: "draw",

@@ -23,6 +23,7 @@ const BUDGET: [RegExp, number][] = [
   // the maps of the tasks page, after its words
   [/^(strip|desk-map|where)\.view-.*\.js$/, 3],
   [/^draw-.*\.js$/, 42],
+  [/^shapes-.*\.js$/, 3],
   [/^login-.*\.js$/, 9],
   [/^admin-.*\.js$/, 9],
   // what the pages about accounts share

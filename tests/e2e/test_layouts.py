@@ -118,6 +118,68 @@ def test_the_phone_reads_the_reason_in_a_sheet(visit: Opener) -> None:
     expect(desk.page.locator(".desk")).not_to_have_class(re.compile("panel-open"))
 
 
+#: Where the frame of the map lies in its box, and where the legend begins, px from the box's top.
+FRAMED = """() => {
+  const map = document.querySelector('.map-box').map;
+  const box = map.getContainer().getBoundingClientRect();
+  const [[west, south], [east, north]] = window.frame;
+  const [a, b] = [map.project([west, north]), map.project([east, south])];
+  return {left: a.x, top: a.y, right: box.width - b.x, bottom: b.y,
+    legend: document.querySelector('.legend').getBoundingClientRect().top - box.top};
+}"""
+KEEP_FRAME = """async () => {
+  const [west, south, east, north] = (await (await fetch('/api/manifest')).json()).maps[0].bounds;
+  window.frame = [[west, south], [east, north]];
+}"""
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (360, 740)])
+def test_a_phone_s_legend_covers_nothing_of_the_city(
+    visit: Opener, width: int, height: int
+) -> None:
+    desk = Desk(visit(width, height, has_touch=True, is_mobile=True, reduced_motion="reduce"))
+    desk.open("/")
+    page = desk.page
+    page.evaluate(KEEP_FRAME)
+    free = f"() => {{ const at = ({FRAMED})(); return at.bottom <= at.legend - 8 && at.top >= 60 }}"
+    page.wait_for_function(free)
+    # the letters grow, and the legend with them
+    before = page.evaluate(FRAMED)["legend"]
+    page.evaluate("() => { document.documentElement.style.fontSize = '20px' }")
+    page.wait_for_function(f"before => ({FRAMED})().legend < before - 5", arg=before)
+    page.wait_for_function(free)
+
+
+def test_a_map_nobody_moved_is_framed_anew_when_its_window_changes(visit: Opener) -> None:
+    desk = Desk(visit(1440, 900, reduced_motion="reduce")).open("/")
+    page = desk.page
+    page.evaluate(KEEP_FRAME)
+    zoom = "() => document.querySelector('.map-box').map.getZoom()"
+    # one of both directions is filled up to the padding
+    filled = f"""() => {{ const at = ({FRAMED})();
+      const height = document.querySelector('.map-box').clientHeight;
+      return Math.min(Math.abs(at.left - 40) + Math.abs(at.right - 70),
+        Math.abs(at.top - 58) + Math.abs(height - 44 - at.bottom)) < 3 }}"""
+    page.wait_for_function(filled)
+    small = page.evaluate(zoom)
+    page.set_viewport_size({"width": 2400, "height": 1250})
+    page.wait_for_function(f"small => ({zoom})() > small + 0.3", arg=small)
+    page.wait_for_function(filled)
+    # the reader's own view stays
+    page.get_by_role("button", name="放大").click()
+    page.wait_for_function("() => !document.querySelector('.map-box').map.isMoving()")
+    own = page.evaluate(zoom)
+    page.evaluate(
+        "() => document.querySelector('.map-box').map.on('resize', () => { window.resized = true })"
+    )
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.wait_for_function("() => window.resized")
+    assert page.evaluate(zoom) == pytest.approx(own, abs=1e-6)
+    # until it is asked for
+    page.get_by_role("button", name="回到全范围").click()
+    page.wait_for_function(filled)
+
+
 def test_a_phone_shows_the_whole_stale_strip(visit: Opener) -> None:
     watched = visit(360, 740, has_touch=True, is_mobile=True)
     watched.page.clock.install()

@@ -4,6 +4,7 @@ import { MapLibreMap as MapLibre, type MapMouseEvent, setWorkerUrl } from "mapli
 import workerAddress from "maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url";
 import { createEffect, createMemo, createSignal, on, onCleanup, onMount, Show } from "solid-js";
 import { Spot } from "../analyst/spot.view";
+import { Framing } from "../command/framing";
 import { Icon } from "../command/icon";
 import type { MapHandle } from "../command/map.view";
 import { withOverlays } from "../command/overlays";
@@ -28,6 +29,7 @@ export function BorderMap() {
   const border = useBorder();
   const { frame, view, say } = border;
   let box!: HTMLDivElement;
+  let framing: Framing | undefined;
   const [map, setMap] = createSignal<MapLibre>();
 
   const input = createMemo<MapInput>(() => {
@@ -85,10 +87,11 @@ export function BorderMap() {
     Object.assign(box, { map: one });
     one.touchZoomRotate.disableRotation();
     one.keyboard.disableRotation();
+    framing = new Framing(one, padding);
     if (view.state.camera) {
       const [longitude, latitude, zoom] = view.state.camera;
       one.jumpTo({ center: [longitude, latitude], zoom });
-    }
+    } else framing.made(home());
     one.setMissingStyleImageResolver((id) => {
       if (one.hasImage(id)) return;
       const own = picture(id, frame.theme());
@@ -222,11 +225,7 @@ export function BorderMap() {
     if (one) sketch(one);
   });
   const fly = (box: readonly [number, number, number, number], maxZoom = 12.5) =>
-    map()?.fitBounds(unwrapped(box), {
-      padding: padding(),
-      maxZoom,
-      duration: calm() ? 0 : 600,
-    });
+    framing?.fit(box, calm() ? 0 : 600, maxZoom);
   createEffect(
     on(at, (place) => {
       const one = map();

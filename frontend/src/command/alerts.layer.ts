@@ -2,14 +2,25 @@
  * The mark of an open alert on the map: a bell in a black disc above the name of its unit. A shape in ink,
  * never a hue; it says nothing a panel does not say.
  */
-import type { SymbolLayerSpecification } from "maplibre-gl";
-import { LABELS, type StyleInput, sourceOf } from "./map-style";
+import type { SourceSpecification, SymbolLayerSpecification } from "maplibre-gl";
+import { LABELS, type StyleInput } from "./map-style";
 
 export const ALERTS = "alerts";
 const SIZE = 22;
 /** Strokes of the bell (lucide, ISC), on a ground of 24. */
 const BELL =
   "M3.262 15.326A1 1 0 0 0 4 17h16a1 1 0 0 0 .74-1.673C19.41 13.956 18 12.499 18 8A6 6 0 0 0 6 8c0 4.499-1.411 5.956-2.738 7.326M10.268 21a2 2 0 0 0 3.464 0";
+
+/**
+ * Their own source, of the shown level's tiles: alerts come after the map and change while it is looked at,
+ * and a new filter has every tile of its source cut up again.
+ */
+export function alertSources(
+  input: StyleInput,
+  level: SourceSpecification | undefined,
+): Record<string, SourceSpecification> {
+  return level && (input.alerts ?? []).length > 0 ? { [ALERTS]: level } : {};
+}
 
 /** Units with an open alert, by code; nothing where there are none. */
 export function alertLayers(input: StyleInput): SymbolLayerSpecification[] {
@@ -19,7 +30,7 @@ export function alertLayers(input: StyleInput): SymbolLayerSpecification[] {
     {
       id: ALERTS,
       type: "symbol",
-      source: sourceOf(input.level),
+      source: ALERTS,
       "source-layer": LABELS,
       filter: ["in", ["get", "code"], ["literal", [...codes]]],
       layout: {
@@ -41,7 +52,7 @@ export function alertImage(id: string, ratio: number): ImageData | null {
   const canvas = document.createElement("canvas");
   canvas.width = SIZE * ratio;
   canvas.height = SIZE * ratio;
-  const pen = canvas.getContext("2d");
+  const pen = canvas.getContext("2d", { willReadFrequently: true });
   if (!pen) return null;
   const [ink, paper] = dark ? ["#F3F5F7", "#0E1217"] : ["#12161C", "#FFFFFF"];
   pen.scale(ratio, ratio);

@@ -231,7 +231,14 @@ function redEdge(input: StyleInput): LayerSpecification {
 const state = (key: string, yes: number, no: number) =>
   ["case", ["boolean", ["feature-state", key], false], yes, no] as ExpressionSpecification;
 
-/** Hover (ink 1.6) and selection (ink 3 on white 7) of the shown level and every coarser one. */
+/** Layers that mark one unit of a level. */
+export const HOVER = (level: string) => [`hover-${level}`];
+export const SELECTED = (level: string) => [`selected-casing-${level}`, `selected-${level}`];
+
+/**
+ * Hover (ink 1.6) and selection (ink 3 on white 7) of the shown level and every coarser one. Invisible until
+ * something is marked (the map's view lights them): a line nobody sees is not drawn then, tile by tile.
+ */
 export function markLayers(input: StyleInput, parents: readonly string[]): LayerSpecification[] {
   const { theme, scale } = input;
   const layers: LayerSpecification[] = [];
@@ -242,23 +249,19 @@ export function markLayers(input: StyleInput, parents: readonly string[]): Layer
       "source-layer": UNITS,
       layout: ROUND,
     };
-    layers.push(
-      {
+    const mark = (id: string, ink: string, key: string, width: number) =>
+      layers.push({
         ...base,
-        id: `hover-${level}`,
-        paint: { "line-color": theme.neutral.ink, "line-width": state("hover", 1.6 * scale, 0) },
-      },
-      {
-        ...base,
-        id: `selected-casing-${level}`,
-        paint: { "line-color": theme.neutral.paper, "line-width": state("sel", 7 * scale, 0) },
-      },
-      {
-        ...base,
-        id: `selected-${level}`,
-        paint: { "line-color": theme.neutral.ink, "line-width": state("sel", 3 * scale, 0) },
-      },
-    );
+        id,
+        paint: {
+          "line-color": ink,
+          "line-width": state(key, width * scale, 0),
+          "line-opacity": 0,
+        },
+      });
+    mark(`hover-${level}`, theme.neutral.ink, "hover", 1.6);
+    mark(`selected-casing-${level}`, theme.neutral.paper, "sel", 7);
+    mark(`selected-${level}`, theme.neutral.ink, "sel", 3);
   }
   return layers;
 }

@@ -68,7 +68,7 @@ export function DeskView(props: { lost: boolean }) {
   });
 
   return (
-    <div class="desk" classList={{ "panel-open": open() }}>
+    <div class="desk command" classList={{ "panel-open": open() }}>
       <button type="button" class="skip" onClick={() => handle()?.canvas().focus()}>
         {words().skip}
       </button>

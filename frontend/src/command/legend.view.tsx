@@ -7,7 +7,7 @@ import { Swatch } from "./chip.view";
 import { Icon } from "./icon";
 import { useModel } from "./model";
 
-export function Legend() {
+export function Legend(props: { ref?: (box: HTMLElement) => void }) {
   const model = useModel();
   const words = model.words;
   const cells = () => model.cells.shown().length > 0;
@@ -16,7 +16,7 @@ export function Legend() {
   const share = () => model.summary.data()?.grid_share ?? model.map().grid_share;
   const finest = () => model.map().levels.at(-1);
   return (
-    <section class="legend floating" aria-label={words().legend}>
+    <section ref={(box) => props.ref?.(box)} class="legend floating" aria-label={words().legend}>
       <h2>
         <span>
           <Show when={cells()} fallback={model.title(model.level().title)}>

@@ -2,8 +2,8 @@
 import { Hexagon, Layers, LocateFixed, Minus, Plus, Table2 } from "lucide";
 import { createMemo, createSignal, For, onCleanup, Show } from "solid-js";
 import type { Failure } from "../api/client";
-import { unwrapped } from "../state/bounds";
 import { levelsBelow } from "../state/levels";
+import { createBig, createNarrow } from "../state/narrow";
 import { moment } from "../state/times";
 import { emptiest } from "./callouts";
 import { GROUND } from "./cells.layer";
@@ -15,6 +15,9 @@ import { useModel } from "./model";
 import { returnFocus } from "./return-focus";
 import { ScaleBar } from "./scale.view";
 import { CellTip, Tip } from "./tip.view";
+
+/** What lies under the legend of a phone (scale, run), and the gap above it, px. */
+const FOOT = 34 + 10;
 
 export function MapPane(props: {
   onReady: (handle: MapHandle) => void;
@@ -37,7 +40,8 @@ export function MapPane(props: {
   };
   addEventListener("keydown", leave, true);
   onCleanup(() => removeEventListener("keydown", leave, true));
-  const narrow = () => innerWidth < 720;
+  const narrow = createNarrow();
+  const big = createBig();
 
   const frame = createMemo(() => model.scope()?.bounds ?? model.map().bounds);
   const selected = createMemo(() => {
@@ -68,10 +72,19 @@ export function MapPane(props: {
     one.map.on("zoom", moved);
     onCleanup(() => one.map.off("zoom", moved));
   };
+  /** On a phone the legend lies across the map's foot, as high as its rows: nothing of the map goes under it. */
+  const [foot, setFoot] = createSignal(0);
+  let legend: HTMLElement | undefined;
+  const measured = (box: HTMLElement) => {
+    legend = box;
+    const watch = new ResizeObserver(() => setFoot(box.offsetHeight));
+    watch.observe(box);
+    onCleanup(() => watch.disconnect());
+  };
   const padding = () =>
     narrow()
-      ? { top: 64, right: 16, bottom: 92, left: 16 }
-      : { top: 58, right: 70, bottom: 44, left: 40 };
+      ? { top: 64, right: 16, bottom: (foot() || legend?.offsetHeight || 0) + FOOT, left: 16 }
+      : { top: 58 * big(), right: 70 * big(), bottom: 44 * big(), left: 40 * big() };
   const levels = () => levelsBelow(model.map(), model.scopeIndex());
   /** The legend stands in the emptier lower corner; decided once per framing, never while one looks. */
   const [legendRight, setLegendRight] = createSignal(false);
@@ -83,7 +96,8 @@ export function MapPane(props: {
     framedFor = frame();
     const { clientWidth: w, clientHeight: h } = one.map.getContainer();
     const card = pane.querySelector<HTMLElement>(".legend");
-    const size = { width: (card?.offsetWidth ?? 230) + 8, height: (card?.offsetHeight ?? 230) + 4 };
+    const seen = card?.getBoundingClientRect();
+    const size = { width: (seen?.width ?? 230) + 8, height: (seen?.height ?? 230) + 4 };
     const left = { x: 12, y: h - size.height - 12, ...size };
     const right = { x: w - size.width - 12, y: h - size.height - 36, ...size };
     const ground = one.map.getLayer("fill") ? "fill" : GROUND;
@@ -119,7 +133,7 @@ export function MapPane(props: {
           scope={model.scope()?.code ?? ""}
           scopeIndex={model.scopeIndex()}
           pattern={view.state.pattern}
-          scale={1}
+          scale={big()}
           labels
           lang={view.state.lang}
           interactive
@@ -179,9 +193,7 @@ export function MapPane(props: {
           title={words().fit}
           onClick={() => {
             view.go({ camera: null }, "replace");
-            handle()?.map.fitBounds(unwrapped(frame()), {
-              padding: padding(),
-            });
+            handle()?.fit();
           }}
         />
         <MapButton
@@ -213,7 +225,7 @@ export function MapPane(props: {
           </p>
         )}
       </Show>
-      <Legend />
+      <Legend ref={measured} />
       <ScaleBar handle={handle()} />
       <p class="map-run">{runText()}</p>
       <Show when={hit()}>

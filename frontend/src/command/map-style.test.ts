@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { MapInfo } from "../api/models";
 import { patternOf } from "../style/patterns";
 import { cssVariables, makeTheme } from "../style/theme";
+import { HOVER, SELECTED } from "./borders.layer";
 import { buildStyle, type StyleInput } from "./map-style";
 
 const level = (id: string, count: number) => ({
@@ -101,7 +102,8 @@ describe("map style", () => {
   test("a level without tiles has an empty source, never asked for a tile", () => {
     const bare = { ...MAP, levels: MAP.levels.map((one) => ({ ...one, tiles: "" })) };
     const style = buildStyle(input({ map: { ...bare, context_tiles: null } }));
-    expect(Object.keys(style.sources)).toEqual(MAP.levels.map((one) => `level-${one.id}`));
+    const named = MAP.levels.map((one) => `level-${one.id}`);
+    expect(Object.keys(style.sources).toSorted()).toEqual(named.toSorted());
     for (const source of Object.values(style.sources)) {
       expect(source).toMatchObject({ minzoom: 24, maxzoom: 24 }); // the page stops at zoom 17
     }
@@ -110,15 +112,35 @@ describe("map style", () => {
 
   test("open alerts are marked by code, above all names, and only then", () => {
     expect(buildStyle(input()).layers.some((one) => one.id === "alerts")).toBe(false);
-    const { layers } = buildStyle(input({ alerts: ["330110010"] }));
+    const { layers, sources } = buildStyle(input({ alerts: ["330110010"] }));
     const mark = layers.at(-1);
     expect(mark?.id).toBe("alerts");
+    // of a source of their own: that of the fills is not cut up again when they come
+    const level = input().level;
+    expect(mark && "source" in mark && mark.source).toBe("alerts");
+    expect(sources.alerts).toEqual(sources[`level-${level}`]);
+    expect(buildStyle(input()).sources.alerts).toBeUndefined();
     expect(mark && "filter" in mark && mark.filter).toEqual([
       "in",
       ["get", "code"],
       ["literal", ["330110010"]],
     ]);
   });
+
+  test("the tiles of the shown level are asked for first", () => {
+    expect(Object.keys(buildStyle(input()).sources)[0]).toBe(`level-${input().level}`);
+  });
+
+  test("marks of hover and selection cost nothing until something is marked", () => {
+    const marks = buildStyle(input()).layers.filter((one) => /^(hover|selected)/.test(one.id));
+    expect(marks.length).toBeGreaterThan(3);
+    for (const one of marks) expect(one.paint).toMatchObject({ "line-opacity": 0 });
+    const { level } = input();
+    for (const id of [...HOVER(level), ...SELECTED(level)]) {
+      expect(marks.some((one) => one.id === id)).toBe(true);
+    }
+  });
+
   test("patterns come and go by being shown: layers of feature states never leave", () => {
     const of = (pattern: boolean) => buildStyle(input({ pattern })).layers;
     expect(of(true).map((one) => one.id)).toEqual(of(false).map((one) => one.id));

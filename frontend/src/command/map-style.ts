@@ -8,7 +8,7 @@ import { sourceBounds } from "../state/bounds";
 import type { Lang } from "../state/hash";
 import { levelIndex } from "../state/levels";
 import type { Theme } from "../style/theme";
-import { alertLayers } from "./alerts.layer";
+import { alertLayers, alertSources } from "./alerts.layer";
 import { borderLayers, markLayers, outsideLayers } from "./borders.layer";
 import { cellLayers, cellMarkLayers, cellSources } from "./cells.layer";
 import { contextLabelLayers, contextLayers } from "./context.layer";
@@ -50,7 +50,9 @@ export function buildStyle(input: StyleInput): StyleSpecification {
   const { map, theme } = input;
   const origin = typeof location === "undefined" ? "http://localhost" : location.origin;
   const sources: StyleSpecification["sources"] = {};
-  for (const level of map.levels) {
+  // Tiles are asked for in this order: what is coloured comes first.
+  const shown = map.levels.filter((one) => one.id === input.level);
+  for (const level of [...shown, ...map.levels.filter((one) => one.id !== input.level)]) {
     if (level.tiles === "") {
       // Not built yet: a source that is there for whoever asks for it, and never asks for a tile.
       const none = { tiles: [`${origin}/`], minzoom: 24, maxzoom: 24 };
@@ -89,6 +91,7 @@ export function buildStyle(input: StyleInput): StyleSpecification {
     ...cellMarkLayers(input, cells),
   );
   if (input.labels) {
+    Object.assign(sources, alertSources(input, sources[sourceOf(input.level)]));
     if (map.context_tiles) layers.push(...contextLabelLayers(input, CONTEXT));
     layers.push(...labelLayers(input, parents), ...alertLayers(input));
   }

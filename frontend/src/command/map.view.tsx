@@ -7,6 +7,7 @@ import {
   type MapGeoJSONFeature,
   MapLibreMap as MapLibre,
   type MapMouseEvent,
+  prewarm,
   setWorkerUrl,
 } from "maplibre-gl";
 import workerAddress from "maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url";
@@ -21,13 +22,17 @@ import { valueIndex } from "../state/levels";
 import { draw, PIXEL_RATIO, patternOf } from "../style/patterns";
 import type { Theme } from "../style/theme";
 import { alertImage } from "./alerts.layer";
+import { HOVER, SELECTED } from "./borders.layer";
 import { CELLS, cellFillOf, cellSourceOf, GROUND, resolutionAt } from "./cells.layer";
 import { CellPainter, cellKey } from "./cells.paint";
+import { Framing, type Padding } from "./framing";
 import { buildStyle, LABELS, type StyleInput, sourceOf, UNITS } from "./map-style";
 import type { Place } from "./neighbours";
 import { withOverlays } from "./overlays";
 
 setWorkerUrl(workerAddress);
+// The worker starts while the first answers are on their way, and outlives a change of scope.
+prewarm();
 
 /** A unit under the pointer, with what the map alone knows of it. */
 export interface Hit {
@@ -49,6 +54,8 @@ export interface MapHandle {
   places: () => Place[];
   project: (place: readonly [number, number]) => { x: number; y: number };
   canvas: () => HTMLCanvasElement;
+  /** Bring the frame back into sight. */
+  fit: () => void;
 }
 
 export interface MapProps {
@@ -76,8 +83,8 @@ export interface MapProps {
   /** Frame to show, degrees; changes of identity move the camera. */
   frame: readonly [number, number, number, number];
   camera: readonly [number, number, number] | null;
-  /** Room kept free at the edges, CSS px. */
-  padding: { top: number; right: number; bottom: number; left: number };
+  /** Room kept free at the edges; when it changes, a map that nobody has moved is framed anew. */
+  padding: Padding;
   label: string;
   onHover?: (hit: Hit | null) => void;
   onPick?: (hit: Hit, again: boolean) => void;
@@ -113,6 +120,7 @@ export function MapView(props: MapProps) {
     ...(props.cells ? { cells: props.cells } : {}),
     ...(props.alerts ? { alerts: props.alerts } : {}),
   }));
+  let framing: Framing | undefined;
   const hasCells = () => (props.cells?.length ?? 0) > 0;
   let painter: CellPainter | undefined;
 
@@ -179,10 +187,13 @@ export function MapView(props: MapProps) {
     // The one door for tests and for whoever looks into a running page.
     Object.assign(box, { map: one });
     one.touchZoomRotate.disableRotation();
+    // A map that never tilts has no sky, which else is compiled first and drawn over everything each time.
+    one.painter.drawFunctions = { ...one.painter.drawFunctions, sky: () => undefined };
+    framing = new Framing(one, () => props.padding);
     if (props.camera) {
       const [longitude, latitude, zoom] = props.camera;
       one.jumpTo({ center: [longitude, latitude], zoom });
-    }
+    } else framing.made(props.frame);
     one.setMissingStyleImageResolver((id) => {
       const pattern = patternOf(id);
       const image = pattern ? draw(pattern) : alertImage(id, PIXEL_RATIO);
@@ -195,6 +206,7 @@ export function MapView(props: MapProps) {
         places: () => placesOf(one, props.level.id, props.scope),
         project: (place) => one.project([place[0], place[1]]),
         canvas: () => one.getCanvas(),
+        fit: () => framing?.fit(props.frame, calm() ? 0 : CAMERA_MS),
       });
     });
     one.on("idle", () => props.onIdle?.());
@@ -269,6 +281,16 @@ export function MapView(props: MapProps) {
     return { mark, hit };
   };
 
+  /** Marks are drawn from the first one of their level on; a new style puts them out again. */
+  let hovered = "";
+  const light = () => {
+    const lit = [...HOVER(hovered), ...SELECTED(props.selected?.level ?? "")];
+    for (const layer of lit) {
+      if (map?.getLayer(layer) && map.getPaintProperty(layer, "line-opacity") === 0)
+        map.setPaintProperty(layer, "line-opacity", 1);
+    }
+  };
+
   const attachPointer = (one: MapLibre) => {
     let over: { source: string; sourceLayer: string; id: number } | null = null;
     const leave = () => {
@@ -288,6 +310,8 @@ export function MapView(props: MapProps) {
         if (over && one.getSource(over.source)) one.setFeatureState(over, { hover: false });
         one.setFeatureState(next, { hover: true });
         over = next;
+        hovered = props.level.id;
+        light();
       }
       one.getCanvas().style.cursor = "pointer";
       props.onHover?.(found.hit());
@@ -316,6 +340,7 @@ export function MapView(props: MapProps) {
         });
         // At once: until it is drawn a new layer has no expressions, and a tile that comes from a worker
         // in between breaks on its feature states.
+        light();
         map?.redraw();
       },
       { defer: true },
@@ -394,6 +419,7 @@ export function MapView(props: MapProps) {
     if (marked) map.setFeatureState(marked, { sel: false });
     marked = unit ? { source: sourceOf(unit.level), sourceLayer: UNITS, id: unit.id } : null;
     if (marked && map.getSource(marked.source)) map.setFeatureState(marked, { sel: true });
+    light();
   });
 
   createEffect(
@@ -410,16 +436,17 @@ export function MapView(props: MapProps) {
             Math.abs(map.getZoom() - zoom) > 0.006;
           if (moved) map.easeTo({ center: [longitude, latitude], zoom, duration });
         } else if (previous) {
-          map.fitBounds(unwrapped(frame), {
-            padding: props.padding,
-            duration,
-            maxZoom: 15,
-          });
+          framing?.fit(frame, duration);
         }
       },
       { defer: true },
     ),
   );
+
+  const room = createMemo(() => props.padding, undefined, {
+    equals: (a, b) => JSON.stringify(a) === JSON.stringify(b),
+  });
+  createEffect(on(room, () => framing?.follow(), { defer: true }));
 
   return <div ref={box} class="map-box" role="application" aria-label={props.label} />;
 }

@@ -61,7 +61,9 @@ export function WallMap(props: { scale: number }) {
     const one = handle();
     const rows = noted();
     if (!one || !model.ranking.fresh()) return;
-    const next = JSON.stringify([frame(), rows.map((row) => row.unit.code), model.level().id]);
+    const { clientWidth, clientHeight } = one.map.getContainer();
+    const codes = rows.map((row) => row.unit.code);
+    const next = JSON.stringify([frame(), codes, model.level().id, clientWidth, clientHeight]);
     if (next === key) return;
     const places = one.places();
     if (places.length === 0) return;

@@ -54,7 +54,7 @@ export const zh = {
   cellParts: "所在单位（占六边形面积）",
   cellInside: (share: string) => `${share} 在地图内`,
   cellMore: (n: number) => `另有 ${n} 个。`,
-  cellNote: "暴露量按面积从单位分摊；事件按坐标计入。",
+  cellNote: "底数按面积从单位分摊；事件按坐标计入。",
   cellUnits: (level: string) => `图例数六边形；概况、时间轴和排名数的是${level}。`,
   units: (n: string) => `${n} 个`,
   plural: (level: string) => level,

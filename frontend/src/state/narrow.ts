@@ -11,3 +11,18 @@ export function createNarrow(): Accessor<boolean> {
   onCleanup(() => media.removeEventListener("change", turned));
   return narrow;
 }
+
+const BIG: readonly (readonly [media: string, scale: number])[] = [
+  ["(min-width: 3400px) and (min-height: 1700px)", 1.6],
+  ["(min-width: 2560px) and (min-height: 1300px)", 1.25],
+];
+
+/** By how much a map's pens and letters are enlarged with the bars and panels around it (`--big` of desk.css). */
+export function createBig(): Accessor<number> {
+  const read = () => BIG.find(([media]) => matchMedia(media).matches)?.[1] ?? 1;
+  const [big, setBig] = createSignal(read());
+  const resized = () => setBig(read());
+  addEventListener("resize", resized);
+  onCleanup(() => removeEventListener("resize", resized));
+  return big;
+}

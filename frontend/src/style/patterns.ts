@@ -92,7 +92,8 @@ export function draw(pattern: Pattern): ImageData | null {
   const canvas = document.createElement("canvas");
   canvas.width = pattern.size;
   canvas.height = pattern.size;
-  const pen = canvas.getContext("2d");
+  // read back at once: drawn by the processor there is nothing to wait for
+  const pen = canvas.getContext("2d", { willReadFrequently: true });
   if (!pen) return null;
   if (pattern.ground) {
     pen.fillStyle = pattern.ground;

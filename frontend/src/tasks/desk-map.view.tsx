@@ -11,6 +11,7 @@ import { type MapHandle, MapView } from "../command/map.view";
 import { OVER } from "../command/overlays";
 import { asking, heard } from "../offline/offline";
 import { defaultLevel, levelIndex, scopeIndex } from "../state/levels";
+import { createBig } from "../state/narrow";
 import { newest } from "../state/periods";
 import { useBoard } from "./board";
 import { around, type Box, boxOf } from "./place";
@@ -19,6 +20,7 @@ import { isOpen } from "./steps";
 const PINS = `${OVER}tasks`;
 
 export default function DeskMap() {
+  const big = createBig();
   const board = useBoard();
   const { frame, view, say } = board;
   const [handle, setHandle] = createSignal<MapHandle>();
@@ -124,7 +126,7 @@ export default function DeskMap() {
         scope=""
         scopeIndex={-1}
         pattern={view.state.pattern}
-        scale={1}
+        scale={big()}
         labels
         lang={view.state.lang}
         interactive
