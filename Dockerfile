@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The application alone; the database is another container (docker-compose.yml).
 # The same scripts as `make up`: one way of setting up.
 FROM debian:bookworm-slim AS build

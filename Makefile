@@ -1,6 +1,6 @@
 # Two commands: `make up` and `make test`. What they do is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: up setup test test-py test-e2e test-slow test-spark test-qgis lint fmt bench audit lock clean help
+.PHONY: up setup test test-py test-e2e test-slow test-spark test-qgis test-deployed lint fmt bench audit lock clean help
 PORT ?=
 export WUSETU_SERVER_PORT := $(or $(PORT),$(WUSETU_SERVER_PORT),8000)
 
@@ -27,6 +27,9 @@ test-spark: ## the Spark engine, in an environment of its own (needs Java 17)
 
 test-qgis: ## our files, tiles and services as QGIS sees them (as root it installs QGIS)
 	@scripts/qgis.sh
+
+test-deployed: ## the containers built and run, and the service under systemd (as root)
+	@scripts/deployed.sh
 
 lint: ## ruff, mypy, the front end's checks
 	@scripts/test.sh lint

@@ -5,7 +5,8 @@
 . "$ROOT/scripts/packages.sh"
 
 font() {
-  ls /usr/share/fonts/opentype/noto/*CJK* "$DEB"/usr/share/fonts/opentype/noto/*CJK* >/dev/null 2>&1 ||
+  # (one `ls` of both places would fail when one of them is missing)
+  ls /usr/share/fonts/opentype/noto/*CJK* >/dev/null 2>&1 || ls "$DEB"/usr/share/fonts/opentype/noto/*CJK* >/dev/null 2>&1 ||
     { have fc-list && [ -n "$(fc-list :lang=zh family)" ]; }
 }
 
