@@ -14,9 +14,8 @@ import sqlalchemy as sa
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 
-from app.api.dependencies import RETRY_AFTER
+from app.api.dependencies import RETRY_AFTER, failure
 from app.api.dependencies import errors as map_errors
-from app.api.models import ErrorBody
 from app.api.models_accounts import OpenSessionInfo
 from app.database import transaction
 from app.errors import Conflict, Forbidden, Unavailable
@@ -30,14 +29,10 @@ HASHING = 2
 WAITING = 64
 
 ERRORS: dict[int, dict[str, Any]] = {
-    401: {"model": ErrorBody, "description": "Nobody is logged in, or a secret is wrong"},
-    403: {"model": ErrorBody, "description": "This account may not do this"},
-    409: {"model": ErrorBody, "description": "It does not fit the present state"},
-    429: {
-        "model": ErrorBody,
-        "description": "Too many tries; see Retry-After",
-        "headers": RETRY_AFTER,
-    },
+    401: failure("Nobody is logged in, or a secret is wrong"),
+    403: failure("This account may not do this"),
+    409: failure("It does not fit the present state"),
+    429: failure("Too many tries; see Retry-After", headers=RETRY_AFTER),
 }
 
 

@@ -270,28 +270,34 @@ RETRY_AFTER: dict[str, Any] = {
         "schema": {"type": "integer", "minimum": 1},
     }
 }
+
+
+def failure(description: str, **more: Any) -> dict[str, Any]:
+    """Document an error of a route.
+
+    By the name of its schema, which `GET /api/health` brings in: with the model itself the framework
+    makes a serialiser for every error of every route, half of what starting a server took.
+    """
+    schema = {"$ref": f"#/components/schemas/{ErrorBody.__name__}"}
+    return {"description": description, **more, "content": {"application/json": {"schema": schema}}}
+
+
 # Documented errors: every route lists those it can answer.
 ERRORS: dict[int, dict[str, Any]] = {
-    401: {"model": ErrorBody, "description": "Nobody is logged in, or not any more"},
-    403: {"model": ErrorBody, "description": "This account may not do this"},
-    404: {"model": ErrorBody, "description": "No such run, unit, level, kind or period"},
-    408: {"model": ErrorBody, "description": "The body of the request took too long to come"},
-    409: {"model": ErrorBody, "description": "It does not fit the present state"},
-    413: {"model": ErrorBody, "description": "The body of the request is too large"},
-    414: {"model": ErrorBody, "description": "The address is too long"},
-    421: {"model": ErrorBody, "description": "This server is not known by this name"},
-    422: {"model": ErrorBody, "description": "A parameter is missing, unknown or out of bounds"},
-    429: {
-        "model": ErrorBody,
-        "description": "Too many requests of this account",
-        "headers": RETRY_AFTER,
-    },
-    431: {"model": ErrorBody, "description": "The headers are too large"},
-    503: {
-        "model": ErrorBody,
-        "description": "The database does not answer at the moment, or too much is under way",
-        "headers": RETRY_AFTER,
-    },
+    401: failure("Nobody is logged in, or not any more"),
+    403: failure("This account may not do this"),
+    404: failure("No such run, unit, level, kind or period"),
+    408: failure("The body of the request took too long to come"),
+    409: failure("It does not fit the present state"),
+    413: failure("The body of the request is too large"),
+    414: failure("The address is too long"),
+    421: failure("This server is not known by this name"),
+    422: failure("A parameter is missing, unknown or out of bounds"),
+    429: failure("Too many requests of this account", headers=RETRY_AFTER),
+    431: failure("The headers are too large"),
+    503: failure(
+        "The database does not answer at the moment, or too much is under way", headers=RETRY_AFTER
+    ),
 }
 
 

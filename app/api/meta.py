@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.api.dependencies import REVALIDATE, Store, StoreDep, errors, not_modified
-from app.api.models import ComponentHealth, Health, Manifest
+from app.api.dependencies import ERRORS, REVALIDATE, Store, StoreDep, errors, not_modified
+from app.api.models import ComponentHealth, ErrorBody, Health, Manifest
 from app.errors import Unavailable
 from app.services import health as health_service
 from app.services import manifest as manifest_service
@@ -41,7 +41,11 @@ def manifest(request: Request, response: Response, store: StoreDep) -> Manifest:
     summary="Whether every part works, with its version",
     response_model=Health,
     tags=["operation"],
-    responses={503: {"model": Health, "description": "A part does not work"}, **errors(422)},
+    responses={
+        503: {"model": Health, "description": "A part does not work"},
+        **errors(422),
+        422: {**ERRORS[422], "model": ErrorBody},  # the schema that all others name
+    },
 )
 def health(request: Request, store: StoreDep) -> JSONResponse:
     """Database, PostGIS, schema, tile archives and the newest run."""

@@ -12,8 +12,7 @@ from urllib.parse import quote
 
 from fastapi import Depends, Header, Path, Query, Request, Response
 
-from app.api.dependencies import REVALIDATE, Store, errors
-from app.api.models import ErrorBody
+from app.api.dependencies import REVALIDATE, Store, errors, failure
 from app.ogc import collections, features, parameters
 from app.ogc.collections import Collection
 from app.ogc.documents import HTML, JSON, Document
@@ -38,8 +37,8 @@ def told(text: str, *media: str) -> dict[int | str, dict[str, Any]]:
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Documented errors of a route of this room."""
     return {
-        400: {"model": ErrorBody, "description": "A parameter is unknown or means nothing"},
-        406: {"model": ErrorBody, "description": "It is not answered in the form asked for"},
+        400: failure("A parameter is unknown or means nothing"),
+        406: failure("It is not answered in the form asked for"),
         **errors(*statuses, 422, 503),
     }
 

@@ -22,14 +22,14 @@ class _Default(click.Group):
 
 @click.group(cls=_Default, name="bulk")
 def command() -> None:
-    r"""Import files that are too large for one go.
+    """Import files that are too large for one go.
 
     \b
     wusetu bulk INPUT… --mapping FILE --pack PACK --job FOLDER    make located parts
     wusetu bulk adopt FOLDER                                      store them
 
     INPUT is GeoParquet, Parquet or CSV (also gzip), a path or a URL (s3://…), or a folder of them.
-    """
+    """  # noqa: D301 - click wants the backspace itself
 
 
 @command.command("run")

@@ -32,7 +32,9 @@ def build(force: bool, strict: bool) -> None:
 def reference(check: bool) -> None:
     """Write the pages of docs/*/reference from commands, settings, errors, scenes and tables.
 
-    Makes a database of its own on the configured server, and drops it again.
+    Their Chinese is in app/docsite/zh/*.po: new texts get an empty entry there, entries no longer
+    asked for are dropped, and both are named. Makes a database of its own on the configured server,
+    and drops it again.
     """
     from app import settings as settings_module
     from app.database import make_engine, resolve_url
@@ -47,7 +49,9 @@ def reference(check: bool) -> None:
         engine.dispose()
     made, missing = pages(found)
     for one in missing:
-        click.echo(f"not described: {one}", err=True)
+        click.echo(one, err=True)
+    if missing:
+        click.echo(f"{len(missing)} to describe or translate", err=True)
     old = stale(made)
     for file in old:
         if not check:

@@ -49,7 +49,7 @@ def command(
     period: Literal["month", "quarter", "year"],
     start: str | None,
 ) -> None:
-    r"""Write FILE (.csv, .gpkg, .parquet or .pmtiles): enough to recompute every colour.
+    """Write FILE (.csv, .gpkg, .parquet or .pmtiles): enough to recompute every colour.
 
     GeoPackage opens coloured in QGIS, GeoParquet in geopandas and DuckDB, PMTiles is a map in one
     file. Boundary versions have no .csv.
@@ -57,7 +57,7 @@ def command(
     \b
       wusetu export town.gpkg --pack hangzhou --level town --kind theft
       wusetu export hangzhou.pmtiles --pack hangzhou --boundaries
-    """
+    """  # noqa: D301 - click wants the backspace itself
     from app import settings as settings_module
     from app.database import open_engine, translated_errors
     from app.errors import Invalid

@@ -1,13 +1,15 @@
 """Pages of the reference, made from what runs: commands, settings, errors, scenes, tables, colours.
 
 Each maker gives the text of one page in one language and notes what nobody described; `pages` has
-them all. The tables of the database are read from a migrated one, by `app.docsite.catalogue`.
+them all. What the program says in English goes through `tell` (`app.docsite.chinese`). The tables of the database are read from a migrated one, by `app.docsite.catalogue`.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,9 @@ from pydantic_settings import BaseSettings
 
 from app.docsite import words as w
 from app.docsite.catalogue import Catalogue
+from app.docsite.chinese import Chinese, Tell, plain
 from app.docsite.words import Lang
+from app.services.scene_schema import page_text, reference_text
 from app.settings import PROJECT, Settings
 
 FOLDER = PROJECT / "docs"
@@ -38,6 +42,7 @@ OTHER_VARIABLES = {
     "WUSETU_SAMPLE": w.Say("容器启动时是否装入示例（`1`；`0`：不装）", "Whether a container loads the sample at its start (`1`; `0`: no)"),
     "WUSETU_DEV_SERVER": w.Say("前端开发时的服务器地址", "Server the front end is developed against"),
     "WUSETU_MQTT_PORT": w.Say("容器部署时消息代理的端口（1883）", "Port of the broker in `docker-compose.yml` (1883)"),
+    "WUSETU_COMPOSE": w.Say("`scripts/deployed.sh` 自己编译的 Docker Compose 版本", "Version of Docker Compose `scripts/deployed.sh` builds where there is none"),
     "WUSETU_QGIS": w.Say("`make test-qgis` 用的、带 `qgis` 的 Python", "A Python that has `qgis`, for `make test-qgis`"),
     "WUSETU_PYSPARK": w.Say("`make test-spark` 用的 PySpark 版本", "Version of PySpark `make test-spark` uses"),
 }  # fmt: skip
@@ -85,29 +90,29 @@ def commands() -> Iterator[tuple[str, click.Command]]:
     yield from walk("wusetu", cli)
 
 
-def cli_page(lang: Lang, missing: Missing) -> str:
+def cli_page(lang: Lang, missing: Missing, tell: Tell = plain) -> str:
     """Every command with its options."""
     lines = []
     for name, one in commands():
         if name == "wusetu":
             continue
         if not one.help:
-            missing.append(f"command {name}")
+            missing.append(f"not described: command {name}")
         depth = "##" if name.count(" ") == 1 else "###"
         context = click.Context(one, info_name=name)
         lines += [f"{depth} {name}", "", "```text", _usage(one, context), "```", ""]
-        lines += [_paragraphs(one.help or ""), ""]
+        lines += [_paragraphs(one.help or "", tell), ""]
         rows = []
         for option in one.params:
             if not isinstance(option, click.Option) or option.hidden:
                 continue
             if not option.help:
-                missing.append(f"option {option.opts[0]} of {name}")
+                missing.append(f"not described: option {option.opts[0]} of {name}")
             rows.append(
                 [
                     "`" + "`, `".join([*option.opts, *option.secondary_opts]) + "`",
                     _option_default(option, context, lang),
-                    cell(option.help or ""),
+                    cell(tell(option.help or "")),
                 ]
             )
         if rows:
@@ -120,14 +125,14 @@ def _usage(one: click.Command, context: click.Context) -> str:
     return f"{context.info_name} {pieces}".strip()
 
 
-def _paragraphs(text: str) -> str:
+def _paragraphs(text: str, tell: Tell) -> str:
     """Paragraphs of a help text; what it marks as literal becomes code."""
     made = []
-    for part in text.replace("\r", "").split("\n\n"):
+    for part in inspect.cleandoc(text).split("\n\n"):
         if part.startswith("\b"):
-            made.append("```text\n" + part.removeprefix("\b").strip("\n") + "\n```")
+            made.append("```text\n" + textwrap.dedent(part.removeprefix("\b\n")) + "\n```")
         else:
-            made.append(" ".join(part.split()).replace("<", "&lt;"))
+            made.append(" ".join(tell(part).split()).replace("<", "&lt;"))
     return "\n\n".join(made)
 
 
@@ -152,14 +157,14 @@ def _inside(value: object) -> bool:
 # --- settings ---------------------------------------------------------------------------------
 
 
-def settings_page(lang: Lang, missing: Missing) -> str:
+def settings_page(lang: Lang, missing: Missing, tell: Tell = plain) -> str:
     """Every setting, by its class."""
     lines: list[str] = []
     groups: list[tuple[str, type[BaseSettings]]] = [(w.GENERAL(lang), Settings)]
     for field in Settings.model_fields.values():
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseSettings):
-            groups.append((cell((kind.__doc__ or "").strip()), kind))
+            groups.append((cell(tell((kind.__doc__ or "").strip())), kind))
     for title, kind in groups:
         lines += [f"## {title}", ""]
         rows = []
@@ -170,13 +175,13 @@ def settings_page(lang: Lang, missing: Missing) -> str:
                 continue
             variable = f"{kind.model_config['env_prefix']}{name}".upper()
             if not field.description:
-                missing.append(f"setting {variable}")
+                missing.append(f"not described: setting {variable}")
             rows.append(
                 [
                     f"`{variable}`",
                     _bounds(shapes[name], lang),
                     _setting_default(field.default, lang),
-                    cell(field.description or ""),
+                    cell(tell(field.description or "")),
                 ]
             )
         lines += table([w.VARIABLE(lang), w.TYPE(lang), w.DEFAULT(lang), w.MEANING(lang)], rows)
@@ -259,18 +264,18 @@ DOOR_CODES = {
 EVERYWHERE = frozenset({"401", "403", "408", "413", "414", "421", "429", "431", "503"})
 
 
-def errors_page(lang: Lang, missing: Missing) -> str:
+def errors_page(lang: Lang, missing: Missing, tell: Tell = plain) -> str:
     """Codes, then what each operation may answer."""
     from app.main import create_app
 
     rows: dict[str, list[str]] = {}
     for one in error_classes():
-        said = cell((one.__doc__ or "").strip().split("\n\n")[0])
+        said = (one.__doc__ or "").strip().split("\n\n")[0]
         if not said:
-            missing.append(f"error {one.__module__}.{one.__name__}")
+            missing.append(f"not described: error {one.__module__}.{one.__name__}")
         if one.code in rows:  # several classes, one code
             continue
-        rows[one.code] = [f"`{one.code}`", str(one.status), said]
+        rows[one.code] = [f"`{one.code}`", str(one.status), cell(tell(said))]
     for code, (status, text) in DOOR_CODES.items():
         rows[code] = [f"`{code}`", str(status), text(lang)]
     lines = table(
@@ -309,14 +314,12 @@ def _plain_settings() -> dict[str, Any]:
 # --- scenes, tables, colours -------------------------------------------------------------------
 
 
-def scene_page(lang: Lang, missing: Missing) -> str:  # noqa: ARG001
+def scene_page(lang: Lang, missing: Missing, tell: Tell = plain) -> str:  # noqa: ARG001
     """Every key of a scene file: the reference of `docs/scenes.md`, one heading higher."""
-    from app.services.scene_schema import reference_text
-
-    return page(w.SCENE, w.SCENE_INTRO, lang, [reference_text().replace("### `", "## `")])
+    return page(w.SCENE, w.SCENE_INTRO, lang, [reference_text(tell).replace("### ", "## ")])
 
 
-def sql_page(lang: Lang, missing: Missing, catalogue: Catalogue) -> str:
+def sql_page(lang: Lang, missing: Missing, catalogue: Catalogue, tell: Tell = plain) -> str:
     """Tables, views and functions with their comments."""
     lines = []
     for heading, kinds in ((w.TABLES, "rp"), (w.VIEWS, "vm")):
@@ -325,24 +328,30 @@ def sql_page(lang: Lang, missing: Missing, catalogue: Catalogue) -> str:
             if one.kind not in kinds:
                 continue
             if not one.comment:
-                missing.append(f"table {one.name}")
-            missing += [f"column {one.name}.{name}" for name, _, text in one.columns if not text]
-            said = cell(one.comment or "")
+                missing.append(f"not described: table {one.name}")
+            missing += [
+                f"not described: column {one.name}.{name}"
+                for name, _, text in one.columns
+                if not text
+            ]
+            said = cell(tell(one.comment or "")) + w.STOP(lang)
             lines += [f"### {one.name}", ""]
-            lines += [f"{said}. {w.ROW_SECURITY(lang)}" if one.secured else f"{said}.", ""]
+            lines += [said + w.ROW_SECURITY(lang) if one.secured else said.strip(), ""]
             rows = [
-                [f"`{name}`", f"`{kind}`", cell(text or "")] for name, kind, text in one.columns
+                [f"`{name}`", f"`{kind}`", cell(tell(text or ""))]
+                for name, kind, text in one.columns
             ]
             lines += table([w.COLUMN(lang), w.TYPE(lang), w.MEANING(lang)], rows)
     lines += [f"## {w.FUNCTIONS(lang)}", ""]
     for name, arguments, gives, text in catalogue.functions:
         if not text:
-            missing.append(f"function {name}")
-        lines += [f"### {name}", "", f"`{name}({arguments}) → {gives}`", "", cell(text or ""), ""]
+            missing.append(f"not described: function {name}")
+        lines += [f"### {name}", "", f"`{name}({arguments}) → {gives}`", ""]
+        lines += [cell(tell(text or "")), ""]
     return page(w.SQL, w.SQL_INTRO, lang, lines)
 
 
-def kinds_page(lang: Lang, missing: Missing) -> str:
+def kinds_page(lang: Lang, missing: Missing, tell: Tell = plain) -> str:  # noqa: ARG001
     """Colours with their rule, levels, kinds of every scene, roles."""
     from app.security.identity import MAY, Role
     from tiles.levels import KNOWN
@@ -370,7 +379,7 @@ def kinds_page(lang: Lang, missing: Missing) -> str:
     for scene in scenes:
         title = scene.get("title", {}).get(lang)
         if not title:
-            missing.append(f"scene {scene['name']}")
+            missing.append(f"not described: scene {scene['name']}")
         lines += [f"### {scene['name']}", "", f"{title}", ""]
         kinds = [
             [f"`{name}`", cell(kind.get(lang, "")), str(kind.get("harm", "")), _weights(kind)]
@@ -401,7 +410,7 @@ def _weights(kind: dict[str, Any]) -> str:
     return ", ".join(f"`{name}` {value}" for name, value in (kind.get("weights") or {}).items())
 
 
-def index_page(lang: Lang, missing: Missing) -> str:  # noqa: ARG001
+def index_page(lang: Lang, missing: Missing, tell: Tell = plain) -> str:  # noqa: ARG001
     """List the pages."""
     names = {"cli": w.CLI, "settings": w.SETTINGS, "errors": w.ERRORS, "scene": w.SCENE, "sql": w.SQL, "kinds": w.KINDS}  # fmt: skip
     lines = [f"- [{said(lang)}]({name}.md)" for name, said in names.items()]
@@ -410,8 +419,9 @@ def index_page(lang: Lang, missing: Missing) -> str:  # noqa: ARG001
 
 
 def pages(catalogue: Catalogue) -> tuple[dict[Path, str], list[str]]:
-    """Text of every page by its file, and what nobody described."""
+    """Text of every page and of the Chinese entries by file; what nobody described or translated."""
     missing = Missing()
+    chinese = Chinese()
     makers = {
         "index": index_page,
         "cli": cli_page,
@@ -424,9 +434,14 @@ def pages(catalogue: Catalogue) -> tuple[dict[Path, str], list[str]]:
     for lang in w.LANGS:
         folder = FOLDER / lang / "reference"
         for name, maker in makers.items():
-            made[folder / f"{name}.md"] = maker(lang, missing)
-        made[folder / "sql.md"] = sql_page(lang, missing, catalogue)
-    return made, sorted(set(missing))
+            tell = chinese.of(name) if lang == "zh" else plain
+            made[folder / f"{name}.md"] = maker(lang, missing, tell)
+        tell = chinese.of("sql") if lang == "zh" else plain
+        made[folder / "sql.md"] = sql_page(lang, missing, catalogue, tell)
+    handbook = FOLDER / "zh" / "scenes.md"
+    if handbook.is_file():
+        made[handbook] = page_text(handbook.read_text(encoding="utf-8"), chinese.of("scene"))
+    return made | chinese.files(), sorted(set(missing)) + chinese.faults()
 
 
 def stale(made: dict[Path, str]) -> list[Path]:

@@ -1,7 +1,7 @@
 """Words of the pages that are made from the code, in both languages.
 
-What the program itself says (help of commands, descriptions of settings, comments of tables) is
-English and stays so in both; headings and the sentences around it are translated. Imports nothing.
+Headings and the sentences around what the program itself says; that is English in the code and has
+its Chinese in `app/docsite/zh/` (`app.docsite.chinese`). Imports nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Say:
 
 CLI = Say("命令行", "Command line")
 CLI_INTRO = Say(
-    "命令 `wusetu` 在 `.venv/bin/` 里。每条命令都有 `--help`；下面的说明就是程序自己的说明（英文）。"
+    "命令 `wusetu` 在 `.venv/bin/` 里。每条命令都有英文的 `--help`，内容与下面相同。"
     "\n\n退出码：0 成功；2 拒绝，什么都没有改变；3 已完成，但有的行被拒绝（导入类命令）；130 被中断。",
     "The command `wusetu` is in `.venv/bin/`. Every command has `--help`; what follows is what the "
     "program itself says.\n\nExit codes: 0 done; 2 refused, nothing was changed; 3 done, but rows "
@@ -92,6 +92,7 @@ VIEWS = Say("视图", "Views")
 FUNCTIONS = Say("函数", "Functions")
 COLUMN = Say("列", "column")
 ROW_SECURITY = Say("有行级安全。", "Row-level security.")
+STOP = Say("。", ". ")
 
 KINDS = Say("颜色、层级、类别、角色", "Colours, levels, kinds, roles")
 KINDS_INTRO = Say(
@@ -113,7 +114,7 @@ ZOOMS = Say("显示的缩放级", "shown at zoom")
 SCENES = Say("场景和事件类别", "Scenes and kinds of events")
 KIND = Say("类别", "kind")
 HARM = Say("危害权重", "harm")
-WEIGHTS = Say("暴露量", "exposures")
+WEIGHTS = Say("底数", "exposures")
 ROLES = Say("角色", "Roles")
 ROLE = Say("角色", "role")
 MAY = Say("可以做", "may")

@@ -144,7 +144,7 @@ def _of(one: MapInfo) -> list[Collection]:
             "units", one, level.id,
             (f"{zh} · {level.title.zh}", f"{en} · {level.title.en}"),
             (
-                f"{run[0]}：各单元的颜色与相对风险{made[0]}。用 kind、period、ord 或 datetime 选择。",
+                f"{run[0]}：各单位的颜色与相对风险{made[0]}。用 kind、period、ord 或 datetime 选择。",
                 (f"{run[1]}: colour and relative risk of every unit{made[1]}. "
                 "Choose by kind, period, ord or datetime."),
             ),
@@ -154,7 +154,7 @@ def _of(one: MapInfo) -> list[Collection]:
     found += [
         _one(
             "cells", one, str(each.res),
-            (f"{zh} · 网格单元 H3 {each.res}", f"{en} · H3 cells {each.res}"),
+            (f"{zh} · 六边形 H3 {each.res}", f"{en} · H3 cells {each.res}"),
             (
                 f"{run[0]}：六边形网格的颜色与相对风险{made[0]}。",
                 f"{run[1]}: colour and relative risk of hexagons{made[1]}.",

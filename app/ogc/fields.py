@@ -83,7 +83,7 @@ UNIT = (
 CELL = (
     Field("cell", "string", "H3 编号", "H3 index"),
     Field("res", "integer", "H3 分辨率", "H3 resolution"),
-    Field("code", "string", "所属单元编码", "Code of the unit it belongs to"),
+    Field("code", "string", "所属单位编码", "Code of the unit it belongs to"),
     *RUN,
     *COLOUR,
 )
@@ -111,7 +111,7 @@ ZONE = (
     Field("in_force", "boolean", "是否生效", "Whether it is in force"),
     Field("side", "string", "提出方", "Side that made it"),
     Field("sides", "string", "各方，逗号分隔", "All sides, by comma"),
-    Field("units", "string", "成员单元，逗号分隔", "Member units, by comma"),
+    Field("units", "string", "成员单位，逗号分隔", "Member units, by comma"),
     Field("metres", "number", "界线两侧米数", "Metres to either side of the line"),
     Field("valid_from", "date-time", "生效时间", "Valid from"),
     Field("valid_to", "date-time", "失效时间", "Valid until"),
@@ -119,7 +119,7 @@ ZONE = (
 FACILITY = (
     Field("type", "string", "设施类型", "Type", ("site", "checkpoint", "device")),
     Field("name", "string", "名称", "Name"),
-    Field("kind", "string", "种类", "Kind, or level of a site"),
+    Field("kind", "string", "类别", "Kind, or level of a site"),
     Field("code", "string", "编码", "Code"),
     Field("side", "string", "所属方", "Side"),
     Field("state", "string", "设备状态", "State of a device"),

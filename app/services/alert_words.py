@@ -112,7 +112,7 @@ def reason(period: str, start: date, one: Numbers, course: Course) -> Words:
     since = _since(period, course)
     zh, en = f"{zh}；{since.zh}", f"{en}; {since.en}"
     if one.check:
-        zh += "；先核对数据：暴露量有误或重复上报"
+        zh += "；先核对数据：底数有误或重复上报"
         en += "; check the data first: wrong exposure or repeated reports"
     return Words(zh=f"{zh}。", en=f"{en}.")
 
@@ -121,7 +121,7 @@ def closing(period: str, start: date, one: Numbers) -> str:
     """Why the numbers of a period close an alert, Chinese."""
     when = period_words(period, start).zh
     if not math.isfinite(one.p):
-        return f"{when}没有数据：不知道暴露量"
+        return f"{when}没有数据：底数缺失"
     return (
         f"{when}发生{one.observed}件，预期{amount(one.expected)}件，高于预期的概率{percent(one.p)}"
     )

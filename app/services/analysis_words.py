@@ -21,8 +21,8 @@ def rule_words(
         zh, en = _raster_words(rates, weights)
     elif drawn:
         zh = (
-            f"预期数＝各“{level}”级单元落在区域内的面积份额（等积投影）×该单元的暴露份额×参照区在"
-            "同一时段内有坐标的事件数；部分落入的单元按面积折算。"
+            f"预期数＝各“{level}”级单位落在区域内的面积份额（等积投影）×该单位的底数份额×参照范围在"
+            "同一时段内有坐标的事件数；部分落入的单位按面积折算。"
         )
         en = (
             f"Expected: over the units of level {level}, the share of their ground inside (equal-area "
@@ -30,24 +30,24 @@ def rule_words(
             "reference area in exactly this span; units partly inside count by area."
         )
     else:
-        zh = "预期数＝所选单元的暴露份额×参照区在同一时段内的事件数（与评估运行相同）。"
+        zh = "预期数＝所选单位的底数份额×参照范围在同一时段内的事件数（与评估相同）。"
         en = (
             "Expected: the units' share of the exposure times the events of the reference area in "
             "exactly this span, as in the run."
         )
-    zh += f"相对风险：仅用本时段的伽马后验，先验强度取运行 {rates.facts.id} 最新的“{level}”级 α；区间为 95%。"
+    zh += f"相对风险：仅用本时段的伽马后验，先验强度取第 {rates.facts.id} 次评估最新的“{level}”级 α；区间为 95%。"
     en += (
         f" Relative risk: gamma posterior of this span alone with the newest alpha of level {level} "
         f"of run {rates.facts.id}; 95 % interval."
     )
     if alike:
-        zh += "参照区的水平取自运行，在各期内按时间均匀分摊（一周中的小时按历史分布），不反映个别事件。"
+        zh += "参照范围的水平取自该次评估，在各期内按时间均匀分摊（一周中的小时按历史分布），不反映个别事件。"
         en += (
             " The level of the reference area is that of the run, spread over each period by time (hours "
             "of the week as in all its history): it follows no single event."
         )
     elif not whole:
-        zh += "参照区的整月水平取自运行；月内的分布按您管辖范围内的事件。"
+        zh += "参照范围的整月水平取自该次评估；月内的分布按您辖区内的事件。"
         en += (
             " Whole periods of the reference area are those of the run; inside a period the events of "
             "your own jurisdiction are followed."
@@ -71,8 +71,8 @@ def _raster_words(rates: RunRates, weights: UnitWeights) -> tuple[str, str]:
         for one in weights.rasters
     ]
     zh = (
-        f"预期数＝各“{level}”级单元落在区域内的份额×该单元的暴露份额×参照区在同一时段内有坐标的事件数；"
-        f"部分落入的 {weights.cut} 个单元中，{weights.by_raster} 个按栅格折算（区域内像元之和÷单元内像元之和，"
+        f"预期数＝各“{level}”级单位落在区域内的份额×该单位的底数份额×参照范围在同一时段内有坐标的事件数；"
+        f"部分落入的 {weights.cut} 个单位中，{weights.by_raster} 个按栅格折算（区域内像元之和÷单位内像元之和，"
         f"像元按精确面积计）：{'、'.join(one for one, _ in sources)}；其他指标按面积（等积投影）。"
     )
     en = (
@@ -83,6 +83,6 @@ def _raster_words(rates: RunRates, weights: UnitWeights) -> tuple[str, str]:
         "measures by area (equal-area projection)."
     )
     if by_area:
-        zh += f"{by_area} 个单元在栅格中没有数据，按面积折算。"
+        zh += f"{by_area} 个单位在栅格中没有数据，按面积折算。"
         en += f" The raster has nothing in {by_area} of them: these count by area."
     return zh, en

@@ -199,9 +199,9 @@ def _fill(
             with path.open("rb") as tiles:
                 files[name] = _copy_in(bundle, name, tiles)
         except FileNotFoundError as error:
-            raise Conflict(f"tiles {digest[:12]}… are missing: run `wusetu tiles`") from error
+            raise Conflict(f"tiles {digest[:12]}… are missing: run `wusetu tiles build`") from error
         if files[name]["sha256"] != digest:
-            raise Conflict(f"tiles {digest[:12]}… are damaged: run `wusetu tiles`")
+            raise Conflict(f"tiles {digest[:12]}… are damaged: run `wusetu tiles build`")
     manifest = {
         "format": FORMAT, "program": VERSION, "schema": revision, "postgresql": server,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"), "tables": there, "files": files,

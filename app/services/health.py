@@ -39,11 +39,15 @@ def _archives(connection: sa.Connection, folder: Path) -> ComponentHealth:
     wanted = connection.execute(sa.text("select distinct digest, bytes from tile_archive")).all()
     missing = [one for one, _ in wanted if not (folder / f"{one}.pmtiles").is_file()]
     if missing:
-        message = f"{len(missing)} of {len(wanted)} tile archives are missing: run `wusetu tiles`"
+        message = (
+            f"{len(missing)} of {len(wanted)} tile archives are missing: run `wusetu tiles build`"
+        )
         return ComponentHealth(name="archives", ok=False, message=message)
     torn = [one for one, size in wanted if (folder / f"{one}.pmtiles").stat().st_size != size]
     if torn:
-        message = f"{len(torn)} of {len(wanted)} tile archives are damaged: run `wusetu tiles`"
+        message = (
+            f"{len(torn)} of {len(wanted)} tile archives are damaged: run `wusetu tiles build`"
+        )
         return ComponentHealth(name="archives", ok=False, message=message)
     return ComponentHealth(name="archives", ok=True, message=f"{len(wanted)} files")
 

@@ -43,7 +43,7 @@ Ints = npt.NDArray[np.int64]
 MOST_CELLS = 60_000
 USUAL_CELLS = 20_000
 RULE = Words(
-    zh="预期数在所选区域内计算：各网格按其单元的暴露量（跨界单元按面积比例）分摊区域内同类事件总数，只用本辖区的数据。",
+    zh="预期数在所选区域内计算：各格按所在单位的底数（跨界单位按面积比例）分摊区域内同类事件总数，只用本辖区的数据。",
     en="Expected counts are made inside the area: its events of each kind are shared out by the "
     "exposures of the units (of a unit that is cut, by the share of its ground), from data of this "
     "jurisdiction alone.",

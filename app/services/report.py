@@ -300,8 +300,8 @@ def area_words(area: AnalysisArea, lang: Lang) -> str:
     if area.units is not None:
         names = "、".join(area.units[:5]) if lang == "zh" else ", ".join(area.units[:5])
         more = len(area.units) - 5
-        tail = _word(lang, f" 等 {len(area.units)} 个单元", f" and {more} more") if more > 0 else ""
-        return _word(lang, "单元 ", "units ") + names + tail
+        tail = _word(lang, f" 等 {len(area.units)} 个单位", f" and {more} more") if more > 0 else ""
+        return _word(lang, "单位 ", "units ") + names + tail
     if area.circle is not None:
         one = area.circle
         return _word(
@@ -400,14 +400,14 @@ def _facts(
             + (_word(lang, "（已按辖区裁切）", " (cut to the jurisdiction)") if answer.cut else "")),
         row("时段", "Span", _word(lang, f"{_day(question.start)} 起，{_day(question.end)} 止（不含）",
                                 f"from {_day(question.start)} up to and without {_day(question.end)}")),
-        row("种类", "Kinds", kinds or _word(lang, "全部", "all")),
+        row("类别", "Kinds", kinds or _word(lang, "全部", "all")),
         row("小时", "Hours", hours),
     ]  # fmt: skip
     if question.located_by is not None:
         found.append(row("定位方式", "Located by", comma.join(question.located_by)))
     if answer.reference is not None:
         found.append(
-            row("参照区", "Compared with", f"{answer.reference.name} {answer.reference.code}")
+            row("参照范围", "Compared with", f"{answer.reference.name} {answer.reference.code}")
         )
     cutoff = answer.cutoff.astimezone(clock) if answer.cutoff else None
     none = _word(lang, "无", "none")

@@ -211,7 +211,7 @@ def _legend(report: Report, badges: list[str]) -> list[str]:
         body.append(box + svg_text(left + 6, y + 11, badge, 8))
         y += 20
     units = any(row.geometry is not None for row in report.of("unit"))
-    words = ("单元数", "Units") if units else ("本区域", "This area")
+    words = ("单位数", "Units") if units else ("本区域", "This area")
     y += 6
     body.append(
         svg_text(

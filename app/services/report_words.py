@@ -11,8 +11,8 @@ MEANING = {one.id: (one.meaning_zh, one.meaning_en) for one in CLASSES}
 NAME = {one.id: (one.zh, one.en) for one in CLASSES}
 WORDS = {
     "map": ("地图", "Map"),
-    "kinds": ("按种类", "By kind"),
-    "units": ("区域内各单元", "Units inside"),
+    "kinds": ("按类别", "By kind"),
+    "units": ("区域内各单位", "Units inside"),
     "comparisons": ("对照区域", "Comparison areas"),
     "months": ("按月", "By month"),
     "hours": ("一周中的小时", "Hours of the week"),
@@ -108,7 +108,7 @@ def line(report: Report, row: Row) -> Line:
     none = "–"
     last = row.share_inside if row.part == "unit" else row.similarity
     return Line(
-        name=row.name or row.code or ("未知单元" if zh else "no known unit"),
+        name=row.name or row.code or ("未知单位" if zh else "no known unit"),
         code=(row.code or "") if row.name else "",
         observed=row.observed_text if row.observed is None else f"{row.observed:,}",
         expected=none if row.expected is None else f"{row.expected:,.1f}",

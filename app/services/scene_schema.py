@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel
@@ -22,9 +23,12 @@ FILE = FOLDER / "schema.json"
 PAGE = PROJECT / "docs" / "scenes.md"
 BEGIN, END = "<!-- reference: begin -->\n", "<!-- reference: end -->\n"
 
+#: The one place that is no key.
+WHOLE = "The file"
+
 #: Where a model stands in a file, in the order of the reference.
 PLACES: dict[str, type[BaseModel]] = {
-    "the file": Scene,
+    WHOLE: Scene,
     "measures.NAME": Measure,
     "kinds.NAME": Kind,
     "filter": Filter,
@@ -75,30 +79,30 @@ def schema_text() -> str:
     return json.dumps(schema(), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
-def reference_text() -> str:
-    """Tables of every key a scene file may have."""
+def reference_text(tell: Callable[[str], str] = str) -> str:
+    """Tables of every key a scene file may have; `tell` gives each text in another language."""
     lines = []
+    head = "| " + " | ".join(tell(one) for one in ("key", "value", "usual", "what")) + " |"
     for place, model in PLACES.items():
         about = re.sub(r"\s+", " ", (model.__doc__ or "").strip().split("\n\n")[0])
-        lines += [
-            f"### `{place}`",
-            about,
-            "",
-            "| key | value | usual | what |",
-            "|---|---|---|---|",
-        ]
-        shapes = model.model_json_schema(by_alias=True).get("properties", {})
+        shown = tell(place) if place == WHOLE else f"`{place}`"
+        lines += [f"### {shown}", tell(about), "", head, "|---|---|---|---|"]
+        made = model.model_json_schema(by_alias=True)
+        # a model that holds itself stands among its own definitions
+        shapes = made.get("$defs", {}).get(model.__name__, made).get("properties", {})
         for name, field in model.model_fields.items():
             key = field.alias or name
             usual = _usual(field.get_default(call_default_factory=False), field.is_required())
             if field.default_factory is not None:
                 usual = "see text"
-            what = (field.description or "").replace("|", "/")
-            lines.append(f"| `{key}` | {_shape(shapes.get(key, {}))} | {usual} | {what} |")
+            if not usual.startswith("`"):
+                usual = tell(usual)
+            what = tell(field.description or "").replace("|", "/")
+            lines.append(f"| `{key}` | {_shape(shapes.get(key, {}), tell)} | {usual} | {what} |")
         lines.append("")
-    lines += ["Places of a sentence: " + "; ".join(
-        f"`{{{name}}}` {what}" for name, what in parts.PLACES.items()
-    ) + "."]  # fmt: skip
+    lines += [tell("Places of a sentence: {list}.").format(list=tell("; ").join(
+        f"`{{{name}}}` {tell(what)}" for name, what in parts.PLACES.items()
+    ))]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
@@ -125,28 +129,31 @@ _TYPES = {
 }
 
 
-def _shape(shape: dict[str, Any]) -> str:
+def _shape(shape: dict[str, Any], tell: Callable[[str], str]) -> str:
     """Say in a few words what a value looks like."""
     if "anyOf" in shape:
-        found = [_shape(one) for one in shape["anyOf"] if one.get("type") != "null"]
-        said = " or ".join(dict.fromkeys(found))
+        found = [_shape(one, tell) for one in shape["anyOf"] if one.get("type") != "null"]
+        said = found[0] if found else ""
+        for other in dict.fromkeys(found[1:]):
+            said = tell("{one} or {other}").format(one=said, other=other)
     elif "$ref" in shape or "allOf" in shape:
-        said = "keys, see there"
+        said = tell("keys, see there")
     elif "enum" in shape:
         said = ", ".join(f"`{one}`" for one in shape["enum"])
     elif "const" in shape:
         said = f"`{shape['const']}`"
     elif shape.get("type") == "array":
-        said = f"list of {_shape(shape.get('items', {}))}"
+        said = tell("list of {what}").format(what=_shape(shape.get("items", {}), tell))
     else:
         said = _TYPES.get(str(shape.get("type", "")), "")
+        said = said if said.startswith("`") else tell(said)
     return said
 
 
-def page_text(page: str) -> str:
-    """Text of the page with its reference made new."""
+def page_text(page: str, tell: Callable[[str], str] = str) -> str:
+    """Text of the page with its reference made new; `tell` as for `reference_text`."""
     head, begin, rest = page.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{PAGE.name} has lost its marks {BEGIN.strip()} and {END.strip()}")
-    return f"{head}{begin}{reference_text()}{end}{tail}"
+    return f"{head}{begin}{reference_text(tell)}{end}{tail}"

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from app.docsite import reference
 from app.docsite.catalogue import Catalogue, Relation, read
+from app.docsite.chinese import Chinese
 from app.settings import PROJECT
 
 
@@ -33,11 +34,46 @@ def test_what_nobody_described_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(reference, "commands", lambda: iter([("wusetu bare", bare)]))
     missing = reference.Missing()
     reference.cli_page("en", missing)
-    assert missing == ["command wusetu bare", "option --dark of wusetu bare"]
+    assert missing == [
+        "not described: command wusetu bare",
+        "not described: option --dark of wusetu bare",
+    ]
     missing.clear()
     empty = Relation("t", "r", None, False, (("a", "int", None),))
     reference.sql_page("en", missing, Catalogue((empty,), (("f", "", "int", None),)))
-    assert missing == ["table t", "column t.a", "function f"]
+    assert missing == [f"not described: {one}" for one in ("table t", "column t.a", "function f")]
+
+
+def test_chinese_that_is_missing_obsolete_or_wrong_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cli.po").write_text(
+        'msgid "Only `a` of {place}, see --deep."\nmsgstr "只看 {place}，见 --deep。"\n\n'
+        'msgid "Gone."\nmsgstr "没有了。"\n\n'
+        'msgid "Good   `a`."\nmsgstr "好的 `a`。"\n'
+    )
+    chinese = Chinese(tmp_path)
+    tell = chinese.of("cli")
+    assert tell("Good   `a`.") == "Good `a`."  # an entry has single spaces, as a text is asked
+    assert tell("Only `a`\n    of {place}, see --deep.") == "只看 {place}，见 --deep。"
+    assert chinese.of("sql")("Nobody\n said it.") == "Nobody said it."
+    assert chinese.of("scene")("Nobody said it.") == "Nobody said it."
+    assert tell("") == ""
+    assert chinese.faults() == [
+        "code or places differ (cli): Only `a` of {place}, see --deep. / 只看 {place}，见 --deep。",
+        "not translated (cli): Good `a`.",
+        "not translated (sql, scene): Nobody said it.",
+        "obsolete (cli): Gone.",
+        "obsolete (cli): Good   `a`.",
+    ]
+    for file, text in chinese.files().items():
+        file.write_text(text)
+    # said on two pages, it stands once, on the first; what is obsolete went
+    assert "#: scene sql\nmsgid" in (tmp_path / "sql.po").read_text()
+    again = Chinese(tmp_path)
+    assert again.entries == {
+        "Good `a`.": "",
+        "Only `a` of {place}, see --deep.": "只看 {place}，见 --deep。",
+        "Nobody said it.": "",
+    }
 
 
 def test_a_stale_page_is_found(tmp_path: Path) -> None:

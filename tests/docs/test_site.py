@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from e2e_page import Watched, watched
@@ -64,6 +66,27 @@ def test_the_built_site_keeps_the_policy(site: Path) -> None:
         assert (site / name / "index.html").is_file()
         assert (site / "en" / name / "index.html").is_file()
     assert not list(site.rglob("*.map"))
+
+
+def test_every_link_leads_somewhere(site: Path) -> None:
+    """Pages and anchors, on both sides; and no page leads into the other language by itself."""
+    wrong, anchors = [], {}
+    texts = {one: one.read_text(encoding="utf-8") for one in site.rglob("index.html")}
+    for place, text in texts.items():
+        anchors[place] = {unquote(one) for one in re.findall(r'\b(?:id|name)="([^"]+)"', text)}
+    for place, text in texts.items():
+        article = text[text.index("<article") : text.index("</article>")]
+        for link in re.findall(r'\b(?:href|src)="([^"]+)"', article):
+            parts = urlsplit(link)
+            if parts.scheme or link.startswith("/"):
+                continue
+            to = place if not parts.path else (place.parent / unquote(parts.path)).resolve()
+            to = to / "index.html" if to.is_dir() else to
+            english = [one.relative_to(site).parts[0] == "en" for one in (place, to)]
+            lost = parts.fragment and unquote(parts.fragment) not in anchors.get(to, ())
+            if not to.is_file() or (to in texts and (english[0] != english[1] or lost)):
+                wrong.append((str(place.relative_to(site)), link))
+    assert wrong == []
 
 
 def test_what_asks_elsewhere_is_refused(tmp_path: Path) -> None:
