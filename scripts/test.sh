@@ -57,12 +57,12 @@ kernel_covered() { "$bin/coverage" report --include='geo/*' --fail-under=95; }
 
 case $what in
 lint) lint; suite "front end" scripts/node.sh check ;;
-py) suite pytest steady tests -m "not slow and not e2e and not spark and not qgis" ;;
+py) suite pytest steady tests -m "not slow and not e2e and not spark and not qgis and not deployed" ;;
 e2e) suite pytest steady tests -m "e2e and not slow" ;;
-slow) suite pytest recorded tests -m "slow and not spark and not qgis" ;;
+slow) suite pytest recorded tests -m "slow and not spark and not qgis and not deployed" ;;
 all)
   lint
-  COVER=1 suite pytest steady tests -m "not slow and not spark and not qgis" --cov --cov-report=
+  COVER=1 suite pytest steady tests -m "not slow and not spark and not qgis and not deployed" --cov --cov-report=
   suite "coverage of geo" kernel_covered
   suite "front end" scripts/node.sh check
   suite "compose file" scripts/compose.sh

@@ -202,7 +202,7 @@ def test_an_alert_whose_exposure_is_lost_says_so(engine: sa.Engine, small: Small
     alerts.update(engine, assess(engine, "small", "nine-kinds", zone="Asia/Shanghai", look=False))
     (one,) = rows(engine, f"select * from alert where id = {int(lost['id'])}")
     assert (one["state"], one["closed_by"]) == ("closed", "rule")
-    assert one["closed_reason"].endswith("没有数据：不知道暴露量")
+    assert one["closed_reason"].endswith("没有数据：底数缺失")
 
 
 def test_units_that_ended_close_their_alerts(home: House) -> None:
@@ -343,7 +343,7 @@ def test_reasons_are_made_of_the_numbers() -> None:
         == "2025年12月发生25件，预期7.7件，高于预期的概率>99.9%"
     )
     nothing = replace(one, observed=0, expected=math.nan, p=math.nan)
-    assert closing("month", date(2025, 12, 1), nothing) == "2025年12月没有数据：不知道暴露量"
+    assert closing("month", date(2025, 12, 1), nothing) == "2025年12月没有数据：底数缺失"
     fresh = reason("month", date(2025, 12, 1), one, Course(2, 2, 0))
     assert "新出现" in fresh.zh
     assert "new: nothing" in fresh.en

@@ -144,7 +144,7 @@ def ready(
 def db_url(cluster: Any, ready: tuple[str, Small, Scene]) -> Iterator[str]:
     """URL of a copy of this test alone."""
     name = f"t_{uuid.uuid4().hex[:12]}"
-    _admin(cluster, f"create database {name} template {ready[0]}")
+    _admin(cluster, f"create database {name} template {ready[0]} strategy file_copy")
     yield cluster.url(name)
     _admin(cluster, f"drop database {name} with (force)")
 

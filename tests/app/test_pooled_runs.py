@@ -114,7 +114,8 @@ def two(cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory) -
             name = f"i_{secrets.token_hex(6)}"
             with admin.connect() as connection:
                 connection.exec_driver_sql(
-                    f"create database {name} template {sa.make_url(home.url).database}"
+                    f"create database {name} template {sa.make_url(home.url).database} "
+                    "strategy file_copy"
                 )
             urls[side] = cluster.url(name)
             engines[side] = make_engine(urls[side])

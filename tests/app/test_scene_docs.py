@@ -20,6 +20,7 @@ BLOCK = re.compile(r"```(?:\w+) (file=\S+|run|output)\n(.*?)```\n", re.DOTALL)
 def test_the_reference_is_that_of_the_models() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert text == page_text(text), "run `wusetu scene schema`"
+    assert re.findall(r"^\| `\w+` \|  \|.*", text, re.MULTILINE) == [], "keys without a value"
     with pytest.raises(ValueError, match="has lost its marks"):
         page_text("nothing")
 

@@ -76,7 +76,7 @@ def database(cluster: Any, template: str) -> Iterator[str]:
     name = f"border_{time.time_ns():x}"
     admin = sa.create_engine(cluster.url("postgres"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.exec_driver_sql(f"create database {name} template {template}")
+        connection.exec_driver_sql(f"create database {name} template {template} strategy file_copy")
     yield cluster.url(name)
     with admin.connect() as connection:
         connection.exec_driver_sql(f"drop database {name} with (force)")

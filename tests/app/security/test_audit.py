@@ -139,7 +139,7 @@ class Office:
 def office(cluster: Any, mapped: tuple[str, int, Callable[..., None]]) -> Iterator[Office]:
     source, run, do = mapped
     name = f"o_{uuid.uuid4().hex[:12]}"
-    do(f"create database {name} template {source}")
+    do(f"create database {name} template {source} strategy file_copy")
     engine = make_engine(cluster.url(name))
     yield Office(cluster.url(name), engine, run)
     engine.dispose()

@@ -186,7 +186,7 @@ def test_parquet(desk: TestClient, answer: dict[str, Any], tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("lang", "words"),
     [
-        ("zh", ["区域内共", "近似边界", "模拟事件", "按种类", "对照区域", "数据截至", "网格", "偷盗", "第 1 页，共"]),
+        ("zh", ["区域内共", "近似边界", "模拟事件", "按类别", "对照区域", "数据截至", "网格", "偷盗", "第 1 页，共"]),
         ("en", ["events in the area", "Approximate boundaries", "Simulated events", "By kind",
                 "Comparison areas", "data as of", "Theft", "Page 1 of"]),
     ],

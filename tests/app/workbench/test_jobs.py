@@ -32,68 +32,8 @@ LONG = {
 MINE, THEIRS = "330101", "330102"
 
 
-def test_a_job_is_done_in_a_process_of_its_own(
-    bench: Bench, desk: TestClient, ended: Ended
-) -> None:
-    made = desk.post("/api/jobs", json=question("gi"))
-    assert made.status_code == 202, made.text
-    job = made.json()["id"]
-    assert made.headers["location"] == f"/api/jobs/{job}"
-    assert made.json()["state"] == "queued"
-    about = ended(desk, job)
-    assert about["state"] == "done", about
-    assert about["progress"] == 1
-    assert about["step"] == ""
-    assert about["mine"]
-    assert about["error"] is None
-    assert about["created_at"] <= about["started_at"] <= about["ended_at"] < about["expires_at"]
-    answer = desk.get(f"/api/jobs/{job}/result")
-    assert answer.status_code == 200
-    body = answer.json()
-    assert body["events"] == about["rows"] > 4000
-    assert body["method"] == about["method"]
-    # another process, the stored question: the same bytes
-    again = bench.compute(about["question"]).result.model_dump_json().encode()
-    assert again == answer.content
-    assert [one["id"] for one in desk.get("/api/jobs?pack=small&limit=1").json()] == [job]
-    assert desk.get("/api/jobs?pack=other").json() == []
-    entries = bench.value(
-        "select array_agg(row_count order by id) from audit_entry where question @> "
-        "cast(:job as jsonb)",
-        job=f'{{"job": {job}}}',
-    )
-    assert entries == [body["events"]]
-    # what has ended is removed
-    assert desk.delete(f"/api/jobs/{job}").json()["state"] == "done"
-    assert desk.get(f"/api/jobs/{job}").status_code == 404
-    assert bench.value("select count(*) from analysis_result where job_id = :job", job=job) == 0
-
-
-def test_a_running_job_is_cancelled(bench: Bench, desk: TestClient, ended: Ended) -> None:
-    """Its process goes at once; what waits behind it is taken up."""
-    job = desk.post("/api/jobs", json=question("knox", **LONG)).json()["id"]
-    behind = desk.post("/api/jobs", json=question("density")).json()["id"]
-    runner = desk.app.state.runner  # type: ignore[attr-defined]
-
-    def computing() -> bool:
-        found = desk.get(f"/api/jobs/{job}").json()
-        assert found["state"] in {"queued", "running"}, found
-        return bool(found["progress"] > 0.1)
-
-    until(computing, 300)
-    assert desk.get(f"/api/jobs/{job}/result").status_code == 404
-    assert desk.get(f"/api/jobs/{behind}").json()["state"] == "queued"  # one at a time
-    child = runner._children[job]
-    left = desk.delete(f"/api/jobs/{job}")
-    assert left.json()["state"] == "cancelled"
-    assert child.wait(300) != 0
-    assert ended(desk, behind)["state"] == "done"
-    assert desk.get(f"/api/jobs/{job}").json()["state"] == "cancelled"
-    assert bench.value("select count(*) from analysis_result where job_id = :job", job=job) == 0
-
-
 def store(bench: Bench, asked: dict[str, Any], identity: Identity = LOCAL, **more: Any) -> int:
-    """Store a question as the web does."""
+    """Store a question as the web does; before the first test with `desk`, which would take it."""
     wanted = jobs.QUESTION.validate_python(asked)
     with transaction(bench.web) as connection:
         claim(connection, identity.prefixes, role=identity.role, account=identity.account)
@@ -189,19 +129,6 @@ def test_what_makes_no_sense_fails_with_its_reason(bench: Bench) -> None:
         problem = jobs.read(connection, LOCAL, job).error
     assert problem is not None
     assert "at most 60,000" in problem.message
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"type": "other"}, {"seed": -1}, {"parameters": {"res": 99}}, {"parameters": {"size": 1}},
-        {"pack": "../x"}, {"kinds": []}, {"start": "yesterday"}, {"area": {"units": []}},
-        {"start": "2025-01-01", "end": "2024-01-01"}, {"start": "2024-01-01", "end": "2024-01-01"},
-    ],
-)  # fmt: skip
-def test_malformed_questions_are_refused_at_once(desk: TestClient, wrong: dict[str, Any]) -> None:
-    answer = desk.post("/api/jobs", json={**question("gi"), **wrong})
-    assert answer.status_code == 422, answer.text
 
 
 def test_turns_are_dealt_to_accounts(bench: Bench) -> None:
@@ -313,6 +240,82 @@ def test_jobs_go_when_their_time_has_come(bench: Bench) -> None:
             jobs.read(connection, LOCAL, job)
         assert jobs.forget_old(connection) == 1
     assert bench.value("select count(*) from analysis_job where id = :job", job=job) == 0
+
+
+# From here on a server takes up what waits: tests that store jobs of their own stand before it.
+
+
+def test_a_job_is_done_in_a_process_of_its_own(
+    bench: Bench, desk: TestClient, ended: Ended
+) -> None:
+    made = desk.post("/api/jobs", json=question("gi"))
+    assert made.status_code == 202, made.text
+    job = made.json()["id"]
+    assert made.headers["location"] == f"/api/jobs/{job}"
+    assert made.json()["state"] == "queued"
+    about = ended(desk, job)
+    assert about["state"] == "done", about
+    assert about["progress"] == 1
+    assert about["step"] == ""
+    assert about["mine"]
+    assert about["error"] is None
+    assert about["created_at"] <= about["started_at"] <= about["ended_at"] < about["expires_at"]
+    answer = desk.get(f"/api/jobs/{job}/result")
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body["events"] == about["rows"] > 4000
+    assert body["method"] == about["method"]
+    # another process, the stored question: the same bytes
+    again = bench.compute(about["question"]).result.model_dump_json().encode()
+    assert again == answer.content
+    assert [one["id"] for one in desk.get("/api/jobs?pack=small&limit=1").json()] == [job]
+    assert desk.get("/api/jobs?pack=other").json() == []
+    entries = bench.value(
+        "select array_agg(row_count order by id) from audit_entry where question @> "
+        "cast(:job as jsonb)",
+        job=f'{{"job": {job}}}',
+    )
+    assert entries == [body["events"]]
+    # what has ended is removed
+    assert desk.delete(f"/api/jobs/{job}").json()["state"] == "done"
+    assert desk.get(f"/api/jobs/{job}").status_code == 404
+    assert bench.value("select count(*) from analysis_result where job_id = :job", job=job) == 0
+
+
+def test_a_running_job_is_cancelled(bench: Bench, desk: TestClient, ended: Ended) -> None:
+    """Its process goes at once; what waits behind it is taken up."""
+    job = desk.post("/api/jobs", json=question("knox", **LONG)).json()["id"]
+    behind = desk.post("/api/jobs", json=question("density")).json()["id"]
+    runner = desk.app.state.runner  # type: ignore[attr-defined]
+
+    def computing() -> bool:
+        found = desk.get(f"/api/jobs/{job}").json()
+        assert found["state"] in {"queued", "running"}, found
+        return bool(found["progress"] > 0.1)
+
+    until(computing, 300)
+    assert desk.get(f"/api/jobs/{job}/result").status_code == 404
+    assert desk.get(f"/api/jobs/{behind}").json()["state"] == "queued"  # one at a time
+    child = runner._children[job]
+    left = desk.delete(f"/api/jobs/{job}")
+    assert left.json()["state"] == "cancelled"
+    assert child.wait(300) != 0
+    assert ended(desk, behind)["state"] == "done"
+    assert desk.get(f"/api/jobs/{job}").json()["state"] == "cancelled"
+    assert bench.value("select count(*) from analysis_result where job_id = :job", job=job) == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"type": "other"}, {"seed": -1}, {"parameters": {"res": 99}}, {"parameters": {"size": 1}},
+        {"pack": "../x"}, {"kinds": []}, {"start": "yesterday"}, {"area": {"units": []}},
+        {"start": "2025-01-01", "end": "2024-01-01"}, {"start": "2024-01-01", "end": "2024-01-01"},
+    ],
+)  # fmt: skip
+def test_malformed_questions_are_refused_at_once(desk: TestClient, wrong: dict[str, Any]) -> None:
+    answer = desk.post("/api/jobs", json={**question("gi"), **wrong})
+    assert answer.status_code == 422, answer.text
 
 
 @pytest.mark.parametrize("type_", ["gi", "scan", "knox", "emerging", "density", "forecast"])
