@@ -28,7 +28,7 @@ _AROUND = 24  # so far on either side of where a time probably is
 _TO_SPOT = (CELLS // SPOTS).bit_length() - 1  # bits of a cell inside its spot
 _TO_ROW = 8 + _TO_SPOT
 _ROUNDED = 1e-7  # of a spot; less than edges are widened by
-_AHEAD = 32  # tiles whose times are fetched from memory together
+AHEAD = 32  # tiles whose times are fetched from memory together
 
 
 @numba.njit(cache=True, nogil=True)
@@ -79,9 +79,9 @@ def before(  # noqa: PLR0912 one loop, twice over the kinds
     rest = second - (short << shift)
     together = kinds.all() and not apart
     tied = np.zeros(n_kinds, np.bool_)
-    spans = np.empty((_AHEAD, 3), np.int64)
-    for first in range(0, len(blocks), _AHEAD):
-        stop = min(first + _AHEAD, len(blocks))
+    spans = np.empty((AHEAD, 3), np.int64)
+    for first in range(0, len(blocks), AHEAD):
+        stop = min(first + AHEAD, len(blocks))
         # events of the step: each block's are somewhere else in memory, all are fetched first
         for i in range(first, stop):
             r = np.int64(cube_row[blocks[i]])
@@ -168,7 +168,7 @@ def _near(
 
 
 @borrowing
-def _slices(
+def slices_in(
     slices: Array,
     tiles: Array,
     first: int,
@@ -229,10 +229,10 @@ def slices_of(
     """Do as `whole`, only by place, time and kind."""
     total = 0
     every = kinds.all()
-    slices = np.empty((_AHEAD, 8), np.int64)
-    for first in range(0, len(tiles), _AHEAD):
-        _slices(slices, tiles, first, tile_start, time, start, end, last)
-        for i in range(min(_AHEAD, len(tiles) - first)):
+    slices = np.empty((AHEAD, 8), np.int64)
+    for first in range(0, len(tiles), AHEAD):
+        slices_in(slices, tiles, first, tile_start, time, start, end, last)
+        for i in range(min(AHEAD, len(tiles) - first)):
             low, high = slices[i, 0], slices[i, 1]
             if every and len(by_kind) == 0:
                 total += high - low
@@ -293,15 +293,15 @@ def whole(  # noqa: PLR0912 one loop with its variants
     total = 0
     clock = len(hours) + len(by_hour) > 0
     whole_time = start <= 0 and end > last
-    slices = np.empty((_AHEAD, 8), np.int64)
+    slices = np.empty((AHEAD, 8), np.int64)
     for i in range(len(tiles)):
         t = tiles[i, 0]
         if whole_time:
             low, high = np.int64(tile_start[t]), np.int64(tile_start[t + 1])
         else:
-            if i % _AHEAD == 0:
-                _slices(slices, tiles, i, tile_start, time, start, end, last)
-            low, high = slices[i % _AHEAD, 0], slices[i % _AHEAD, 1]
+            if i % AHEAD == 0:
+                slices_in(slices, tiles, i, tile_start, time, start, end, last)
+            low, high = slices[i % AHEAD, 0], slices[i % AHEAD, 1]
         day, change = 0, 0
         for p in range(low, high):
             if not kinds[kind[p]]:
@@ -391,7 +391,7 @@ def rim(  # noqa: PLR0912, PLR0915 one loop with its variants
     counted = every and not keep and len(by_kind) == 0
     found = np.empty(1024 if keep else 0, np.int64)
     lines = within.shape[1]  # a row of the cover may be as high as a tile
-    slices = np.empty((_AHEAD, 8), np.int64)
+    slices = np.empty((AHEAD, 8), np.int64)
     # of a line: inside, and from bit SPOTS on touched by an edge
     spots = np.empty(SPOTS, np.uint64)
     touched = np.uint64(1) << np.uint64(SPOTS)
@@ -405,9 +405,9 @@ def rim(  # noqa: PLR0912, PLR0915 one loop with its variants
     # of a cell in columns and rows: its size, and half of it with what rounding may move
     wide, tall = SPOTS / CELLS, lines / CELLS
     half_wide, half_tall = wide / 2 + _ROUNDED, tall / 2 + _ROUNDED * lines / SPOTS
-    for first in range(0, len(tiles), _AHEAD):
-        _slices(slices, tiles, first, tile_start, time, start, end, last)
-        stop = min(first + _AHEAD, len(tiles))
+    for first in range(0, len(tiles), AHEAD):
+        slices_in(slices, tiles, first, tile_start, time, start, end, last)
+        stop = min(first + AHEAD, len(tiles))
         n_open = 0
         for i in range(first, stop):
             low, high = slices[i - first, 0], slices[i - first, 1]
@@ -422,7 +422,7 @@ def rim(  # noqa: PLR0912, PLR0915 one loop with its variants
                 open_in = np.empty(size, np.int64)
                 px, py = np.empty(size), np.empty(size)
             if counted:
-                sure, n = _sure(open_at, n_open, spots, cell, low, high)
+                sure, n = spots_sure(open_at, n_open, spots, cell, low, high)
                 total += sure
                 open_of[n_open:n] = i
                 n_open = n
@@ -497,7 +497,7 @@ def _more(array: Array, size: int) -> Array:
 
 
 @borrowing
-def _sure(
+def spots_sure(
     open_at: Array, n_open: int, spots: Array, cell: Array, low: int, high: int
 ) -> tuple[int, int]:
     """Count events in spots inside; append those where an edge runs to `open_at`.

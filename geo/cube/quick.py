@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from geo.cube.count import before, rim, slices_of
 from geo.cube.cover import SPOTS, lay
+from geo.cube.disc import NOT_ROUND, disc
 from geo.cube.edges import search
 from geo.cube.views import (
     BASE,
@@ -120,14 +121,21 @@ def counted(  # noqa: PLR0912 what is asked for may be empty at every step
     start, end = max(start, step_edge[0]), min(end, step_edge[-1])
     if start >= end:
         return 0
+    final = step_edge[-1] - base - 1
+    if len(by_kind) == 0 and kinds.all():
+        there = disc(
+            x, y, last, side, block_key, block_tiles, tile_id, tile_start, time, cell, point,
+            start - base, end - base, final,
+        )  # fmt: skip
+        if there != NOT_ROUND:
+            return there
     found = lay(x, y, last, margin, most, side, 1, block_key, block_tiles, tile_id)
     if not found[0]:
         found = lay(x, y, last, margin, most, side, SPOTS, block_key, block_tiles, tile_id)
         if not found[0]:
             return -1
     blocks, tiles, edge = found[1], found[2], found[3]
-    final, total = step_edge[-1] - base - 1, np.int64(0)
-    more = np.int64(0)
+    total, more = np.int64(0), np.int64(0)
     for b in blocks:
         if cube_row[b] < 0:
             more += np.int64(block_tiles[b + 1]) - np.int64(block_tiles[b])
