@@ -77,7 +77,7 @@ export function BorderMap() {
       doubleClickZoom: false,
       maxZoom: 17,
       minZoom: 4,
-      fadeDuration: calm() ? 0 : 120,
+      fadeDuration: 0,
       renderWorldCopies: false,
       refreshExpiredTiles: false,
       localIdeographFontFamily:

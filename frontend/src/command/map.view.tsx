@@ -177,7 +177,7 @@ export function MapView(props: MapProps) {
       doubleClickZoom: false,
       maxZoom: 17,
       minZoom: 3,
-      fadeDuration: calm() ? 0 : 120,
+      fadeDuration: 0,
       renderWorldCopies: false,
       refreshExpiredTiles: false,
       localIdeographFontFamily:
