@@ -126,7 +126,7 @@ def _grown(array: Array, size: int) -> Array:
 
 
 @comparing
-def _extent(u: Array, v: Array) -> tuple[float, float, float, float]:
+def extent(u: Array, v: Array) -> tuple[float, float, float, float]:
     """Find least and most of both; no corner is nan, so that many are looked at together."""
     u_low, u_high, v_low, v_high = u[0], u[0], v[0], v[0]
     for i in range(len(u)):
@@ -287,7 +287,7 @@ def lay(  # noqa: PLR0912, PLR0915 one pass over rows of blocks, cut by comments
         to_column, to_row = BLOCKS_PER_DEGREE * width, BLOCKS_PER_DEGREE * rows_of_block
         for i in range(len(x)):
             u[i], v[i] = (x[i] + 180.0) * to_column, (y[i] + 90.0) * to_row
-        u_low, u_high, v_low, v_high = _extent(u, v)
+        u_low, u_high, v_low, v_high = extent(u, v)
         # the columns and rows of the area that the snapshot can hold
         above = margin / height + 1e-6
         south, north = block_key[0] // BLOCK_COLUMNS, block_key[-1] // BLOCK_COLUMNS

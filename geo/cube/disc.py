@@ -24,7 +24,7 @@ import numpy.typing as npt
 from geo.compiled import borrowing, comparing
 from geo.cube.build import BLOCK_COLUMNS, BLOCKS_PER_DEGREE
 from geo.cube.count import AHEAD, slices_in, spots_sure
-from geo.cube.cover import SPOTS
+from geo.cube.cover import SPOTS, extent
 from geo.cube.edges import exactly, search
 
 Array = npt.NDArray[Any]
@@ -179,7 +179,7 @@ def disc(
     n = len(x)
     if n < _FEWEST or last[: n - 1].any():
         return NOT_ROUND
-    west, east, south, north = x.min(), x.max(), y.min(), y.max()
+    west, east, south, north = extent(x, y)
     tiles_per_degree = BLOCKS_PER_DEGREE * side
     columns, rows = (east - west) * tiles_per_degree, (north - south) * tiles_per_degree
     if not (columns + 1.0) * (rows + 1.0) <= _MOST_TILES or columns <= 0.0 or rows <= 0.0:

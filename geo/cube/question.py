@@ -161,13 +161,8 @@ class Question:
 
     def _check(self) -> None:  # noqa: PLR0912 one look at each attribute
         # quick ways first
-        for name, value in (("start", self.start), ("end", self.end)):
-            if type(value) is int:
-                continue
-            if isinstance(value, bool) or not isinstance(value, np.integer):
-                raise QuestionError(
-                    "bad_time", f"{name} is {value!r}: want whole seconds since 1970"
-                )
+        if type(self.start) is not int or type(self.end) is not int:
+            self._check_times()
         if self.end == self.start:
             raise QuestionError("empty_span", "the time span is empty: it ends where it starts")
         if self.end < self.start:
@@ -192,6 +187,13 @@ class Question:
             if not hours.any():
                 raise QuestionError("no_hours", "no hour of the week is asked for")
             object.__setattr__(self, "hours_of_week", None if hours.all() else hours)
+
+    def _check_times(self) -> None:
+        for name, value in (("start", self.start), ("end", self.end)):
+            if type(value) is not int and not isinstance(value, np.integer):
+                raise QuestionError(
+                    "bad_time", f"{name} is {value!r}: want whole seconds since 1970"
+                )
 
     @property
     def in_polygon(self) -> bool:
