@@ -385,8 +385,8 @@ def _too_many(limit: int) -> ShapeError:
 def _round(lon: float, lat: float, metres: float) -> Floats:
     """Make the closed ring of a geodesic circle whose edge runs half inside and half outside the true one."""
     tolerance = max(_TOLERANCE, 1e-7 * metres)
-    # the middle of an edge lies twice the tolerance further in than its ends
-    n = max(32, math.ceil(math.pi * math.sqrt(metres / (4 * tolerance))))
+    # in the plane the middle of an edge lies as far in as its ends lie out: 4; it bends in degrees
+    n = max(32, math.ceil(math.pi * math.sqrt(metres / (3 * tolerance))))
     sagitta = metres * (1 - math.cos(math.pi / n))
     angle = np.linspace(0.0, 360.0, n, endpoint=False)
     x, y, _ = _GEOD.fwd(np.full(n, lon), np.full(n, lat), angle, np.full(n, metres + sagitta / 2))

@@ -159,7 +159,7 @@ class Question:
         )  # fmt: skip
         self._check()
 
-    def _check(self) -> None:  # noqa: PLR0912 one look at each attribute
+    def _check(self) -> None:
         # quick ways first
         if type(self.start) is not int or type(self.end) is not int:
             self._check_times()
