@@ -21,10 +21,12 @@ from geo.compiled import borrowing
 from geo.cube.build import BLOCK_COLUMNS, CELLS
 from geo.cube.cover import SPOTS
 from geo.cube.edges import UNSURE, about, exactly, inside, search
+from geo.cube.look import AT_ONCE, TOGETHER, look, lowest, ones
 
 Array = npt.NDArray[Any]
 
-_AROUND = 24  # so far on either side of where a time probably is
+_AROUND = 12  # so far on either side of where a time probably is
+_LATEST = (1 << 32) - 1  # no event is so late
 _TO_SPOT = (CELLS // SPOTS).bit_length() - 1  # bits of a cell inside its spot
 _TO_ROW = 8 + _TO_SPOT
 _ROUNDED = 1e-7  # of a spot; less than edges are widened by
@@ -138,25 +140,11 @@ def by_step(out: Array, rows: Array, cube: Array, kinds: Array, steps: Array) ->
 
 
 @borrowing
-def _near(
-    ascending: Array, low: int, high: int, value: int, left: int, before: int, after: int
-) -> int:
-    """Do as `search`; looks first from `left` on, beside which `before` and `after` stand."""
+def _near(ascending: Array, low: int, high: int, value: int, left: int) -> int:
+    """Do as `search`; looks first from `left` on, which is in [low, high)."""
     right = min(left + 2 * _AROUND, high)
-    if left > low and before >= value:
-        step = _AROUND
-        high = left
-        while high - step > low and ascending[high - step] >= value:
-            high, step = high - step, 2 * step
-        return search(ascending, max(low, high - step), high, value)
-    if right < high and after < value:
-        step = _AROUND
-        low = right + 1
-        while low + step < high and ascending[low + step] < value:
-            low, step = low + step + 1, 2 * step
-        return search(ascending, low, min(high, low + step), value)
-    # no branches: where it stands cannot be foreseen; before the first event is below zero
-    short = np.uint32(max(value, 0))
+    # no branches: where it stands cannot be foreseen
+    short = np.uint32(min(max(value, 0), _LATEST))
     found = 0
     if right - left == 2 * _AROUND:
         for p in range(2 * _AROUND):
@@ -164,6 +152,18 @@ def _near(
     else:
         for p in range(left, right):
             found += ascending[p] < short
+    if found == 0 and left > low:
+        step = _AROUND
+        high = left
+        while high - step > low and ascending[high - step] >= value:
+            high, step = high - step, 2 * step
+        return search(ascending, max(low, high - step), high, value)
+    if found == right - left and right < high:
+        step = _AROUND
+        low = right
+        while low + step < high and ascending[low + step] < value:
+            low, step = low + step + 1, 2 * step
+        return search(ascending, low, min(high, low + step), value)
     return left + found
 
 
@@ -180,38 +180,40 @@ def slices_in(
 ) -> None:
     """Write where [start, end) begins and ends in the times of tiles from `first` on.
 
-    Each tile's times are somewhere else in memory. Where they probably are, if times are spread
-    evenly, is read for all tiles before any is searched, so that one does not wait for the other.
+    Where they would be if times were spread evenly, one time is read; how far off that is tells where
+    to look. Each tile's times are somewhere else in memory: one is read of all tiles before any is
+    searched, so that one does not wait for the other.
 
     Parameters
     ----------
-    slices : int64 (m, 8)
+    slices : int64 (m, 4)
         Row i, for tile `first` + i: begin and end are written to columns 0 and 1.
 
     """
     n = min(len(slices), len(tiles) - first)
-    from_share = min(max(start / (last + 1.0), 0.0), 1.0)
-    to_share = min(max(end / (last + 1.0), 0.0), 1.0)
+    rate = 1.0 / (last + 1.0)
+    from_share = min(max(start * rate, 0.0), 1.0)
+    to_share = min(max(end * rate, 0.0), 1.0)
     for i in range(n):
         t = tiles[first + i, 0]
         low, high = np.int64(tile_start[t]), np.int64(tile_start[t + 1])
-        size = high - low
-        latest = max(high - 2 * _AROUND, low)
-        slices[i, 0] = min(max(low + np.int64(from_share * size) - _AROUND, low), latest)
-        slices[i, 1] = min(max(low + np.int64(to_share * size) - _AROUND, low), latest)
+        slices[i, 0] = min(low + np.int64(from_share * (high - low)), high - 1)
+        slices[i, 1] = min(low + np.int64(to_share * (high - low)), high - 1)
         slices[i, 2], slices[i, 3] = low, high
     for i in range(n):
-        a, b, stop = slices[i, 0], slices[i, 1], slices[i, 3]
-        slices[i, 4], slices[i, 5] = time[max(a - 1, 0)], time[min(a + 2 * _AROUND, stop - 1)]
-        slices[i, 6], slices[i, 7] = time[max(b - 1, 0)], time[min(b + 2 * _AROUND, stop - 1)]
+        a, b, low, high = slices[i, 0], slices[i, 1], slices[i, 2], slices[i, 3]
+        latest, each = max(high - 2 * _AROUND, low), (high - low) * rate
+        a += np.int64((start - np.int64(time[a])) * each) - _AROUND
+        b += np.int64((end - np.int64(time[b])) * each) - _AROUND
+        slices[i, 0], slices[i, 1] = min(max(a, low), latest), min(max(b, low), latest)
     for i in range(n):
-        low, high, a, b = slices[i, 2], slices[i, 3], slices[i, 0], slices[i, 1]
+        a, b, low, high = slices[i, 0], slices[i, 1], slices[i, 2], slices[i, 3]
         slices[i, 0] = low
         if start > 0:
-            slices[i, 0] = _near(time, low, high, start, a, slices[i, 4], slices[i, 5])
+            slices[i, 0] = _near(time, low, high, start, a)
         slices[i, 1] = high
         if end <= last:
-            slices[i, 1] = _near(time, low, high, end, b, slices[i, 6], slices[i, 7])
+            slices[i, 1] = _near(time, low, high, end, b)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -229,7 +231,7 @@ def slices_of(
     """Do as `whole`, only by place, time and kind."""
     total = 0
     every = kinds.all()
-    slices = np.empty((AHEAD, 8), np.int64)
+    slices = np.empty((AHEAD, 4), np.int64)
     for first in range(0, len(tiles), AHEAD):
         slices_in(slices, tiles, first, tile_start, time, start, end, last)
         for i in range(min(AHEAD, len(tiles) - first)):
@@ -293,7 +295,7 @@ def whole(  # noqa: PLR0912 one loop with its variants
     total = 0
     clock = len(hours) + len(by_hour) > 0
     whole_time = start <= 0 and end > last
-    slices = np.empty((AHEAD, 8), np.int64)
+    slices = np.empty((AHEAD, 4), np.int64)
     for i in range(len(tiles)):
         t = tiles[i, 0]
         if whole_time:
@@ -391,10 +393,8 @@ def rim(  # noqa: PLR0912, PLR0915 one loop with its variants
     counted = every and not keep and len(by_kind) == 0
     found = np.empty(1024 if keep else 0, np.int64)
     lines = within.shape[1]  # a row of the cover may be as high as a tile
-    slices = np.empty((AHEAD, 8), np.int64)
-    # of a line: inside, and from bit SPOTS on touched by an edge
-    spots = np.empty(SPOTS, np.uint64)
-    touched = np.uint64(1) << np.uint64(SPOTS)
+    slices = np.empty((AHEAD, 4), np.int64)
+    spots = np.empty((2, SPOTS), np.uint32)  # of a line: inside; touched by an edge
     # events to be tested, of several tiles together: fetching one does not wait for testing another
     open_at, open_of, open_in = (
         np.empty(512, np.int64),
@@ -415,7 +415,7 @@ def rim(  # noqa: PLR0912, PLR0915 one loop with its variants
                 continue
             for line in range(SPOTS):
                 q = line if lines > 1 else 0
-                spots[line] = np.uint64(within[i, q]) | np.uint64(edged[i, q]) << np.uint64(SPOTS)
+                spots[0, line], spots[1, line] = within[i, q], edged[i, q]
             if n_open + high - low >= len(open_at):
                 size = 2 * (n_open + high - low)
                 open_at, open_of = _more(open_at, size), _more(open_of, size)
@@ -430,10 +430,11 @@ def rim(  # noqa: PLR0912, PLR0915 one loop with its variants
             if keep and total + n_open + high - low > len(found):
                 found = _more(found, 2 * (total + n_open + high - low))
             for p in range(low, high):
-                state = spots[cell[p] >> _TO_ROW] >> np.uint64(cell[p] >> _TO_SPOT & (SPOTS - 1))
-                if not state & (touched | np.uint64(1)) or not kinds[kind[p]]:
+                line, spot = cell[p] >> _TO_ROW, cell[p] >> _TO_SPOT & (SPOTS - 1)
+                touched = np.int64(spots[1, line]) >> spot & 1
+                if not (touched or np.int64(spots[0, line]) >> spot & 1) or not kinds[kind[p]]:
                     continue
-                if state & touched and test:
+                if touched and test:
                     open_at[n_open], open_of[n_open] = p, i
                     n_open += 1
                     continue
@@ -502,22 +503,46 @@ def spots_sure(
 ) -> tuple[int, int]:
     """Count events in spots inside; append those where an edge runs to `open_at`.
 
-    No branches: each position is written, and stays when it is one. Unsigned, so that no index is
-    taken for one from the end.
+    Parameters
+    ----------
+    open_at : int64 (m,)
+        From `n_open` on there is room for high - low.
+    spots : uint32 (2, SPOTS)
+        Of a tile's rows the bits of the spots inside, and of those that an edge touches.
+    cell : uint16 (n,)
+        See `geo.cube.build`; of [low, high).
+
+    Returns
+    -------
+    sure, n_open : int
+
     """
-    # inside below, from bit SPOTS on touched: both are counted by one addition
-    both, one = np.uint64(1) | np.uint64(1) << np.uint64(SPOTS), np.uint64(1)
-    seen, first = np.uint64(0), np.uint64(n_open)
-    for p in range(np.uint64(low), np.uint64(high)):
+    # unsigned, so that no index is taken for one from the end
+    p, stop = np.uint64(low), np.uint64(high)
+    total, n, one = np.uint64(0), np.uint64(n_open), np.uint64(1)
+    if AT_ONCE and high >= TOGETHER:
+        while p < stop:
+            # the last look sees some of the events before again: their bits are taken away
+            at = min(p, stop - np.uint64(TOGETHER))
+            fresh = ~np.uint64(0) << (p - at)
+            within, touched = look(cell, np.int64(at), spots)
+            total += ones(within & fresh)
+            touched &= fresh
+            while touched:
+                open_at[n] = at + lowest(touched)
+                touched &= touched - one
+                n += one
+            p += np.uint64(TOGETHER)
+        return np.int64(total), np.int64(n)
+    # no branches: each position is written, and stays when an edge touches its spot
+    while p < stop:
         place = np.uint64(cell[p])
-        state = spots[place >> np.uint64(_TO_ROW)] >> (
-            place >> np.uint64(_TO_SPOT) & np.uint64(SPOTS - 1)
-        )
-        open_at[first + (seen >> np.uint64(SPOTS))] = p
-        seen += state & both
-    return np.int64(seen & (one << np.uint64(SPOTS)) - one), np.int64(
-        first + (seen >> np.uint64(SPOTS))
-    )
+        row, column = place >> np.uint64(_TO_ROW), place >> np.uint64(_TO_SPOT) & np.uint64(SPOTS - 1)
+        open_at[n] = p
+        total += np.uint64(spots[0, row]) >> column & one
+        n += np.uint64(spots[1, row]) >> column & one
+        p += one
+    return np.int64(total), np.int64(n)
 
 
 @numba.njit(cache=True, nogil=True)

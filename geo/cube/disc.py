@@ -58,11 +58,11 @@ def _circles(x: Array, y: Array, cx: float, cy: float, k: float) -> tuple[float,
 
 @borrowing
 def _rows(spots: Array, west: float, south: float, k: float, inner: float, outer: float) -> None:
-    """Write the spots of a tile: bit c of row q inside; bit SPOTS + c between the circles.
+    """Write the spots of a tile: bit c of row q says whether inside, and whether between the circles.
 
     Parameters
     ----------
-    spots : uint64 (SPOTS,)
+    spots : uint32 (2, SPOTS)
         Written.
     west, south : float
         Corner of the tile, in spots from the middle.
@@ -85,7 +85,7 @@ def _rows(spots: Array, west: float, south: float, k: float, inner: float, outer
         s1 = min(max(np.floor(sure - west), s0), c1)
         touched = (one << np.uint64(c1)) - (one << np.uint64(c0))
         within = (one << np.uint64(s1)) - (one << np.uint64(s0))
-        spots[q] = within | (touched & ~within) << np.uint64(SPOTS)
+        spots[0, q], spots[1, q] = within, touched & ~within
 
 
 @borrowing
@@ -203,12 +203,12 @@ def disc(
         return NOT_ROUND
 
     total = np.int64(0)
-    slices = np.empty((AHEAD, 8), np.int64)
+    slices = np.empty((AHEAD, 4), np.int64)
     for first in range(0, n_whole, AHEAD):
         slices_in(slices, whole[:n_whole], first, tile_start, time, start, end, final)
         for i in range(min(AHEAD, n_whole - first)):
             total += slices[i, 1] - slices[i, 0]
-    spots = np.empty(SPOTS, np.uint64)
+    spots = np.empty((2, SPOTS), np.uint32)
     open_at = np.empty(1024, np.int64)
     ring, from_column = np.empty((1, 2), np.int32), np.zeros(1, np.int32)
     ring[0, 0], ring[0, 1] = 0, n - 1

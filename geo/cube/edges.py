@@ -145,7 +145,8 @@ def about(
         See `geo.cube.cover.Cover`.
 
     """
-    found, touch = odd, 0
+    # not numbers: of all edges at once the compiler then keeps a bit each
+    found, touch = odd != 0, False
     for k in range(low, high):
         if run_from[k] > column:
             break  # begins to the right of the spot
@@ -158,13 +159,13 @@ def about(
             bx, by = u[i + np.uint64(1)] - cu, v[i + np.uint64(1)] - cv
             det = ax * by - ay * bx
             there = j < edges
-            found ^= there & ((ay > 0.0) != (by > 0.0)) & ((det < 0.0) == (by > ay))
-            touch |= (
+            found = found ^ (there & ((ay > 0.0) != (by > 0.0)) & ((det < 0.0) == (by > ay)))
+            touch = touch | (
                 there & (abs(det) <= hv * abs(bx - ax) + hu * abs(by - ay))
                 & (min(ax, bx) <= hu) & (max(ax, bx) >= -hu)
                 & (min(ay, by) <= hv) & (max(ay, by) >= -hv)
             )  # fmt: skip
-    return UNSURE if touch else found
+    return UNSURE if touch else np.int64(found)
 
 
 @numba.njit(cache=True, nogil=True)
