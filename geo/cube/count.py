@@ -22,15 +22,14 @@ from geo.cube.build import BLOCK_COLUMNS, CELLS
 from geo.cube.cover import SPOTS
 from geo.cube.edges import UNSURE, about, exactly, inside, search
 from geo.cube.look import AT_ONCE, TOGETHER, look, lowest, ones
+from geo.cube.slices import AHEAD, fetch, slices_in
 
 Array = npt.NDArray[Any]
 
-_AROUND = 12  # so far on either side of where a time probably is
-_LATEST = (1 << 32) - 1  # no event is so late
 _TO_SPOT = (CELLS // SPOTS).bit_length() - 1  # bits of a cell inside its spot
 _TO_ROW = 8 + _TO_SPOT
 _ROUNDED = 1e-7  # of a spot; less than edges are widened by
-AHEAD = 32  # tiles whose times are fetched from memory together
+_TOGETHER = 32  # seconds of a step that are compared at once
 
 
 @numba.njit(cache=True, nogil=True)
@@ -71,36 +70,37 @@ def before(  # noqa: PLR0912 one loop, twice over the kinds
 
     """
     n_kinds = len(kinds)
-    for k in range(n_kinds):
-        if kinds[k]:
-            for b in blocks:
-                out[k] += cube[step, k, cube_row[b]]
     if second == 0:
+        for k in range(n_kinds):
+            if kinds[k]:
+                for b in blocks:
+                    out[k] += cube[step, k, cube_row[b]]
         return
+    # where the events of the step stand of each block; kind by kind, as the cube lies in memory
+    spans = np.empty((len(blocks), 2), np.int64)
+    for i in range(len(blocks)):
+        spans[i, 0] = spans[i, 1] = part_start[cube_row[blocks[i]]]
+    for k in range(n_kinds):
+        total = np.int64(0)
+        for i in range(len(blocks)):
+            r = np.int64(cube_row[blocks[i]])
+            low = np.int64(cube[step, k, r])
+            total += low
+            spans[i, 0] += low
+            spans[i, 1] += np.int64(cube[step + 1, k, r])
+        out[k] += total if kinds[k] else 0
     short = second >> shift
     rest = second - (short << shift)
     together = kinds.all() and not apart
     tied = np.zeros(n_kinds, np.bool_)
-    spans = np.empty((AHEAD, 3), np.int64)
     for first in range(0, len(blocks), AHEAD):
         stop = min(first + AHEAD, len(blocks))
-        # events of the step: each block's are somewhere else in memory, all are fetched first
+        fetch(part, spans[first:stop], stop - first)
         for i in range(first, stop):
-            r = np.int64(cube_row[blocks[i]])
-            low, n = np.int64(part_start[r]), np.int64(0)
-            for k in range(n_kinds):
-                low += np.int64(cube[step, k, r])
-                n += np.int64(cube[step + 1, k, r]) - np.int64(cube[step, k, r])
-            spans[i - first, 0], spans[i - first, 1] = low, low + n
-            spans[i - first, 2] = part[low if low < len(part) else len(part) - 1]
-        for i in range(first, stop):
-            b, low, high = blocks[i], spans[i - first, 0], spans[i - first, 1]
+            b, low, high = blocks[i], spans[i, 0], spans[i, 1]
             ties = False
             if together:
-                n, equal = 0, 0
-                for p in range(low, high):
-                    n += part[p] < short
-                    equal += part[p] == short
+                n, equal = _below(part, low, high, short)
                 out[0] += n
                 ties = rest > 0 and equal > 0
                 tied[:] = ties
@@ -127,6 +127,28 @@ def before(  # noqa: PLR0912 one loop, twice over the kinds
                         p += 1
 
 
+@borrowing
+def _below(part: Array, low: int, high: int, value: int) -> tuple[int, int]:
+    """Count what is below and what is equal to a value in [low, high); few stand in most."""
+    wanted = np.uint16(value)
+    n, equal, p = 0, 0, low
+    while p < high and p + _TOGETHER <= len(part):
+        # always as many, so that the compiler takes all of them at once
+        stop = np.uint16(min(high - p, _TOGETHER))
+        below, same = np.uint16(0), np.uint16(0)
+        for j in range(_TOGETHER):
+            there, one = np.uint16(j) < stop, part[np.uint64(p) + np.uint64(j)]
+            below = np.uint16(below + np.uint16(there & (one < wanted)))
+            same = np.uint16(same + np.uint16(there & (one == wanted)))
+        n += np.int64(below)
+        equal += np.int64(same)
+        p += _TOGETHER
+    for q in range(p, high):
+        n += part[q] < wanted
+        equal += part[q] == wanted
+    return n, equal
+
+
 @numba.njit(cache=True, nogil=True)
 def by_step(out: Array, rows: Array, cube: Array, kinds: Array, steps: Array) -> None:
     """Add to `out` (s,) the events of rows of the cube before each of `steps` (s,)."""
@@ -137,83 +159,6 @@ def by_step(out: Array, rows: Array, cube: Array, kinds: Array, steps: Array) ->
                 for r in rows:
                     total += cube[step, k, r]
         out[s] += total
-
-
-@borrowing
-def _near(ascending: Array, low: int, high: int, value: int, left: int) -> int:
-    """Do as `search`; looks first from `left` on, which is in [low, high)."""
-    right = min(left + 2 * _AROUND, high)
-    # no branches: where it stands cannot be foreseen
-    short = np.uint32(min(max(value, 0), _LATEST))
-    found = 0
-    if right - left == 2 * _AROUND:
-        for p in range(2 * _AROUND):
-            found += ascending[left + p] < short
-    else:
-        for p in range(left, right):
-            found += ascending[p] < short
-    if found == 0 and left > low:
-        step = _AROUND
-        high = left
-        while high - step > low and ascending[high - step] >= value:
-            high, step = high - step, 2 * step
-        return search(ascending, max(low, high - step), high, value)
-    if found == right - left and right < high:
-        step = _AROUND
-        low = right
-        while low + step < high and ascending[low + step] < value:
-            low, step = low + step + 1, 2 * step
-        return search(ascending, low, min(high, low + step), value)
-    return left + found
-
-
-@borrowing
-def slices_in(
-    slices: Array,
-    tiles: Array,
-    first: int,
-    tile_start: Array,
-    time: Array,
-    start: int,
-    end: int,
-    last: int,
-) -> None:
-    """Write where [start, end) begins and ends in the times of tiles from `first` on.
-
-    Where they would be if times were spread evenly, one time is read; how far off that is tells where
-    to look. Each tile's times are somewhere else in memory: one is read of all tiles before any is
-    searched, so that one does not wait for the other.
-
-    Parameters
-    ----------
-    slices : int64 (m, 4)
-        Row i, for tile `first` + i: begin and end are written to columns 0 and 1.
-
-    """
-    n = min(len(slices), len(tiles) - first)
-    rate = 1.0 / (last + 1.0)
-    from_share = min(max(start * rate, 0.0), 1.0)
-    to_share = min(max(end * rate, 0.0), 1.0)
-    for i in range(n):
-        t = tiles[first + i, 0]
-        low, high = np.int64(tile_start[t]), np.int64(tile_start[t + 1])
-        slices[i, 0] = min(low + np.int64(from_share * (high - low)), high - 1)
-        slices[i, 1] = min(low + np.int64(to_share * (high - low)), high - 1)
-        slices[i, 2], slices[i, 3] = low, high
-    for i in range(n):
-        a, b, low, high = slices[i, 0], slices[i, 1], slices[i, 2], slices[i, 3]
-        latest, each = max(high - 2 * _AROUND, low), (high - low) * rate
-        a += np.int64((start - np.int64(time[a])) * each) - _AROUND
-        b += np.int64((end - np.int64(time[b])) * each) - _AROUND
-        slices[i, 0], slices[i, 1] = min(max(a, low), latest), min(max(b, low), latest)
-    for i in range(n):
-        a, b, low, high = slices[i, 0], slices[i, 1], slices[i, 2], slices[i, 3]
-        slices[i, 0] = low
-        if start > 0:
-            slices[i, 0] = _near(time, low, high, start, a)
-        slices[i, 1] = high
-        if end <= last:
-            slices[i, 1] = _near(time, low, high, end, b)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -408,6 +353,7 @@ def rim(  # noqa: PLR0912, PLR0915 one loop with its variants
     for first in range(0, len(tiles), AHEAD):
         slices_in(slices, tiles, first, tile_start, time, start, end, last)
         stop = min(first + AHEAD, len(tiles))
+        fetch(cell, slices, stop - first)
         n_open = 0
         for i in range(first, stop):
             low, high = slices[i - first, 0], slices[i - first, 1]
@@ -537,7 +483,8 @@ def spots_sure(
     # no branches: each position is written, and stays when an edge touches its spot
     while p < stop:
         place = np.uint64(cell[p])
-        row, column = place >> np.uint64(_TO_ROW), place >> np.uint64(_TO_SPOT) & np.uint64(SPOTS - 1)
+        row = place >> np.uint64(_TO_ROW)
+        column = place >> np.uint64(_TO_SPOT) & np.uint64(SPOTS - 1)
         open_at[n] = p
         total += np.uint64(spots[0, row]) >> column & one
         n += np.uint64(spots[1, row]) >> column & one

@@ -23,9 +23,10 @@ import numpy.typing as npt
 
 from geo.compiled import borrowing, comparing
 from geo.cube.build import BLOCK_COLUMNS, BLOCKS_PER_DEGREE
-from geo.cube.count import AHEAD, slices_in, spots_sure
+from geo.cube.count import spots_sure
 from geo.cube.cover import SPOTS, extent
 from geo.cube.edges import exactly, search
+from geo.cube.slices import AHEAD, fetch, slices_in
 
 Array = npt.NDArray[Any]
 
@@ -215,6 +216,7 @@ def disc(
     near, far = inner * inner, outer * outer
     for first in range(0, n_edge, AHEAD):
         slices_in(slices, edge[:n_edge], first, tile_start, time, start, end, final)
+        fetch(cell, slices, min(AHEAD, n_edge - first))
         for i in range(min(AHEAD, n_edge - first)):
             low, high = slices[i, 0], slices[i, 1]
             if low == high:

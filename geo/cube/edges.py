@@ -6,7 +6,7 @@ point", on edges and corners too.
 
 # ruff: noqa: PLR0917 compiled code takes plain arrays
 # Python and numpy integers are one to the compiler:
-# mypy: disable-error-code="assignment, arg-type"
+# mypy: disable-error-code="assignment, arg-type, return-value"
 
 from __future__ import annotations
 

@@ -1,12 +1,14 @@
-"""Which of 64 events stand in spots of a set, with instructions that look up many at once. May import numba, llvmlite.
+"""Instructions numba has no words for: 64 events looked up at once, memory fetched ahead. May import numba, llvmlite.
 
 Promises: the same bits as looking at one event after the other (`geo.cube.count.spots_sure` does that
-where the machine has no such instructions). The set is a row of bits for each row of spots, 128 bytes:
-where one event looks up a word and shifts it, 64 look up their bytes in a register.
+where the machine has no such instructions). A set of spots is a row of bits for each row of spots, 128
+bytes: where one event looks up a word and shifts it, 64 look up their bytes in a register.
 
 What is chosen is what numba compiles for (`NUMBA_CPU_NAME`, `NUMBA_CPU_FEATURES`), so that kept code
 of another machine is never run.
 """
+
+# mypy: disable-error-code="no-untyped-call"
 
 from __future__ import annotations
 
@@ -21,6 +23,12 @@ from numba.extending import intrinsic
 TOGETHER = 64
 _ROWS = 128  # bytes of a set
 _I1, _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
+
+
+def instruction(function: Callable[..., Any]) -> Any:
+    """Make a function of what writes its instructions; compiled code alone can call it."""
+    return intrinsic(function)
+
 
 # how bytes of a set are looked up: builder, the address of a set, which of its bytes
 Way = Callable[[Any, Any, Any], Any]
@@ -84,7 +92,7 @@ def looking(feature: str) -> Any:
     """
     lanes, way = WAYS[feature]
 
-    @intrinsic
+    @instruction
     def look(context: Any, cell: Any, at: Any, spots: Any) -> Any:  # noqa: ARG001 numba wants it
         def code(context: Any, builder: Any, signature: Any, args: Sequence[Any]) -> Any:
             cells = context.make_array(signature.args[0])(context, builder, args[0]).data
@@ -110,7 +118,7 @@ def looking(feature: str) -> Any:
     return look
 
 
-@intrinsic
+@instruction
 def ones(context: Any, bits: Any) -> Any:  # noqa: ARG001 numba wants it
     """Count the bits of a uint64 that are set."""
 
@@ -120,7 +128,7 @@ def ones(context: Any, bits: Any) -> Any:  # noqa: ARG001 numba wants it
     return types.uint64(types.uint64), code
 
 
-@intrinsic
+@instruction
 def lowest(context: Any, bits: Any) -> Any:  # noqa: ARG001 numba wants it
     """Position of the lowest bit that is set, of a uint64 that is not 0."""
 
@@ -128,6 +136,22 @@ def lowest(context: Any, bits: Any) -> Any:  # noqa: ARG001 numba wants it
         return builder.cttz(args[0], _I1(1))
 
     return types.uint64(types.uint64), code
+
+
+@instruction
+def ahead(context: Any, array: Any, at: Any) -> Any:  # noqa: ARG001 numba wants it
+    """Have the line of memory fetched that holds `array[at]`, without waiting; any `at` is allowed."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Sequence[Any]) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        place = builder.bitcast(builder.gep(data, [args[1]]), _I8.as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [place.type, _I32, _I32, _I32])
+        fetch = builder.module.declare_intrinsic("llvm.prefetch.p0", fnty=kind)
+        # to be read, soon and more than once, as data
+        builder.call(fetch, [place, _I32(0), _I32(3), _I32(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), code
 
 
 def _all(kind: Any, lanes: int, value: int) -> Any:

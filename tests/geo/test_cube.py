@@ -25,6 +25,7 @@ import geo.cube.edges as edges_module
 import geo.cube.engine as engine_module
 import geo.cube.quick as quick_module
 import geo.cube.runs as runs_module
+import geo.cube.slices as slices_module
 import geo.cube.views as views_module
 from geo.corners import corners
 from geo.cube import (
@@ -780,8 +781,17 @@ def test_compiled_and_plain_code_agree(monkeypatch: pytest.MonkeyPatch) -> None:
         return total
 
     monkeypatch.setattr(engine_module, "_polygon", plain)
-    monkeypatch.setattr(count_module, "AT_ONCE", False)  # is made of instructions
-    for module in (edges_module, runs_module, cover_module, count_module, quick_module):
+    # these are made of instructions
+    monkeypatch.setattr(count_module, "AT_ONCE", False)
+    monkeypatch.setattr(slices_module, "ahead", lambda *_: None)
+    for module in (
+        edges_module,
+        runs_module,
+        cover_module,
+        slices_module,
+        count_module,
+        quick_module,
+    ):
         for name, function in list(vars(module).items()):
             if hasattr(function, "py_func"):
                 monkeypatch.setattr(module, name, function.py_func)

@@ -7,7 +7,9 @@ import pytest
 import shapely
 
 import geo.cube.build as build_module
+import geo.cube.count as count_module
 import geo.cube.disc as disc_module
+import geo.cube.slices as slices_module
 from geo.corners import corners
 from geo.cube import Columns, Question, Snapshot, Spec, ask
 from geo.cube.disc import NOT_ROUND, disc
@@ -136,8 +138,12 @@ def test_the_same_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
     areas += [OTHERWISE[name] for name in ("eight corners", "rougher", "large")]
     made_of = [(area, *made(area, monkeypatch, 4)) for area in areas]
     compiled = [counted(area, one, T0, T0 + len(at)) for area, at, one in made_of]
-    for name, function in list(vars(disc_module).items()):
-        if hasattr(function, "py_func") and name != "disc":
-            monkeypatch.setattr(disc_module, name, function.py_func)
+    for module in (slices_module, count_module, disc_module):
+        for name, function in list(vars(module).items()):
+            if hasattr(function, "py_func") and name != "disc":
+                monkeypatch.setattr(module, name, function.py_func)
+    # these are made of instructions
+    monkeypatch.setattr(count_module, "AT_ONCE", False)
+    monkeypatch.setattr(slices_module, "ahead", lambda *_: None)
     monkeypatch.setitem(globals(), "disc", disc.py_func)
     assert [counted(area, one, T0, T0 + len(at)) for area, at, one in made_of] == compiled
