@@ -5,7 +5,7 @@ are kept bit by bit (-0.0 as 0.0), times to the second.
 
 Arrangement. The globe is cut into blocks of .032 degrees, a block into `side` x `side` tiles and a
 tile into 256 x 256 cells. `side` is 1 to 16, the larger the more events stand together, but it
-grows slowly: looking at an event's cell takes half a nanosecond, finding a tile hundreds. Events with
+grows slowly: looking at an event's cell takes a fifth of a nanosecond, finding a tile fifty. Events with
 a point stand in the order (block, tile, time, rest), so that a tile and a time are one slice:
 
 ======================================  =========================================================
