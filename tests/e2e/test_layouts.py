@@ -143,6 +143,19 @@ def test_a_phone_s_legend_covers_nothing_of_the_city(
     page.evaluate(KEEP_FRAME)
     free = f"() => {{ const at = ({FRAMED})(); return at.bottom <= at.legend - 8 && at.top >= 60 }}"
     page.wait_for_function(free)
+    # a low phone shows one row of numbers until somebody wants the words
+    fold = page.locator(".legend-fold")
+    expect(fold).to_have_attribute("aria-expanded", "true" if height > 780 else "false")
+    if height <= 780:
+        legend = page.locator(".legend")
+        assert legend.bounding_box()["height"] <= 48
+        assert [one.split()[-1] for one in page.locator(".legend li").all_inner_texts()] == [
+            str(one) for one in desk.legend().values()
+        ]
+        fold.tap()
+        expect(fold).to_have_attribute("aria-expanded", "true")
+        page.wait_for_function(free)
+        assert page.locator(".legend li b").first.bounding_box()["width"] > 8
     # the letters grow, and the legend with them
     before = page.evaluate(FRAMED)["legend"]
     page.evaluate("() => { document.documentElement.style.fontSize = '20px' }")

@@ -1,8 +1,9 @@
 /** Legend with the count of every class; no data is always listed, at 0 too. */
-import { Bell } from "lucide";
-import { For, Show } from "solid-js";
+import { Bell, ChevronDown, ChevronUp } from "lucide";
+import { createSignal, For, Show } from "solid-js";
 import { type CellInfo, CLASSES } from "../api/models";
 import { count, percent } from "../charts/numbers";
+import { createLow, createNarrow } from "../state/narrow";
 import { Swatch } from "./chip.view";
 import { Icon } from "./icon";
 import { useModel } from "./model";
@@ -15,8 +16,19 @@ export function Legend(props: { ref?: (box: HTMLElement) => void }) {
   const total = () => counts()?.reduce((sum, one) => sum + one.count, 0);
   const share = () => model.summary.data()?.grid_share ?? model.map().grid_share;
   const finest = () => model.map().levels.at(-1);
+  const narrow = createNarrow();
+  const low = createLow();
+  // on a low phone one row of numbers, until somebody asks for the words
+  const [chosen, setChosen] = createSignal<boolean>();
+  const folded = () => narrow() && (chosen() ?? low());
+  const fold = () => (folded() ? words().legendOpen : words().legendFold);
   return (
-    <section ref={(box) => props.ref?.(box)} class="legend floating" aria-label={words().legend}>
+    <section
+      ref={(box) => props.ref?.(box)}
+      class="legend floating"
+      classList={{ "legend-folded": folded() }}
+      aria-label={words().legend}
+    >
       <h2>
         <span>
           <Show when={cells()} fallback={model.title(model.level().title)}>
@@ -29,7 +41,7 @@ export function Legend(props: { ref?: (box: HTMLElement) => void }) {
       <ul>
         <For each={CLASSES}>
           {(colour) => (
-            <li data-class={colour}>
+            <li data-class={colour} title={folded() ? words().colours[colour] : undefined}>
               <Swatch colour={colour} wide />
               <b>{words().colours[colour]}</b>
               <span class="meaning">{words().meanings[colour]}</span>
@@ -46,6 +58,18 @@ export function Legend(props: { ref?: (box: HTMLElement) => void }) {
           <b>{words().alertMark}</b>
           <span class="n">{count(model.alerts.marks().length)}</span>
         </p>
+      </Show>
+      <Show when={narrow()}>
+        <button
+          type="button"
+          class="legend-fold"
+          aria-expanded={!folded()}
+          aria-label={fold()}
+          title={fold()}
+          onClick={() => setChosen(!folded())}
+        >
+          <Icon node={folded() ? ChevronUp : ChevronDown} />
+        </button>
       </Show>
       <Show when={model.cells.info()}>
         {(one) => (

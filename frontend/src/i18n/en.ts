@@ -109,6 +109,8 @@ export const en: Words = {
   pattern: "Patterns on top",
   patternNote: "Names stay; lightness or pattern sets them apart",
   legend: "Legend",
+  legendFold: "Fold the legend",
+  legendOpen: "Unfold the legend",
   relativeRisk: "Relative risk",
   interval95: "95 % interval",
   interval90: "90 % interval",

@@ -93,6 +93,8 @@ export const zh = {
   pattern: "叠加图案",
   patternNote: "不改名称，只拉开明度或加图案",
   legend: "图例",
+  legendFold: "收起图例",
+  legendOpen: "展开图例",
   relativeRisk: "相对风险",
   interval95: "95% 区间",
   interval90: "90% 区间",

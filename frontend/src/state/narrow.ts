@@ -1,15 +1,26 @@
-/** Whether the window is as narrow as a phone; follows it while its owner lives. */
+/** How much room the window has; follows it while its owner lives. */
 import { type Accessor, createSignal, onCleanup } from "solid-js";
 
 const NARROW = "(max-width: 719px)";
+const LOW = "(max-height: 780px)";
 
+/** Whether the window is as narrow as a phone. */
 export function createNarrow(): Accessor<boolean> {
-  const media = matchMedia(NARROW);
-  const [narrow, setNarrow] = createSignal(media.matches);
-  const turned = () => setNarrow(media.matches);
+  return createMatch(NARROW);
+}
+
+/** Whether a phone's window is so low that a map needs every row. */
+export function createLow(): Accessor<boolean> {
+  return createMatch(`${NARROW} and ${LOW}`);
+}
+
+function createMatch(query: string): Accessor<boolean> {
+  const media = matchMedia(query);
+  const [matches, setMatches] = createSignal(media.matches);
+  const turned = () => setMatches(media.matches);
   media.addEventListener("change", turned);
   onCleanup(() => media.removeEventListener("change", turned));
-  return narrow;
+  return matches;
 }
 
 const BIG: readonly (readonly [media: string, scale: number])[] = [
