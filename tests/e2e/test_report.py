@@ -168,6 +168,13 @@ def test_day_month_year_and_level_in_the_link(sheet: Opener, api: Callable[..., 
     expect(page.locator("h1")).to_have_text("良渚街道")
 
 
+#: Rows of the league whose colour does not stand beside the name.
+WRAPPED = """() => [...document.querySelectorAll('.league-row')].filter(row => {
+  const [name, chip] = ['.name', '.chip'].map(one => row.querySelector(one)?.getBoundingClientRect());
+  return chip && Math.abs(name.top + name.bottom - chip.top - chip.bottom) > 16;
+}).length"""
+
+
 def test_the_league_is_cut_where_ranks_can_be_told_apart(
     sheet: Opener, api: Callable[..., Any]
 ) -> None:
@@ -190,6 +197,8 @@ def test_the_league_is_cut_where_ranks_can_be_told_apart(
         for group in page.locator(".league-group").all()
     ]
     assert drawn == groups
+    assert page.locator(".league-row .chip").count() > 0
+    assert page.evaluate(WRAPPED) == 0
     wide = [one for one in groups if len(one) > 1]
     assert wide
     expect(page.locator(".alike").first).to_have_text(f"{len(wide[0])} 个，名次不可区分")
@@ -234,6 +243,7 @@ def test_on_a_phone_one_pane_at_a_time(sheet: Opener) -> None:
     expect(page.locator(".league-row").first).to_be_visible()
     expect(page.locator(".card-pane")).to_be_hidden()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate(WRAPPED) == 0
     page.locator(".league-row").first.tap()
     expect(page.locator(".card-pane")).to_be_visible()
     page.locator("[data-to=feed]").tap()

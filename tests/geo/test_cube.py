@@ -228,6 +228,17 @@ def test_tiles_are_smaller_where_more_events_stand_together() -> None:
     assert sides == sorted(set(sides))
 
 
+@pytest.mark.parametrize("first", [-90 * DAY, -(10**10), 4_294_967_296 - 9 * DAY, 10**11])
+def test_before_1970_and_beyond_32_bits(first: int) -> None:
+    rows = dataclasses.replace(ROWS, time=ROWS.time - T0 + first)
+    rows.time[5] = first - 50 * 365 * DAY
+    snapshot = Snapshot.build(rows, SPEC)
+    assert snapshot.arrays["cube_row"].max() >= 0
+    assert not len(snapshot.arrays["loose_time"])
+    for start, end in ((-(10**12), 10**12), (first + DAY + 7, first + 20 * DAY + 9)):
+        agree(rows, snapshot, Question(AREAS["hole"], start, end))
+
+
 def test_strays_do_not_stretch_the_cube(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = events(6000)
     rows.time[:3] = [-(10**9), 10**10, 10**11]

@@ -120,6 +120,41 @@ def test_what_is_not_round_small_and_one_ring_is_asked_otherwise(
     assert ask(snapshot, Question(area, T0, T0 + len(at))).total == want
 
 
+def test_a_needle_that_ends_on_a_tile_holds_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("_CROWD", 0.0), ("_SPARSE", 0), ("_FINEST", 4)):
+        monkeypatch.setattr(build_module, name, value)
+    angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+    for n in range(50):
+        border = (37_500 + n) / 125 - 180  # a multiple of a tile
+        for high in (10.0, 1e3, 1e5, 1e8):
+            wide = 0.002 / high
+            x = border - wide + wide * np.cos(angle)
+            x[0] = border
+            area = shapely.Polygon(np.column_stack([x, 30.05 + 0.002 * np.sin(angle)]))
+            at = np.column_stack([np.append(x, np.nextafter(border, 999)), np.full(65, 30.05)])
+            if not area.is_valid:
+                continue  # corners have become one
+            want = shapely.covers(area, shapely.points(at)).sum()
+            zero = np.zeros(len(at))
+            snapshot = Snapshot.build(Columns(at[:, 0], at[:, 1], zero + T0, zero, zero), SPEC)
+            assert ask(snapshot, Question(area, T0, T0 + 1)).total == want > 0
+
+
+@pytest.mark.parametrize("lon", [180.448, 180.6, -180.46, -180.9, 200.0])
+def test_nothing_lies_beside_the_globe(lon: float) -> None:
+    dice = np.random.default_rng(1)
+    x = np.concatenate([dice.uniform(-180, -179, 4000), dice.uniform(179, 180, 4000)])
+    zero = np.zeros(len(x))
+    y = dice.uniform(29.8, 30.2, len(x))
+    snapshot = Snapshot.build(Columns(x, y, zero + T0, zero, zero), SPEC)
+    angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+    for radius in (0.01, 0.03):
+        area = shapely.Polygon(
+            np.column_stack([lon + radius * np.cos(angle), 30 + radius * np.sin(angle)])
+        )
+        assert ask(snapshot, Question(area, T0, T0 + 1)).total == 0
+
+
 def test_fine_tiles_are_asked_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     at, snapshot = made(ROUND["1 km"], monkeypatch, 16)
     assert counted(ROUND["1 km"], snapshot, T0, T0 + len(at)) == NOT_ROUND
