@@ -308,7 +308,7 @@ def _cube(  # noqa: PLR0917 columns of one table
         part = slice(first, first + _CHUNK)
         block = row[rank[part]].astype(np.int64)
         there = block >= 0
-        second = time[part][there] + base
+        second = time[part][there].astype(np.int64) + base
         at = np.searchsorted(step_edge, second, side="right") - 1
         cell = (block[there] * steps + at) * kinds + kind[part][there]
         key[n : n + len(cell)] = (cell << bits) | (second - step_edge[at])

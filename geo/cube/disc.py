@@ -36,6 +36,7 @@ _FEWEST = 16  # corners; with fewer, laying them takes no longer
 _APART = 0.02  # of the outer circle's radius, at most, between the two
 _ROUNDED = 1e-9  # of a radius, and
 _SPOT_ROUNDED = 1e-6  # of a spot: more than rounding moves a point
+_NARROWEST = 64.0  # times as high as wide: of a width so many times less is left of the above
 
 
 @comparing
@@ -55,6 +56,14 @@ def _circles(x: Array, y: Array, cx: float, cy: float, k: float) -> tuple[float,
         near, far = min(px * px + py * py, near), max(ax * ax + ay * ay, far)
         odd ^= ((ay > 0.0) != (by > 0.0)) & ((ax * by - ay * bx < 0.0) == (by > ay))
     return near, far, odd
+
+
+@borrowing
+def _fits(columns: float, rows: float) -> bool:
+    """Whether an area of a width and a height in tiles is small, and wide enough for its height."""
+    if not (columns + 1.0) * (rows + 1.0) <= _MOST_TILES or rows <= 0.0:
+        return False
+    return columns > 0.0 and rows <= _NARROWEST * columns
 
 
 @borrowing
@@ -183,7 +192,8 @@ def disc(
     west, east, south, north = extent(x, y)
     tiles_per_degree = BLOCKS_PER_DEGREE * side
     columns, rows = (east - west) * tiles_per_degree, (north - south) * tiles_per_degree
-    if not (columns + 1.0) * (rows + 1.0) <= _MOST_TILES or columns <= 0.0 or rows <= 0.0:
+    # beside the globe a row of blocks would be followed by the next
+    if west < -180.0 or east > 180.0 or south < -90.0 or north > 90.0 or not _fits(columns, rows):
         return NOT_ROUND
     cx, cy, k = (west + east) / 2, (south + north) / 2, rows / columns
     near, far, odd = _circles(x, y, cx, cy, k)
