@@ -15,9 +15,9 @@ import shapely
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from geo.cube import Columns, Question, Snapshot, Spec, ask  # noqa: E402
-from geo.locate import LocateIndex  # noqa: E402
-from geo.shapes import circle  # noqa: E402
+from geo.cube import Columns, Question, Snapshot, Spec, ask
+from geo.locate import LocateIndex
+from geo.shapes import circle
 
 EVENTS, START, DAY = 3_000, 1_700_000_000, 86_400
 
