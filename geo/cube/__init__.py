@@ -14,11 +14,12 @@ of tiles that an edge touches, exactly. Promises: the answer equals testing ever
 
 from pathlib import Path
 
-from geo.cube.stale import forget
+from geo.cube.stale import forget, place
 
-forget(Path(__file__).parent)  # before anything compiled is loaded
+# before anything compiled is loaded
+if _kept := place():
+    forget(Path(__file__).parent, _kept)
 
-# ruff: noqa: E402
 from geo.cube.columns import Columns, ColumnsError, Delta, Spec
 from geo.cube.engine import ask
 from geo.cube.question import (

@@ -17,6 +17,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core.errors import TypingError
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
@@ -85,7 +86,8 @@ def looking(feature: str) -> Any:
     Returns
     -------
     function of (cell uint16 (n,), at int, spots uint32 (2, 32))
-        Called by compiled code only. `cell` as in `geo.cube.build`, `spots` two sets: bit c of row r
+        Called by compiled code only, which does not compile with arrays of another type or with
+        gaps between their numbers: addresses are taken from them. `cell` as in `geo.cube.build`, `spots` two sets: bit c of row r
         for the spot in that column and row. Gives two uint64: bit i says whether event `at` + i is in a
         spot of the first and of the second set. `at` + 64 must not be above n.
 
@@ -94,6 +96,9 @@ def looking(feature: str) -> Any:
 
     @instruction
     def look(context: Any, cell: Any, at: Any, spots: Any) -> Any:  # noqa: ARG001 numba wants it
+        _refuse_others(cell, types.uint16, 1)
+        _refuse_others(spots, types.uint32, 2)
+
         def code(context: Any, builder: Any, signature: Any, args: Sequence[Any]) -> Any:
             cells = context.make_array(signature.args[0])(context, builder, args[0]).data
             sets = context.make_array(signature.args[2])(context, builder, args[2]).data
@@ -152,6 +157,12 @@ def ahead(context: Any, array: Any, at: Any) -> Any:  # noqa: ARG001 numba wants
         return context.get_dummy_value()
 
     return types.void(array, types.int64), code
+
+
+def _refuse_others(array: Any, dtype: Any, dimensions: int) -> None:
+    want = types.Array(dtype, dimensions, "C")
+    if not isinstance(array, types.Array) or array.copy(readonly=False) != want:
+        raise TypingError(f"{array} is not {want}")
 
 
 def _all(kind: Any, lanes: int, value: int) -> Any:

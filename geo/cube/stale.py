@@ -1,6 +1,7 @@
-"""Compiled code of older sources is forgotten. May import the standard library alone.
+"""Compiled code of older sources is forgotten. May import numba.
 
-numba keeps compiled functions beside their source and looks at that one file only, not at those whose
+numba keeps compiled functions beside their source, or where it is told to (`NUMBA_CACHE_DIR`), or where
+the user may write when neither can be written, and looks at that one file only, not at those whose
 functions and numbers were compiled in: where only `geo.cube.cover` is another one than yesterday,
 `geo.cube.quick` would go on counting with yesterday's.
 """
@@ -12,16 +13,31 @@ import os
 import tempfile
 from pathlib import Path
 
+import numba
+
 STAMP = "sources.sha256"
 
 
-def forget(folder: Path) -> bool:
+@numba.njit(cache=True)
+def _any() -> None:
+    """Never called: tells where functions of this folder are kept."""
+
+
+def place() -> Path | None:
+    """Folder in which numba keeps the compiled functions of this one; None: nothing is compiled."""
+    stats = getattr(_any, "stats", None)
+    return Path(stats.cache_path) if stats else None
+
+
+def forget(folder: Path, kept: Path) -> bool:
     """Remove what was compiled of a folder's sources when any of them is another one than then.
 
     Parameters
     ----------
     folder : Path
-        Where the sources lie; compiled code is looked for in its `__pycache__`.
+        Where the sources lie; `compiled.py` beside it is one of them.
+    kept : Path
+        Where what was compiled of them alone is kept, see `place`.
 
     Returns
     -------
@@ -30,9 +46,10 @@ def forget(folder: Path) -> bool:
 
     """
     made = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
+    # with what is made of a function before it is compiled
+    for path in [*sorted(folder.glob("*.py")), *folder.parent.glob("compiled.py")]:
         made.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
-    digest, kept = made.hexdigest(), folder / "__pycache__"
+    digest = made.hexdigest()
     stamp = kept / STAMP
     try:
         if stamp.read_text(encoding="ascii") == digest:
@@ -40,7 +57,7 @@ def forget(folder: Path) -> bool:
     except (OSError, ValueError):
         pass  # never written, or damaged
     try:
-        kept.mkdir(exist_ok=True)
+        kept.mkdir(parents=True, exist_ok=True)
         for one in kept.glob("*.nb[ic]"):
             one.unlink(missing_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{STAMP}-", dir=kept)

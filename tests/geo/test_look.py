@@ -57,6 +57,23 @@ def test_all_64_are_told(feature: str, name: str) -> None:
             assert int(found[k]) == sum(bits[k] << i for i, bits in enumerate(want))
 
 
+@pytest.mark.skipif(not HERE, reason="this processor looks up one event after the other")
+@pytest.mark.parametrize(
+    ("cell", "spots"),
+    [
+        (np.zeros(200, np.uint16)[::2], SETS["any"]),
+        (np.zeros(100, np.uint32), SETS["any"]),
+        (CELL, np.asfortranarray(SETS["any"])),
+        (CELL, SETS["any"].astype(np.uint64)),
+        (CELL, SETS["any"][0]),
+    ],
+    ids=["gaps", "wide", "columns", "wide sets", "one set"],
+)
+def test_arrays_that_lie_otherwise_are_refused(cell: np.ndarray, spots: np.ndarray) -> None:
+    with pytest.raises(numba.TypingError, match="is not array"):
+        kernel(looking(HERE[0]))(cell, 0, spots)
+
+
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("way", ["compiled", "one by one", "plain"])
 def test_events_inside_are_counted_and_those_to_be_tested_kept(
