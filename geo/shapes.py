@@ -191,7 +191,7 @@ def corridor(coords: npt.ArrayLike, metres: float) -> shapely.MultiPolygon:
     _check_size(metres, "width")
     try:
         line = np.array(coords, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ShapeError("bad_geometry", f"the line is no list of positions: {error}") from error
     if line.ndim != 2 or line.shape[1] not in (2, 3) or len(line) < 2:
         raise ShapeError("bad_geometry", "a line needs two or more positions [longitude, latitude]")
@@ -258,7 +258,7 @@ def _ring(ring: object, where: str) -> Floats:
         points = _plain(ring)
         if points is None:
             points = np.array(ring, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ShapeError("bad_geometry", f"{where} is no list of positions: {error}") from error
     if points.size == 0:
         raise ShapeError("empty", f"{where} is empty")

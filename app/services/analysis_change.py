@@ -43,9 +43,13 @@ def changes(
     if question is None:
         return AnalysisChange(previous=None, last_year=None)
     zone = ZoneInfo(sight.zone)
-    start, end = (
-        datetime.fromtimestamp(one, UTC).astimezone(zone) for one in (question.start, question.end)
-    )
+    try:
+        start, end = (
+            datetime.fromtimestamp(one, UTC).astimezone(zone)
+            for one in (question.start, question.end)
+        )
+    except (OverflowError, ValueError):  # beside the years 1 to 9999 there is nothing to compare
+        return AnalysisChange(previous=None, last_year=None)
 
     def against(low: datetime | None, high: datetime | None) -> SpanChange | None:
         if low is None or high is None or low >= high or (first and low.date() < first):

@@ -141,7 +141,7 @@ def _rectangle(box: RectangleShape, crs: str) -> shapely.MultiPolygon:
 def _cells(cells: list[str]) -> shapely.MultiPolygon:
     rings = []
     for one in cells:
-        if not h3.is_valid_cell(one):
+        if not area_words.is_cell(one):
             refuse("area", "not_a_cell", f"{one!r} is no H3 cell")
         ring = [(lon, lat) for lat, lon in h3.cell_to_boundary(one)]
         if np.ptp([lon for lon, _ in ring]) > 180:

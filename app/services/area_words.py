@@ -172,8 +172,16 @@ def _converted(places: Sequence[tuple[float, float]], crs: str) -> list[tuple[fl
     return list(zip(lon.tolist(), lat.tolist(), strict=True))
 
 
+def is_cell(text: str) -> bool:
+    """Whether a text names an H3 cell."""
+    try:
+        return bool(h3.is_valid_cell(text))
+    except OverflowError:  # a number, but not of 64 bits
+        return False
+
+
 def _cell(text: str) -> int:
-    if not h3.is_valid_cell(text):
+    if not is_cell(text):
         raise QuestionError("not_a_cell", f"{text!r} is no H3 cell")
     return int(h3.str_to_int(text))
 

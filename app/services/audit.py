@@ -136,11 +136,22 @@ def bounded(question: dict[str, Any]) -> str:
     Parameters
     ----------
     question : what was asked; the parts of `area` may be large
+
+    Raises
+    ------
+    Invalid
+        Text that is no Unicode, or lists inside lists without end: what cannot be written down.
     """
-    parts = {
-        name: to_json(value).decode()  # several times as fast as `json`, which counts here
-        for name, value in question.items()
-    }
+    try:
+        parts = {
+            # several times as fast as `json`, which counts here
+            name: to_json(value, inf_nan_mode="strings").decode()
+            for name, value in question.items()
+        }
+    except ValueError as error:
+        raise Invalid(
+            "the question holds text that is no Unicode, or is nested too deeply to be written down"
+        ) from error
     if any("\\u0000" in text for text in parts.values()):  # which PostgreSQL does not store
         parts = {name: text.replace("\\u0000", "\\ufffd") for name, text in parts.items()}
     if sum(map(len, parts.values())) > WHOLE:

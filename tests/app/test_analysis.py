@@ -550,9 +550,14 @@ def test_change_is_of_the_same_area(desk: Desk) -> None:
         ratio = found["overall"]["observed"] / one["observed"] * days
         assert near(one["ratio"], ratio)
         assert one["low"] < ratio < one["high"]
-    early = desk.analyse(area, start="2023-02-01", end="2023-03-01", parts=["change"])["change"]
-    assert early["previous"] is None
-    assert early["last_year"] is None
+    for start, end in (
+        ("2023-02-01", "2023-03-01"),
+        ("0001-01-01", "9999-12-31"),
+        ("2023-02-01", "9999-12-31T23:59:59-23:59"),
+    ):
+        early = desk.analyse(area, start=start, end=end, parts=["change"])["change"]
+        assert early["previous"] is None
+        assert early["last_year"] is None
 
 
 def test_relative_risk_is_the_posterior_of_the_span(desk: Desk) -> None:
@@ -608,6 +613,7 @@ def test_shapes_are_combined_and_snapped(desk: Desk) -> None:
         ({"geojson": {"type": "Polygon", "coordinates": [[[119, 29], [120, 29], [120, 30]]]}}, "not_closed"),
         ({"rectangle": {"west": 120, "south": 29, "east": 119, "north": 30}}, "bad_size"),
         ({"cells": ["zz"]}, "not_a_cell"),
+        ({"cells": ["-1"]}, "not_a_cell"),
         ({"combine": {"op": "intersect", "areas": [{"units": ["330101"]}, {"wkt": "POLYGON((1 1,2 1,2 2,1 1))"}]}}, "empty_area"),
     ],
 )  # fmt: skip

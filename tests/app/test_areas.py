@@ -460,6 +460,8 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "empty": ({"wkt": "POLYGON EMPTY"}, "area", "empty"),
     "negative radius": ({"circle": {"lon": 120, "lat": 30, "metres": -5}}, "area", "zero_area"),
     "no cell": ({"cells": ["nonsense"]}, "area", "not_a_cell"),
+    "below zero": ({"cells": ["-1"]}, "area", "not_a_cell"),
+    "beyond 64 bits": ({"cells": ["8" * 100]}, "area", "not_a_cell"),
 }  # fmt: skip
 
 

@@ -86,6 +86,7 @@ BAD: dict[str, tuple[object, str, str]] = {
     "no object": ([1, 2], "wgs84", "bad_geometry"),
     "no list": ({"type": "Polygon", "coordinates": "SQUARE"}, "wgs84", "bad_geometry"),
     "no rings": ({"type": "MultiPolygon", "coordinates": ["x"]}, "wgs84", "bad_geometry"),
+    "beyond floats": (polygon([[10**400, 1], [2, 1], [2, 2], [10**400, 1]]), "wgs84", "bad_geometry"),
     "words": (polygon([["a", "b"], ["c", "d"]]), "wgs84", "bad_geometry"),
     "single numbers": (polygon([1, 2, 3]), "wgs84", "bad_geometry"),
     "ragged": (polygon([[1, 2], [3], [4, 5], [1, 2]]), "wgs84", "bad_geometry"),

@@ -227,6 +227,28 @@ def test_a_character_postgresql_does_not_store_is_replaced() -> None:
     assert json.loads(text) == {"area": {"unit": "33\ufffd"}, "end": "2024"}
 
 
+def test_what_no_json_holds_is_written_as_text_or_refused(office: Office) -> None:
+    asker = office.token("analyst")
+    shape = '{"type":"Polygon","coordinates":[[[119,29],[120,29],[120,30],[119,29]]],"x":%s}'
+    span = '"start":"2024-01-01","end":"2025-01-01"'
+    with office.app() as client:
+        for member, status in (
+            ("NaN", 200),
+            ("-1e999", 200),
+            ('"\\ud800"', 422),
+            ('{"\\ud800":1}', 422),
+            ("[" * 150 + "]" * 150, 200),
+            ('{"a":' * 900 + "1" + "}" * 900, 422),
+        ):
+            body = f'{{"area":{{"geojson":{shape % member}}},{span}}}'
+            sent = {**asker, "Content-Type": "application/json"}
+            answer = client.post(COUNT, headers=sent, content=body)
+            assert answer.status_code == status, (member[:20], answer.text)
+    written = [one.question["area"]["geojson"]["x"] for one in office.entries("ask_area")]
+    assert written[:2] == ["NaN", "-Infinity"]
+    assert len(written) == 3
+
+
 def test_a_large_area_is_kept_by_digest_and_bounds() -> None:
     ring = [[119 + n / 10_000, 29.0] for n in range(9_999)] + [[119.5, 30.25], [119.0, 29.0]]
     question = {"area": {"geojson": {"coordinates": [ring]}, "crs": "gcj02"}, "start": "2024-01-01"}
