@@ -18,6 +18,7 @@ from app.api.quick_json import QuickRoute, asked
 from app.services import analysis, report, report_document, report_files, report_map_page
 from app.services.areas import Areas, look
 from app.services.asking import Asker
+from app.services.audit import bounded
 
 router = APIRouter(prefix="/api/packs/{pack}/areas", tags=["export"], route_class=QuickRoute)
 
@@ -88,6 +89,7 @@ def export_area(
     areas: Areas = request.app.state.areas
     data_dir: Path = request.app.state.settings.data_dir
     written = asked(question)
+    bounded(written)  # what cannot be written down is refused before it is asked
     with tempfile.TemporaryDirectory(prefix="wusetu-export-") as folder:
         with auditing.entry("export", pack=pack, run=question.run, question=written) as entry:
             asker = Asker(store.identity, store.caches, store.read, store.write)

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 
 from app.api.job_models import Job, JobProblem, JobQuestion
 from app.api.models import Words
-from app.errors import NotFound, TooMany
+from app.errors import Invalid, NotFound, TooMany
 from app.security.identity import Identity
 from app.settings import JobSettings
 
@@ -93,7 +93,7 @@ def insert(
         {
             "type": question.type,
             "pack": question.pack,
-            "question": question.model_dump_json(exclude_none=True),
+            "question": _written(question),
             "account": identity.account,
             "role": identity.role,
             "prefixes": None if identity.prefixes is None else list(identity.prefixes),
@@ -101,6 +101,19 @@ def insert(
         },
     ).one()
     return row
+
+
+def _written(question: Asked) -> str:
+    """Text of a question as the database takes it."""
+    try:
+        text = question.model_dump_json(exclude_none=True)
+    except ValueError as error:
+        raise Invalid(
+            "the question holds text that is no Unicode, or is nested too deeply to be kept"
+        ) from error
+    if "\\u0000" in text:
+        raise Invalid("the question holds a character that cannot be kept: U+0000")
+    return text
 
 
 def listed(

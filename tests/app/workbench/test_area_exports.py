@@ -272,6 +272,15 @@ def test_what_is_refused(desk: TestClient, wrong: dict[str, Any], field: str | N
         assert field in answer.text
 
 
+@pytest.mark.parametrize("member", ['"\\ud800"', '{"a":' * 900 + "1" + "}" * 900])
+def test_what_cannot_be_written_down_is_refused(desk: TestClient, member: str) -> None:
+    ring = "[[[119,29],[120,29],[120,30],[119,29]]]"
+    area = f'{{"geojson":{{"type":"Polygon","coordinates":{ring},"x":{member}}}}}'
+    asked = json.dumps({**QUESTION, "format": "csv", "area": "here"}).replace('"here"', area)
+    answer = desk.post(ADDRESS, content=asked, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422, answer.text
+
+
 def test_each_file_is_written_down(bench: Bench, desk: TestClient) -> None:
     before = bench.value("select coalesce(max(id), 0) from audit_entry")
     body = export(desk, "csv", kinds=["theft"], parts=["kinds"])

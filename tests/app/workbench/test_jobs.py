@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -316,6 +317,17 @@ def test_a_running_job_is_cancelled(bench: Bench, desk: TestClient, ended: Ended
 def test_malformed_questions_are_refused_at_once(desk: TestClient, wrong: dict[str, Any]) -> None:
     answer = desk.post("/api/jobs", json={**question("gi"), **wrong})
     assert answer.status_code == 422, answer.text
+
+
+@pytest.mark.parametrize("member", ['"\\u0000"', '"\\ud800"', '{"a":' * 900 + "1" + "}" * 900])
+def test_what_cannot_be_kept_is_refused(desk: TestClient, member: str) -> None:
+    ring = "[[[119,29],[120,29],[120,30],[119,29]]]"
+    area = f'{{"geojson":{{"type":"Polygon","coordinates":{ring},"x":{member}}}}}'
+    asked = json.dumps({**question("gi"), "area": "here"}).replace('"here"', area)
+    kind = {"Content-Type": "application/json"}
+    assert desk.post("/api/jobs", content=asked, headers=kind).status_code == 422
+    wrong = {**question("gi"), "kinds": ["\0"]}
+    assert desk.post("/api/jobs", json=wrong).status_code == 422
 
 
 @pytest.mark.parametrize("type_", ["gi", "scan", "knox", "emerging", "density", "forecast"])
