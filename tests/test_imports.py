@@ -30,6 +30,7 @@ KERNELS = {
     "geo",
     "h3",
     "h3ronpy",
+    "llvmlite",
     "numba",
     "numpy",
     "opencc",
