@@ -217,6 +217,7 @@ class ChildRisk(Risk):
 
     code: str | None = Field(description="null: events of no known unit")
     name: str | None
+    name_en: str | None
     level: str | None
     share_inside: float | None = Field(description="Share of the unit's exposure inside, 0-1")
     rest: bool = Field(
@@ -229,6 +230,7 @@ class ComparisonRisk(Risk):
 
     code: str
     name: str
+    name_en: str | None
     level: str
     similarity: float = Field(description="0-1; 1: the same exposures")
 
@@ -282,6 +284,7 @@ class UnitName(Model):
 
     code: str
     name: str
+    name_en: str | None
 
 
 class WeightRaster(Model):

@@ -258,7 +258,8 @@ def _reference(view: View) -> UnitName | None:
     found = np.unique(view.rates.references[levels, view.weights.ids]).tolist()
     if len(found) != 1 or not found[0] or not table.codes[found[0] - 1]:
         return None
-    return UnitName(code=table.codes[found[0] - 1], name=table.names[found[0] - 1])
+    at = found[0] - 1
+    return UnitName(code=table.codes[at], name=table.names[at], name_en=table.names_en[at])
 
 
 def _is_cut(

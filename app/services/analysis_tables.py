@@ -167,6 +167,7 @@ def children(
             **vars(one),
             code=table.codes[unit - 1],
             name=table.names[unit - 1],
+            name_en=table.names_en[unit - 1],
             level=level,
             share_inside=part,
             rest=False,
@@ -176,7 +177,13 @@ def children(
     if rest.any() or (left is not None and np.nansum(left) > 1e-9):
         found.append(
             ChildRisk(
-                **vars(made[-1]), code=None, name=None, level=None, share_inside=None, rest=True
+                **vars(made[-1]),
+                code=None,
+                name=None,
+                name_en=None,
+                level=None,
+                share_inside=None,
+                rest=True,
             )
         )
     return found
@@ -301,6 +308,7 @@ def comparisons(view: View, wanted: int) -> list[ComparisonRisk]:
             **vars(one),
             code=table.codes[unit - 1],
             name=table.names[unit - 1],
+            name_en=table.names_en[unit - 1],
             level=table.levels[level],
             similarity=float(np.exp(-far)),
         )

@@ -182,7 +182,7 @@ def build(
         title=heading,
         question=question,
         answer=answer,
-        rows=list(_rows(sight, answer, titles, outline)),
+        rows=list(_rows(sight, answer, titles, outline, lang)),
         notes=_notes(store, question, answer, facts, heading, made=made, badges=badges),
         facts=_facts(store, question, answer, facts, lang, titles=titles, made=made),
         badges=badges,
@@ -238,6 +238,7 @@ def _rows(
     answer: AnalysisAnswer,
     titles: dict[str, str],
     outline: shapely.MultiPolygon | None,
+    lang: Lang,
 ) -> Iterator[Row]:
     yield Row("area", geometry=outline, **_risk(answer.overall))
     for kind in answer.kinds:
@@ -248,7 +249,9 @@ def _rows(
             yield Row(
                 part,
                 code=unit.code,
-                name=unit.name,
+                name=unit.name
+                if unit.name is None
+                else _word(lang, unit.name, unit.name_en or unit.name),
                 level=unit.level,
                 share_inside=getattr(unit, "share_inside", None),
                 similarity=getattr(unit, "similarity", None),
@@ -406,9 +409,9 @@ def _facts(
     if question.located_by is not None:
         found.append(row("定位方式", "Located by", comma.join(question.located_by)))
     if answer.reference is not None:
-        found.append(
-            row("参照范围", "Compared with", f"{answer.reference.name} {answer.reference.code}")
-        )
+        one = answer.reference
+        name = _word(lang, one.name, one.name_en or one.name)
+        found.append(row("参照范围", "Compared with", f"{name} {one.code}"))
     cutoff = answer.cutoff.astimezone(clock) if answer.cutoff else None
     none = _word(lang, "无", "none")
     return [

@@ -4,6 +4,7 @@ import { createAnswer } from "../api/answer";
 import { api } from "../api/client";
 import type { UnitDetail } from "../api/models";
 import { type MapHandle, MapView } from "../command/map.view";
+import { createBig } from "../state/narrow";
 import { newest } from "../state/periods";
 import { type Box, boxAround, levelAt, zoomOf } from "./frame";
 import { useReview } from "./model";
@@ -16,6 +17,7 @@ interface Spot {
 
 export default function Where() {
   const review = useReview();
+  const big = createBig();
   const { frame, view, say } = review;
   const [lost, setLost] = createSignal(false);
   const [handle, setHandle] = createSignal<MapHandle>();
@@ -92,7 +94,7 @@ export default function Where() {
               scope=""
               scopeIndex={-1}
               pattern={view.state.pattern}
-              scale={1}
+              scale={big()}
               labels
               lang={view.state.lang}
               interactive={false}
@@ -104,7 +106,7 @@ export default function Where() {
               }
               frame={around() as Box}
               camera={null}
-              padding={{ top: 24, right: 24, bottom: 24, left: 24 }}
+              padding={{ top: 24 * big(), right: 24 * big(), bottom: 24 * big(), left: 24 * big() }}
               label={say().mapOf}
               onReady={(one) => {
                 setHandle(one);

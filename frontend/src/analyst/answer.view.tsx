@@ -36,7 +36,7 @@ function Answer() {
   const ask = useAsk();
   const say = ask.say;
   const { state } = ask.view;
-  const { map, title, words } = useFrame();
+  const { map, nameOf, title, words } = useFrame();
   const focus = createFocus(ask);
   const fresh = () => ask.analysis.fresh() && ask.current() && ask.moving() === null;
   const data = () => (ask.analysis.slow() ? undefined : ask.analysis.data());
@@ -90,7 +90,9 @@ function Answer() {
               </Show>
               <p class="rule">
                 {found().rule[state.lang]}
-                <Show when={found().reference}>{(one) => <> {say().reference(one().name)}</>}</Show>
+                <Show when={found().reference}>
+                  {(one) => <> {say().reference(nameOf(one()))}</>}
+                </Show>
                 <Show when={found().cut}> {say().cut}</Show>
               </p>
               <Show when={found().weights.rule === "raster" || state.weights === "area"}>

@@ -111,6 +111,11 @@ export function greyOf(n: number, most: number): number {
 
 const CELL = 20;
 
+/** A count inside a cell: of three digits smaller, of more only where one points at the cell. */
+export function figureOf(n: number): { text: string; tight: boolean } {
+  return { text: n < 1000 ? String(n) : "", tight: n >= 100 };
+}
+
 /** Hour × weekday in seven greys; figures in the darkest. */
 export function WeekHours(props: {
   hours: readonly (number | null)[];
@@ -147,11 +152,22 @@ export function WeekHours(props: {
                 width={CELL - 1.5}
                 height="16.5"
                 rx="2"
-              />
-              <Show when={grey() >= 5}>
-                <text class={`figure on-${grey()}`} x={x() + CELL / 2 - 0.3} y={y() + 12.6}>
-                  {n}
-                </text>
+              >
+                <Show when={n !== null}>
+                  <title>{count(n)}</title>
+                </Show>
+              </rect>
+              <Show when={grey() >= 5 && figureOf(n ?? 0)}>
+                {(figure) => (
+                  <text
+                    class={`figure on-${grey()}`}
+                    classList={{ tight: figure().tight }}
+                    x={x() + CELL / 2 - 0.3}
+                    y={y() + 12.6}
+                  >
+                    {figure().text}
+                  </text>
+                )}
               </Show>
             </>
           );
@@ -207,6 +223,16 @@ export function stepsOf(top: number): number[] {
   return out;
 }
 
+/** Room beside an axis for its longest number, in the drawing's units (letters of 12). */
+export function roomOf(numbers: readonly number[], least: number, besides: number): number {
+  return Math.max(least, besides + 7.5 * Math.max(...numbers.map((one) => count(one).length)));
+}
+
+/** Width of a word in letters of 12: Chinese ones are twice as wide. */
+function widthOf(word: string): number {
+  return [...word].reduce((sum, one) => sum + (one > "\u2e80" ? 12 : 6.6), 0);
+}
+
 export function MonthSeries(props: {
   rows: readonly MonthRow[];
   colour: Colour;
@@ -214,7 +240,7 @@ export function MonthSeries(props: {
   ends: { now: string; before: string; expected: string };
   label: string;
 }) {
-  const [width, height, left, right] = [520, 150, 34, 92];
+  const [width, height] = [520, 150];
   const floor = height - 24;
   const half = (e: number) => 1.96 * Math.sqrt(e);
   const top = () =>
@@ -226,7 +252,10 @@ export function MonthSeries(props: {
         row.expected === null ? 0 : row.expected + half(row.expected),
       ]),
     ) * 1.06;
-  const x = () => linear(0, Math.max(1, props.rows.length - 1), left, width - right);
+  const ends = () => [props.ends.now, props.ends.before, props.ends.expected];
+  const left = () => roomOf(stepsOf(top()), 34, 12);
+  const right = () => roomOf([Math.round(top())], 92, 26 + Math.max(...ends().map(widthOf)));
+  const x = () => linear(0, Math.max(1, props.rows.length - 1), left(), width - right());
   const y = () => linear(0, top(), floor, 8);
   const path = (read: (row: MonthRow) => number | null) => {
     let pen = "M";
@@ -277,8 +306,8 @@ export function MonthSeries(props: {
       <For each={stepsOf(top())}>
         {(step) => (
           <>
-            <line class="step" x1={left} x2={width - right} y1={y()(step)} y2={y()(step)} />
-            <text class="count" x={left - 10} y={y()(step) + 4}>
+            <line class="step" x1={left()} x2={width - right()} y1={y()(step)} y2={y()(step)} />
+            <text class="count" x={left() - 10} y={y()(step) + 4}>
               {count(step)}
             </text>
           </>
@@ -314,7 +343,7 @@ export function MonthSeries(props: {
       <For each={notes()}>
         {(one) => (
           <>
-            <text class={one.bold ? "end bold" : "end"} x={width - right + 12} y={one.y}>
+            <text class={one.bold ? "end bold" : "end"} x={width - right() + 12} y={one.y}>
               {one.text}
             </text>
             <text class={one.bold ? "end-n bold" : "end-n"} x={width - 2} y={one.y}>

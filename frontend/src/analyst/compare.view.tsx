@@ -9,6 +9,7 @@ import { useFrame } from "../command/frame";
 import { type MapHandle, MapView } from "../command/map.view";
 import { boxOf, type Position } from "../draw/shapes";
 import { scopeIndex } from "../state/levels";
+import { createBig } from "../state/narrow";
 import { clampOrd } from "../state/periods";
 import { type Ask, letter, plain, useAsk } from "./ask";
 import { AxisHead, axisOf, RiskInterval } from "./charts";
@@ -59,6 +60,7 @@ export function createOtherAnswer(ask: Ask, other: () => Other | null): Answer<A
 /** The map beside the map. */
 export function OtherMap(props: { other: Other; main: MapLibreMap | undefined }) {
   const ask = useAsk();
+  const big = createBig();
   const { map, theme, words, title } = useFrame();
   const { state } = ask.view;
   const [handle, setHandle] = createSignal<MapHandle>();
@@ -117,7 +119,7 @@ export function OtherMap(props: { other: Other; main: MapLibreMap | undefined })
         scope=""
         scopeIndex={scopeIndex(map(), undefined)}
         pattern={state.pattern}
-        scale={1}
+        scale={big()}
         labels
         lang={state.lang}
         interactive

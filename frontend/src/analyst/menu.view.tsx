@@ -2,6 +2,7 @@
 import { ChevronDown } from "lucide";
 import { createSignal, createUniqueId, type JSX, onCleanup, Show } from "solid-js";
 import { Icon } from "../command/icon";
+import { within } from "../state/narrow";
 
 export function Menu(props: {
   label: string;
@@ -34,9 +35,10 @@ export function Menu(props: {
   const place = () => {
     const { left, right, bottom } = button.getBoundingClientRect();
     if (innerWidth < 720) return { top: `${bottom + 6}px`, left: "8px", right: "8px" };
+    const px = (length: number) => `${within(button, length)}px`;
     return props.end
-      ? { top: `${bottom + 6}px`, right: `${Math.max(8, innerWidth - right)}px` }
-      : { top: `${bottom + 6}px`, left: `${Math.max(8, Math.min(left, innerWidth - 340))}px` };
+      ? { top: px(bottom + 6), right: px(Math.max(8, innerWidth - right)) }
+      : { top: px(bottom + 6), left: px(Math.max(8, Math.min(left, innerWidth - 340))) };
   };
   return (
     <div ref={box} class="menu">

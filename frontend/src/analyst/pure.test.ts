@@ -7,7 +7,7 @@ import { withOverlays } from "../command/overlays";
 import { nearestBorder } from "../draw/guides";
 import { readable } from "./ask";
 import { ownShape } from "./bodies";
-import { axisOf, greyOf, monthRows, stepsOf, ticksOf } from "./charts";
+import { axisOf, figureOf, greyOf, monthRows, roomOf, stepsOf, ticksOf } from "./charts";
 import { en } from "./en";
 import { drawnShapes, outerSides } from "./outline";
 import { seen } from "./seen";
@@ -51,8 +51,19 @@ test("one axis holds every interval, in whole steps of two", () => {
 test("seven greys: none, a little, most", () => {
   expect([0, 1, 3, 6, 12].map((n) => greyOf(n, 12))).toEqual([0, 1, 2, 3, 6]);
   expect(greyOf(0, 0)).toBe(0);
+  expect([7, 99, 100, 999, 1000].map((n) => figureOf(n))).toEqual([
+    { text: "7", tight: false },
+    { text: "99", tight: false },
+    { text: "100", tight: true },
+    { text: "999", tight: true },
+    { text: "", tight: true },
+  ]);
   expect(stepsOf(700)).toEqual([0, 250, 500]);
   expect(stepsOf(3)).toEqual([0, 1, 2, 3]);
+  // short numbers keep the room they have, long ones get more
+  expect(roomOf([0, 250, 500], 34, 12)).toBe(34.5);
+  expect(roomOf([0, 5], 34, 12)).toBe(34);
+  expect(roomOf([0, 2000], 34, 12)).toBe(12 + 5 * 7.5);
 });
 
 test("months beside those of the year before; a hidden count is a gap, a month without events is 0", () => {

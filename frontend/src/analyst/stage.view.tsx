@@ -20,6 +20,7 @@ import {
   squareKilometres,
 } from "../draw/shapes";
 import { scopeIndex } from "../state/levels";
+import { createBig } from "../state/narrow";
 import { clampOrd } from "../state/periods";
 import { moment } from "../state/times";
 import { type Hand, letter, plain, useAsk } from "./ask";
@@ -34,6 +35,7 @@ import { Tools } from "./tools.view";
 
 export function Stage(props: { onReady: (handle: MapHandle) => void }) {
   const ask = useAsk();
+  const big = createBig();
   const { map, theme, view: _view, words, title } = useFrame();
   const { state } = ask.view;
   const [handle, setHandle] = createSignal<MapHandle>();
@@ -217,7 +219,7 @@ export function Stage(props: { onReady: (handle: MapHandle) => void }) {
             scope=""
             scopeIndex={scopeIndex(map(), undefined)}
             pattern={state.pattern}
-            scale={1}
+            scale={big()}
             labels
             lang={state.lang}
             interactive
@@ -226,7 +228,7 @@ export function Stage(props: { onReady: (handle: MapHandle) => void }) {
             selected={null}
             frame={frame()}
             camera={state.camera}
-            padding={padding()}
+            padding={padding(big())}
             label={words().mapLabel(title(map().title), title(ask.level().title))}
             onPick={pick}
             onCamera={(camera) => ask.view.go({ camera }, "replace")}
@@ -329,10 +331,10 @@ export const HANDS: readonly Hand[] = [
   "units",
 ];
 
-function padding() {
+function padding(big: number) {
   return innerWidth < 720
     ? { top: 30, right: 24, bottom: 70, left: 24 }
-    : { top: 70, right: 70, bottom: 60, left: 90 };
+    : { top: 70 * big, right: 70 * big, bottom: 60 * big, left: 90 * big };
 }
 
 function widened([west, south, east, north]: readonly number[]): [number, number, number, number] {

@@ -14,12 +14,17 @@ const FIRST = 6;
 export function Where(_props: { focus: Focus }) {
   const ask = useAsk();
   const say = ask.say;
-  const { map, title } = useFrame();
+  const { map, nameOf, title } = useFrame();
   const [all, setAll] = createSignal(false);
   const children = () =>
     (ask.analysis.data()?.children ?? [])
       .filter((one) => one.observed !== 0 || (one.expected ?? 0) > 0)
       .toSorted((a, b) => Number(a.rest) - Number(b.rest) || order(b) - order(a));
+  /** Nothing is said of what lies inside as a whole. */
+  const partOf = (share: number | null) =>
+    share === null || share > 0.9995 ? "" : say().share(percent(share, 0));
+  const named = (one: ChildRisk) =>
+    one.name === null ? (one.code ?? "—") : nameOf({ name: one.name, name_en: one.name_en });
   const order = (one: ChildRisk) => one.relative_risk ?? -1;
   const shown = () => (all() ? children() : children().slice(0, FIRST));
   const comparisons = () => ask.analysis.data()?.comparisons ?? [];
@@ -42,8 +47,8 @@ export function Where(_props: { focus: Focus }) {
             {(one) => (
               <RiskRow
                 row={one}
-                name={one.rest ? say().rest : (one.name ?? one.code ?? "—")}
-                note={one.share_inside === null ? "" : say().share(percent(one.share_inside, 0))}
+                name={one.rest ? say().rest : named(one)}
+                note={partOf(one.share_inside)}
                 axis={axis()}
               />
             )}
@@ -62,7 +67,9 @@ export function Where(_props: { focus: Focus }) {
             <span>{say().comparisonsNote}</span>
           </h3>
           <For each={comparisons()}>
-            {(one) => <RiskRow row={one} name={one.name} note="" axis={axis()} mark={overall()} />}
+            {(one) => (
+              <RiskRow row={one} name={nameOf(one)} note="" axis={axis()} mark={overall()} />
+            )}
           </For>
         </section>
       </Show>
@@ -80,8 +87,11 @@ function RiskRow(props: {
   return (
     <div class="risk-row">
       <Swatch colour={props.row.colour} />
-      <span class="name">
-        {props.name} <small>{props.note}</small>
+      <span class="name" title={props.name}>
+        <span>{props.name}</span>
+        <Show when={props.note}>
+          <small>{props.note}</small>
+        </Show>
       </span>
       <b class="num">{seen(props.row.observed_text)}</b>
       <span class="quiet">/ {props.row.suppressed ? "—" : expectedCount(props.row.expected)}</span>

@@ -5015,6 +5015,8 @@ export interface components {
             code: string | null;
             /** Name */
             name: string | null;
+            /** Name En */
+            name_en: string | null;
             /** Level */
             level: string | null;
             /**
@@ -5178,6 +5180,8 @@ export interface components {
             code: string;
             /** Name */
             name: string;
+            /** Name En */
+            name_en: string | null;
             /** Level */
             level: string;
             /**
@@ -11129,6 +11133,8 @@ export interface components {
             code: string;
             /** Name */
             name: string;
+            /** Name En */
+            name_en: string | null;
         };
         /**
          * UnitWeights

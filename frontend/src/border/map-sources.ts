@@ -12,6 +12,8 @@ export interface MapInput {
   theme: Theme;
   lang: Lang;
   phone: boolean;
+  /** By how much lines, letters and symbols are larger than on a desk. */
+  scale: number;
   /** Patterns of the classes over the cells. */
   pattern: boolean;
   lines: BorderLines | undefined;

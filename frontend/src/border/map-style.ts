@@ -48,7 +48,7 @@ function groundLayers({ theme, map }: MapInput): LayerSpecification[] {
   return layers;
 }
 
-function cellLayers({ theme, run, kind, pattern }: MapInput): LayerSpecification[] {
+function cellLayers({ theme, run, kind, pattern, scale }: MapInput): LayerSpecification[] {
   if (!run) return [];
   const n = theme.neutral;
   const colours = COLOURS.slice(1).flatMap((one, index) => [index + 1, theme.classes[one].fill]);
@@ -96,13 +96,13 @@ function cellLayers({ theme, run, kind, pattern }: MapInput): LayerSpecification
       type: "line",
       paint: {
         "line-color": n.surface,
-        "line-width": ["interpolate", ["linear"], ["zoom"], 7, 0.4, 10, 1.1],
+        "line-width": ["interpolate", ["linear"], ["zoom"], 7, 0.4 * scale, 10, 1.1 * scale],
       },
     },
   ];
 }
 
-function borderLines({ theme, map }: MapInput): LayerSpecification[] {
+function borderLines({ theme, map, scale }: MapInput): LayerSpecification[] {
   const n = theme.neutral;
   const there = (id: string) => map.levels.some((one) => one.id === id);
   const layers: LayerSpecification[] = [];
@@ -115,7 +115,7 @@ function borderLines({ theme, map }: MapInput): LayerSpecification[] {
       "source-layer": UNITS,
       minzoom,
       layout: ROUND,
-      paint: { "line-color": color, "line-width": width, "line-opacity": opacity },
+      paint: { "line-color": color, "line-width": width * scale, "line-opacity": opacity },
     });
   };
   line("town", n.ink4, 0.6, 0.7, 10.5);
@@ -124,7 +124,7 @@ function borderLines({ theme, map }: MapInput): LayerSpecification[] {
   return layers;
 }
 
-function sharedLines({ theme }: MapInput): LayerSpecification[] {
+function sharedLines({ theme, scale }: MapInput): LayerSpecification[] {
   const n = theme.neutral;
   const base = { type: "line" as const, source: "lines" };
   return [
@@ -132,24 +132,24 @@ function sharedLines({ theme }: MapInput): LayerSpecification[] {
       ...base,
       id: "line-band",
       layout: ROUND,
-      paint: { "line-color": n.ink, "line-width": 12, "line-opacity": 0.14 },
+      paint: { "line-color": n.ink, "line-width": 12 * scale, "line-opacity": 0.14 },
     },
     {
       ...base,
       id: "line-casing",
       layout: ROUND,
-      paint: { "line-color": n.surface, "line-width": 4.5 },
+      paint: { "line-color": n.surface, "line-width": 4.5 * scale },
     },
     {
       ...base,
       id: "line-ink",
       layout: { "line-join": "round" },
-      paint: { "line-color": n.ink, "line-width": 2, "line-dasharray": [5, 1.5, 1, 1.5] },
+      paint: { "line-color": n.ink, "line-width": 2 * scale, "line-dasharray": [5, 1.5, 1, 1.5] },
     },
   ];
 }
 
-function zoneLayers({ theme }: MapInput): LayerSpecification[] {
+function zoneLayers({ theme, scale }: MapInput): LayerSpecification[] {
   const n = theme.neutral;
   const line = (id: string, look: string, paint: object): LayerSpecification =>
     ({
@@ -158,7 +158,7 @@ function zoneLayers({ theme }: MapInput): LayerSpecification[] {
       source: "zones",
       filter: is("look", look),
       layout: { "line-join": "round" },
-      paint: { "line-color": n.ink, "line-width": 1.4, ...paint },
+      paint: { "line-color": n.ink, "line-width": 1.4 * scale, ...paint },
     }) as LayerSpecification;
   return [
     {
@@ -174,7 +174,7 @@ function zoneLayers({ theme }: MapInput): LayerSpecification[] {
       source: "zones",
       filter: is("selected", true),
       layout: ROUND,
-      paint: { "line-color": n.surface, "line-width": 7 },
+      paint: { "line-color": n.surface, "line-width": 7 * scale },
     },
     line("zone-over", "over", { "line-color": n.ink4 }),
     line("zone-proposed", "proposed", { "line-dasharray": [4, 3] }),
@@ -185,21 +185,21 @@ function zoneLayers({ theme }: MapInput): LayerSpecification[] {
       source: "zones",
       filter: is("selected", true),
       layout: ROUND,
-      paint: { "line-color": n.ink, "line-width": 3 },
+      paint: { "line-color": n.ink, "line-width": 3 * scale },
     },
     {
       id: "draft",
       type: "line",
       source: "draft",
       layout: { "line-join": "round" },
-      paint: { "line-color": n.ink, "line-width": 2, "line-dasharray": [4, 3] },
+      paint: { "line-color": n.ink, "line-width": 2 * scale, "line-dasharray": [4, 3] },
     },
     {
       id: "leader",
       type: "line",
       source: "leader",
       filter: ["==", ["geometry-type"], "LineString"],
-      paint: { "line-color": n.ink, "line-width": 2, "line-dasharray": [2, 1.6] },
+      paint: { "line-color": n.ink, "line-width": 2 * scale, "line-dasharray": [2, 1.6] },
     },
     {
       id: "accuracy",
@@ -211,7 +211,7 @@ function zoneLayers({ theme }: MapInput): LayerSpecification[] {
   ];
 }
 
-function clusterLayers({ theme }: MapInput): LayerSpecification[] {
+function clusterLayers({ theme, scale }: MapInput): LayerSpecification[] {
   const n = theme.neutral;
   const suffix = theme.dark ? "dark" : "light";
   const ring = (id: string, seen: string, width: number, dash?: number[]): LayerSpecification[] => [
@@ -220,7 +220,7 @@ function clusterLayers({ theme }: MapInput): LayerSpecification[] {
       type: "line",
       source: "clusters",
       filter: ["all", is("seen", seen), ["==", ["geometry-type"], "LineString"]],
-      paint: { "line-color": n.surface, "line-width": width + 3, "line-opacity": 0.85 },
+      paint: { "line-color": n.surface, "line-width": (width + 3) * scale, "line-opacity": 0.85 },
     },
     {
       id,
@@ -229,7 +229,7 @@ function clusterLayers({ theme }: MapInput): LayerSpecification[] {
       filter: ["all", is("seen", seen), ["==", ["geometry-type"], "LineString"]],
       paint: {
         "line-color": n.ink,
-        "line-width": ["case", ["get", "selected"], width + 1.2, width],
+        "line-width": ["case", ["get", "selected"], (width + 1.2) * scale, width * scale],
         ...(dash ? { "line-dasharray": dash } : {}),
       },
     },
@@ -251,8 +251,9 @@ function clusterLayers({ theme }: MapInput): LayerSpecification[] {
       filter: ["all", is("seen", "together"), ["==", ["geometry-type"], "LineString"]],
       layout: {
         "symbol-placement": "line",
-        "symbol-spacing": 14,
+        "symbol-spacing": 14 * scale,
         "icon-image": `ray/${suffix}`,
+        "icon-size": scale,
         "icon-anchor": "bottom",
         "icon-rotation-alignment": "map",
         "icon-allow-overlap": true,
@@ -264,11 +265,11 @@ function clusterLayers({ theme }: MapInput): LayerSpecification[] {
 }
 
 function labelLayers(input: MapInput): LayerSpecification[] {
-  const { theme, map, lang, phone } = input;
+  const { theme, map, lang, phone, scale } = input;
   const n = theme.neutral;
   const layers: LayerSpecification[] = [];
   if (map.context_tiles) {
-    const asked = { theme, lang, scale: 1 } as Parameters<typeof contextLabelLayers>[0];
+    const asked = { theme, lang, scale } as Parameters<typeof contextLabelLayers>[0];
     layers.push(...contextLabelLayers(asked, "context"));
   }
   const name = (id: string, size: number, minzoom: number, maxzoom: number, bold: boolean) => {
@@ -283,7 +284,7 @@ function labelLayers(input: MapInput): LayerSpecification[] {
       layout: {
         "text-field": nameIn(lang),
         "text-font": bold ? BOLD : REGULAR,
-        "text-size": phone ? size + 2 : size,
+        "text-size": phone ? size + 2 : size * scale,
         "text-max-width": 8,
         "text-padding": 4,
         "text-letter-spacing": bold ? 0.2 : 0.03,
@@ -301,7 +302,7 @@ function labelLayers(input: MapInput): LayerSpecification[] {
   return layers;
 }
 
-function symbolLayers({ theme, phone }: MapInput): LayerSpecification[] {
+function symbolLayers({ theme, phone, scale }: MapInput): LayerSpecification[] {
   const suffix = theme.dark ? "dark" : "light";
   const n = theme.neutral;
   const always = { "icon-allow-overlap": true, "icon-ignore-placement": true } as const;
@@ -312,9 +313,9 @@ function symbolLayers({ theme, phone }: MapInput): LayerSpecification[] {
       source: "symbols",
       filter: ["all", is("what", "device"), is("alarming", true)],
       paint: {
-        "circle-radius": 9,
+        "circle-radius": 9 * scale,
         "circle-opacity": 0,
-        "circle-stroke-width": 4,
+        "circle-stroke-width": 4 * scale,
         "circle-stroke-color": theme.classes.red.fill,
       },
     },
@@ -326,6 +327,7 @@ function symbolLayers({ theme, phone }: MapInput): LayerSpecification[] {
       minzoom: 8,
       layout: {
         "icon-image": ["concat", "device-", ["get", "state"], `/${suffix}`],
+        "icon-size": scale,
         ...always,
       },
     },
@@ -336,7 +338,11 @@ function symbolLayers({ theme, phone }: MapInput): LayerSpecification[] {
       source: "symbols",
       maxzoom: 8,
       filter: ["all", is("what", "device"), is("alarming", true)],
-      layout: { "icon-image": ["concat", "device-", ["get", "state"], `/${suffix}`], ...always },
+      layout: {
+        "icon-image": ["concat", "device-", ["get", "state"], `/${suffix}`],
+        "icon-size": scale,
+        ...always,
+      },
     },
     {
       id: "checkpoint",
@@ -344,7 +350,11 @@ function symbolLayers({ theme, phone }: MapInput): LayerSpecification[] {
       source: "symbols",
       filter: is("what", "checkpoint"),
       minzoom: 7,
-      layout: { "icon-image": `checkpoint/${suffix}`, "icon-size": phone ? 1.25 : 1, ...always },
+      layout: {
+        "icon-image": `checkpoint/${suffix}`,
+        "icon-size": phone ? 1.25 : scale,
+        ...always,
+      },
     },
     {
       id: "cluster-disc",
@@ -358,9 +368,10 @@ function symbolLayers({ theme, phone }: MapInput): LayerSpecification[] {
           `disc-together/${suffix}`,
           `disc-other/${suffix}`,
         ],
+        "icon-size": scale,
         "text-field": ["to-string", ["get", "number"]],
         "text-font": BOLD,
-        "text-size": 13,
+        "text-size": 13 * scale,
         "text-allow-overlap": true,
         "text-ignore-placement": true,
         ...always,
@@ -373,11 +384,11 @@ function symbolLayers({ theme, phone }: MapInput): LayerSpecification[] {
 }
 
 export function buildStyle(input: MapInput): StyleSpecification {
-  const { theme, map } = input;
+  const { theme, map, scale } = input;
   const sources = sourcesOf(input);
   const layers: LayerSpecification[] = [
     { id: "land", type: "background", paint: { "background-color": theme.neutral.land } },
-    ...(map.context_tiles ? contextLayers(theme, "context", 1) : []),
+    ...(map.context_tiles ? contextLayers(theme, "context", scale) : []),
     ...groundLayers(input),
     ...cellLayers(input),
     ...borderLines(input),

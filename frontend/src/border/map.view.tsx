@@ -12,6 +12,7 @@ import { ScaleBar } from "../command/scale.view";
 import { circleRing, type Position } from "../draw/shapes";
 import { asking } from "../offline/offline";
 import { unwrapped } from "../state/bounds";
+import { createBig } from "../state/narrow";
 import { draw, PIXEL_RATIO, patternOf } from "../style/patterns";
 import { attachDraft } from "./drawing";
 import { metresText } from "./format";
@@ -27,6 +28,7 @@ const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 export function BorderMap() {
   const border = useBorder();
+  const big = createBig();
   const { frame, view, say } = border;
   let box!: HTMLDivElement;
   let framing: Framing | undefined;
@@ -39,6 +41,7 @@ export function BorderMap() {
       theme: frame.theme(),
       lang: view.state.lang,
       phone: border.narrow(),
+      scale: big(),
       pattern: view.state.pattern,
       lines: border.lines.value(),
       zones: border.zones.value()?.zones ?? [],
@@ -58,7 +61,7 @@ export function BorderMap() {
   const padding = () =>
     border.narrow()
       ? { top: 24, right: 24, bottom: 60, left: 24 }
-      : { top: 40, right: 40, bottom: 50, left: 40 };
+      : { top: 40 * big(), right: 40 * big(), bottom: 50 * big(), left: 40 * big() };
 
   onMount(() => {
     const one = new MapLibre({

@@ -1,6 +1,7 @@
 /** For the reader's eyes: theme, set of colours, patterns. Kept in the link and on the device. */
 import { Contrast } from "lucide";
 import { createSignal, createUniqueId, For, onCleanup, Show } from "solid-js";
+import { within } from "../state/narrow";
 import { useFrame } from "./frame";
 import { Icon } from "./icon";
 
@@ -93,7 +94,8 @@ export function LookSwitch() {
   });
   const place = () => {
     const { bottom, right } = button.getBoundingClientRect();
-    return { top: `${bottom + 6}px`, right: `${Math.max(8, innerWidth - right - 40)}px` };
+    const px = (length: number) => `${within(button, length)}px`;
+    return { top: px(bottom + 6), right: px(Math.max(8, innerWidth - right - 40)) };
   };
   return (
     <span class="look" ref={box}>

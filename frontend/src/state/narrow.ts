@@ -37,3 +37,8 @@ export function createBig(): Accessor<number> {
   onCleanup(() => removeEventListener("resize", resized));
   return big;
 }
+
+/** A length of the screen as one inside `inside` says it: what an enlarged bar holds is measured in its own pixels. */
+export function within(inside: Element, px: number): number {
+  return px / ((inside as Element & { currentCSSZoom?: number }).currentCSSZoom ?? 1);
+}
