@@ -15,7 +15,7 @@ import rasterio
 import shapely
 import sqlalchemy as sa
 from e2e_bench import Bench
-from e2e_map import HOT, PACK
+from e2e_map import COUNTY, HOT, PACK
 from e2e_page import Watched
 from playwright.sync_api import Browser, expect
 from pypdf import PdfReader
@@ -272,6 +272,41 @@ def test_every_layout_is_readable_and_fits(
     )
     assert max(over) <= 0
     assert one.watched.violations() == []
+
+
+def test_the_english_answer_fits_and_names_its_units(bench: Callable[..., Bench]) -> None:
+    one = bench().open(f"#a=x*u{COUNTY}&{SPAN}&lang=en")
+    one.answered()
+    expect(one.page.locator("[data-testid=children] .name").first).to_be_visible()
+    assert re.findall(r"[\u4e00-\u9fff]+", one.page.locator(".answer").inner_text()) == []
+    over = one.page.evaluate(
+        """() => { const body = document.querySelector('.answer-body').getBoundingClientRect();
+        return [...document.querySelectorAll('.answer-body :is(table, svg)')]
+          .filter(one => one.getBoundingClientRect().right > body.right + 0.5)
+          .map(one => one.getAttribute('class')) }"""
+    )
+    assert over == []
+
+
+def test_a_very_large_screen_enlarges_bars_and_what_opens_from_them(
+    bench: Callable[..., Bench],
+) -> None:
+    one = bench(3840, 2160).open(f"#a=x*u{HOT}&{SPAN}")
+    one.answered()
+    bar = one.page.locator(".topbar").bounding_box()
+    assert bar is not None
+    assert bar["height"] == pytest.approx(52 * 1.6, abs=1)
+    for button in ("[data-menu] >> nth=1", "[data-menu=save]", ".look > button"):
+        one.page.locator(button).click()
+        opened = one.page.locator(".menu-box, .look-box").bounding_box()
+        at = one.page.locator(button).bounding_box()
+        assert opened is not None
+        assert at is not None
+        # right under the button, and on the screen
+        assert 0 <= opened["y"] - (at["y"] + at["height"]) < 20, button
+        assert opened["x"] - 70 < at["x"] + at["width"] < opened["x"] + opened["width"] + 70, button
+        assert opened["x"] + opened["width"] <= 3840
+        one.page.keyboard.press("Escape")
 
 
 def test_an_area_is_kept_with_its_purpose_and_notes(bench: Callable[..., Bench]) -> None:
