@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-import os
-import pickle
 import subprocess
 import sys
 from fractions import Fraction
@@ -32,92 +29,30 @@ from geo.corners import corners
 from geo.cube import (
     Cells,
     Columns,
-    ColumnsError,
     Delta,
     Question,
-    QuestionError,
     Snapshot,
-    SnapshotError,
     Spec,
     UnitRanges,
     ask,
-    store,
 )
 from geo.cube.rows import ask_located
 from geo.cube.rows import rows as matching_rows
-from geo.cube.stale import forget
 from geo.shapes import ShapeError, circle, corridor, from_geojson
 
-sys.path.insert(0, str(Path(__file__).parent))
-from cube_twin import agree
-
-SPEC = Spec(("fire", "theft", "fraud"))
-T0 = 1_704_038_400  # 2024-01-01T00:00+08:00
-DAY = 86_400
-WEST, SOUTH = 120.0, 30.0
-
-
-def events(
-    n: int, seed: int = 1, *, days: int = 40, size: float = 0.1, lost: float = 0.1
-) -> Columns:
-    """Clustered events; some on the corners of tiles and blocks, some at midnight, some without a point."""
-    rng = np.random.default_rng(seed)
-    seats = rng.uniform([WEST, SOUTH], [WEST + size, SOUTH + size], (5, 2))
-    at = seats[rng.integers(0, 5, n)] + rng.normal(0, size / 15, (n, 2))
-    grid = rng.random(n) < 0.1
-    at[grid] = np.round(at[grid] * 500) / 500
-    time = T0 + rng.integers(0, days * DAY, n)
-    midnight = rng.random(n) < 0.1
-    time[midnight] = time[midnight] // 3600 * 3600
-    at[rng.random(n) < lost] = np.nan
-    return Columns(
-        at[:, 0],
-        at[:, 1],
-        time,
-        rng.integers(0, 3, n),
-        rng.integers(0, 30, n),
-        rng.integers(0, 4, n),
-    )
-
-
-ROWS = events(3000)
-BIG = Snapshot.build(ROWS, SPEC)
-
-
-def small_blocks(monkeypatch: pytest.MonkeyPatch, rows: Columns, least: int = 5) -> Snapshot:
-    monkeypatch.setattr(build_module, "_SMALL", least)
-    return Snapshot.build(rows, SPEC)
-
-
-def fine_tiles(monkeypatch: pytest.MonkeyPatch, rows: Columns, side: int = 16) -> Snapshot:
-    monkeypatch.setattr(build_module, "_CROWD", 0.0)
-    monkeypatch.setattr(build_module, "_SPARSE", 0)
-    monkeypatch.setattr(build_module, "_FINEST", side)
-    snapshot = small_blocks(monkeypatch, rows)
-    assert snapshot.arrays["side"][0] == side
-    return snapshot
-
-
-AREAS = {
-    "box": shapely.box(120.01, 30.01, 120.09, 30.08),
-    "all": shapely.box(110, 20, 130, 40),
-    "tile": shapely.box(120.02, 30.02, 120.022, 30.022),
-    "on the grid": shapely.box(120.0, 30.0, 120.064, 30.064),
-    "hole": shapely.Polygon(
-        shapely.box(119.9, 29.9, 120.2, 30.2).exterior, [shapely.box(120.02, 30.02, 120.07, 30.08).exterior]
-    ),
-    "parts": shapely.MultiPolygon(
-        [shapely.box(120.0, 30.0, 120.03, 30.1), shapely.box(120.03001, 30.0, 120.08, 30.05)]
-    ),
-    "sliver": shapely.Polygon([(119.9, 29.9), (120.2, 30.2), (120.2, 30.2000001)]),
-    "star": shapely.Polygon(
-        [(120.05 + r * np.cos(a), 30.05 + r * np.sin(a)) for a, r in zip(np.linspace(0, 6.2, 60), [0.06, 0.02] * 30, strict=True)]
-    ),
-    "circle": circle(120.05, 30.05, 3000),
-    "corridor": corridor([(120.0, 30.0), (120.05, 30.06), (120.1, 30.05)], 700),
-    "elsewhere": shapely.box(10, 10, 11, 11),
-    "beside": shapely.box(118, 30.0, 119, 30.1),
-}  # fmt: skip
+from .cube_ground import (
+    AREAS,
+    BIG,
+    DAY,
+    ROWS,
+    SPEC,
+    T0,
+    events,
+    fine_tiles,
+    hard_points,
+    small_blocks,
+)
+from .cube_twin import agree
 
 
 @pytest.mark.parametrize("name", AREAS)
@@ -326,26 +261,6 @@ def test_cells_by_the_pole_and_the_antimeridian() -> None:
         agree(rows, snapshot, Question(Cells(ids), 0, T0 * 2))
 
 
-def hard_points(shape: shapely.Geometry, rng: np.random.Generator) -> np.ndarray:
-    """Vertices, midpoints, points on edges, and their neighbours one bit away."""
-    rings = shapely.get_rings(shapely.get_parts(shape))
-    points, ring = shapely.get_coordinates(rings, return_index=True)
-    same = ring[1:] == ring[:-1]
-    a, b = points[:-1][same], points[1:][same]
-    on = a + rng.random((len(a), 1)) * (b - a)
-    level = np.column_stack(
-        [
-            rng.uniform(points[:, 0].min() - 0.01, points[:, 0].max() + 0.01, len(points)),
-            points[:, 1],
-        ]
-    )
-    pool = [points, (a + b) / 2, on, level]
-    pool += [np.nextafter(p, p + rng.choice([-1, 1], p.shape)) for p in pool]
-    west, south, east, north = shape.bounds
-    pool.append(rng.uniform([west - 0.01, south - 0.01], [east + 0.01, north + 0.01], (100, 2)))
-    return np.concatenate(pool)
-
-
 @pytest.mark.parametrize("side", [1, 16])
 @pytest.mark.parametrize("name", [n for n in AREAS if n != "all"])
 def test_every_edge_and_corner(name: str, side: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -410,223 +325,6 @@ def test_corners_are_kept_beside_what_has_them_and_go_with_it() -> None:
         assert key not in corners_module._KNOWN
 
 
-@pytest.mark.parametrize("name", ["time", "point", "cube"])
-def test_arrays_of_another_type_are_refused(name: str) -> None:
-    for wrong in (BIG.arrays[name].astype(np.float32), BIG.arrays[name][..., None]):
-        broken = Snapshot(SPEC, BIG.arrays | {name: wrong})
-        with pytest.raises(SnapshotError, match=f"{name} is"):
-            ask(broken, Question(AREAS["box"], T0, T0 + DAY))
-
-
-@pytest.mark.parametrize("removed", [0, 700])
-def test_a_delta_adds_and_removes(removed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    snapshot = small_blocks(monkeypatch, ROWS)
-    added, gone = events(500, 9), ROWS.take(np.arange(removed))
-    now = Columns.concat([ROWS.take(np.arange(removed, len(ROWS))), added])
-    for area in (AREAS["star"], UnitRanges(((2, 9),))):
-        question = Question(area, T0 + 5, T0 + 30 * DAY + 77, beside=UnitRanges(((0, 4),)))
-        agree(now, snapshot, question, Delta(added, gone))
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def test_a_merge_is_the_build_of_the_same_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    added, gone = events(400, 7, days=80), ROWS.take(np.arange(0, 900, 3))
-    merged = small_blocks(monkeypatch, ROWS).merge(added, gone)
-    rest = np.ones(len(ROWS), dtype=bool)
-    rest[:900:3] = False
-    rows = Columns.concat([added, ROWS.take(rest)])
-    shuffled = rows.take(np.random.default_rng(1).permutation(len(rows)))
-    built = Snapshot.build(
-        [shuffled.take(np.arange(100)), shuffled.take(np.arange(100, len(rows)))], SPEC
-    )
-    assert merged.save(tmp_path / "a") == built.save(tmp_path / "b")
-    assert files(tmp_path / "a") == files(tmp_path / "b")
-    assert len(merged) == len(rows)
-
-
-def test_rows_alike_are_removed_one_by_one() -> None:
-    one = events(1, lost=0)
-    four = Snapshot.build([one, one, one, one], SPEC)
-    assert len(four.merge(Columns.empty(), Columns.concat([one, one]))) == 2
-    with pytest.raises(SnapshotError, match="1 rows to be removed are not there"):
-        four.merge(one, Columns.concat([one] * 6))
-
-
-def test_rows_come_back_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
-    def sorted_rows(rows: Columns) -> list[tuple[object, ...]]:
-        every = zip(rows.lon, rows.lat, rows.time, rows.kind, rows.unit, rows.located, strict=True)
-        return sorted(
-            tuple(None if x != x else x.item() for x in row) for row in every if row[0] == row[0]
-        )
-
-    assert sorted_rows(small_blocks(monkeypatch, ROWS).columns()) == sorted_rows(ROWS)
-    assert len(Snapshot.build(ROWS, SPEC).columns()) == len(ROWS)
-
-
-def test_a_saved_snapshot_answers_the_same(tmp_path: Path) -> None:
-    digest = BIG.save(tmp_path / "s")
-    for mmap in (True, False):
-        again = Snapshot.load(tmp_path / "s", mmap=mmap)
-        assert again.digest == digest
-        assert again.nbytes == BIG.nbytes
-        agree(ROWS, again, Question(AREAS["hole"], T0, T0 + 9 * DAY))
-    with pytest.raises(FileExistsError):
-        BIG.save(tmp_path / "s")
-    assert [p.name for p in tmp_path.iterdir()] == ["s"]
-
-
-@pytest.mark.parametrize("way", ["pickled", "copied"])
-def test_a_copy_has_addresses_of_its_own(way: str) -> None:
-    question = Question(circle(WEST + 0.05, SOUTH + 0.05, 3000), T0, T0 + 40 * DAY)
-    one = Snapshot.build(ROWS, SPEC)
-    total = ask(one, question).total  # whose addresses are known from here on
-    other = pickle.loads(pickle.dumps(one)) if way == "pickled" else copy.deepcopy(one)
-    own = {array.ctypes.data for array in other.arrays.values()}
-    assert own.isdisjoint({array.ctypes.data for array in one.arrays.values() if array.size})
-    words = other.view.words
-    assert {
-        int(words[views_module.FIRST + n * views_module.WORDS])
-        for n in range(len(views_module.COLUMNS))
-    } <= own
-    assert ask(other, question).total == total > 0
-
-
-def test_compiled_code_of_other_sources_is_forgotten(tmp_path: Path) -> None:
-    folder = tmp_path / "cube"
-    kept = folder / "__pycache__"
-    kept.mkdir(parents=True)
-
-    def compiled() -> set[str]:
-        (kept / "top.g-1.nbi").touch()
-        (kept / "top.g-1.1.nbc").touch()
-        (kept / "top.pyc").touch()
-        forgotten = forget(folder, kept)
-        found = {path.suffix for path in kept.iterdir()} - {".sha256"}
-        assert forgotten == (found == {".pyc"})
-        return found
-
-    (folder / "low.py").write_text("1")
-    (folder / "top.py").write_text("2")
-    assert compiled() == {".pyc"}  # of what, nobody knows
-    assert compiled() == {".pyc", ".nbi", ".nbc"}
-    (folder / "low.py").write_text("3")  # `top` may hold code of it
-    assert compiled() == {".pyc"}
-    (folder / "more.py").write_text("")
-    assert compiled() == {".pyc"}
-    (tmp_path / "compiled.py").write_text("")  # how all of them are compiled
-    assert compiled() == {".pyc"}
-    (tmp_path / "others.py").write_text("")
-    assert compiled() == {".pyc", ".nbi", ".nbc"}
-    (kept / "sources.sha256").write_bytes(b"\xff")
-    assert compiled() == {".pyc"}
-
-
-def test_compiled_code_is_forgotten_wherever_it_is_kept(tmp_path: Path) -> None:
-    def load() -> Path:
-        code = "import geo.cube; from geo.cube.stale import place; print(place())"
-        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return Path(done.stdout.strip())
-
-    kept = load()
-    assert tmp_path in kept.parents
-    old = kept / "top.g-1.nbi"
-    old.touch()
-    load()
-    assert old.exists()
-    (kept / "sources.sha256").write_text("of other sources")
-    load()
-    assert not old.exists()
-
-
-def test_a_torn_snapshot_is_refused(tmp_path: Path) -> None:
-    def broken(change: object) -> Path:
-        folder = tmp_path / str(len(list(tmp_path.iterdir())))
-        BIG.save(folder)
-        change(folder)  # type: ignore[operator]
-        return folder
-
-    def flip(folder: Path) -> None:
-        raw = bytearray((folder / "point.npy").read_bytes())
-        raw[-1] ^= 1
-        (folder / "point.npy").write_bytes(raw)
-
-    for change, words in (
-        (flip, "point.npy is damaged"),
-        (lambda f: (f / "time.npy").unlink(), "time.npy is missing"),
-        (lambda f: (f / "manifest.json").unlink(), "manifest.json is missing"),
-        (lambda f: (f / "manifest.json").write_text("{"), "cannot be read"),
-        (lambda f: (f / "manifest.json").write_text("[]"), "cannot be read"),
-        (lambda f: (f / "manifest.json").write_text('{"format": 99}'), "has format 99"),
-        (lambda f: (f / "manifest.json").write_text('{"format": 1}'), "has format 1, not 5"),
-        (lambda f: (f / "time.npy").write_bytes(b""), "damaged"),
-    ):
-        with pytest.raises(SnapshotError, match=words):
-            Snapshot.load(broken(change))
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="large pages are asked of Linux")
-def test_large_files_are_asked_for_in_large_pages_and_do_without(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    big, small = np.arange(1 << 19), np.arange(8)
-    store.write(tmp_path / "s", {"big": big, "small": small}, {})
-
-    def flags(name: str) -> set[str]:
-        found: set[str] = set()
-        of = ""
-        for line in Path("/proc/self/smaps").read_text().splitlines():
-            if line.startswith("VmFlags:") and of.endswith(name):
-                found |= set(line.split()[1:])
-            elif "-" in line.split()[0]:
-                of = line
-        return found
-
-    arrays = store.read(tmp_path / "s", verify=True, mmap=True)[0]
-    assert "hg" in flags("big.npy")
-    assert "hg" not in flags("small.npy")
-    assert (arrays["big"] == big).all()
-    monkeypatch.setattr("geo.cube.store._POPULATE", 9_999)  # no system knows it
-    monkeypatch.setattr("geo.cube.store.mapping.MADV_HUGEPAGE", 9_998)
-    again = store.read(tmp_path / "s", verify=True, mmap=True)[0]
-    assert (again["big"] == big).all()
-    assert (again["small"] == small).all()
-
-
-def test_nothing_is_left_of_a_save_that_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "no space left")
-
-    monkeypatch.setattr("geo.cube.store.os.rename", full)
-    with pytest.raises(OSError, match="no space"):
-        BIG.save(tmp_path / "s")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_snapshot_of_nothing(tmp_path: Path) -> None:
-    empty = Snapshot.build(Columns.empty(), SPEC)
-    empty.save(tmp_path / "e")
-    for snapshot in (empty, Snapshot.load(tmp_path / "e")):
-        agree(Columns.empty(), snapshot, Question(AREAS["box"], 0, T0))
-        agree(Columns.empty(), snapshot, Question(UnitRanges(((0, 5),)), 0, T0))
-        agree(ROWS, snapshot, Question(AREAS["box"], T0, T0 + DAY), Delta(ROWS))
-    grown = empty.merge(ROWS, Columns.empty())
-    assert grown.save(tmp_path / "g") == BIG.save(tmp_path / "b")
-
-
 def test_wide_ranges_of_places_and_times_still_sort(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(8)
     n = 2000
@@ -642,82 +340,6 @@ def test_wide_ranges_of_places_and_times_still_sort(monkeypatch: pytest.MonkeyPa
     agree(
         rows, Snapshot.build(rows, SPEC), Question(shapely.box(-170, -80, 160, 70), 0, T0 + 10**9)
     )
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"lon": [200.0]}, "row 0: lon 200.0 is out of range"),
-        ({"lat": [-91.0]}, "row 0: lat"),
-        ({"lon": [np.nan]}, "half a point"),
-        ({"unit": [-1]}, "negative"),
-        ({"time": [10**15]}, "time"),
-        ({"kind": [300]}, "row 0: kind 300 is no uint8"),
-        ({"time": [0.5]}, "row 0: time 0.5 is no int64"),
-        ({"time": [0, 1]}, "time has shape"),
-    ],
-)  # fmt: skip
-def test_bad_rows_are_refused(change: dict[str, list[float]], words: str) -> None:
-    good: dict[str, list[float]] = {
-        "lon": [120.0],
-        "lat": [30.0],
-        "time": [0],
-        "kind": [0],
-        "unit": [0],
-    }
-    with pytest.raises(ColumnsError, match=words):
-        Columns(**{**good, **change})  # type: ignore[arg-type]
-
-
-def test_bad_specs_and_kinds_are_refused() -> None:
-    for kinds, zone in (
-        ((), "UTC"),
-        (("a", "a"), "UTC"),
-        (("a",), "Mars/Olympus"),
-        (tuple(map(str, range(257))), "UTC"),
-    ):
-        with pytest.raises(ValueError):  # noqa: PT011 several messages
-            Spec(kinds, zone)
-    with pytest.raises(SnapshotError, match="kind 2 is none of 1 kinds"):
-        Snapshot.build(ROWS, Spec(("fire",)))
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"end": T0}, "empty_span"),
-        ({"end": T0 - 1}, "end_before_start"),
-        ({"start": 0.5}, "bad_time"),
-        ({"start": True}, "bad_time"),
-        ({"kinds": set()}, "no_kinds"),
-        ({"kinds": {"arson"}}, "unknown_kind"),
-        ({"hours_of_week": np.zeros(168)}, "no_hours"),
-        ({"hours_of_week": np.ones(24)}, "bad_hours"),
-        ({"breakdowns": {"colour"}}, "unknown_breakdown"),
-        ({"area": shapely.MultiPolygon()}, "empty_area"),
-    ],
-)
-def test_bad_questions_are_refused(change: dict[str, object], reason: str) -> None:
-    good: dict[str, object] = {"area": AREAS["box"], "start": T0, "end": T0 + 1}
-    with pytest.raises(QuestionError) as caught:
-        ask(BIG, Question(**{**good, **change}))  # type: ignore[arg-type]
-    assert caught.value.reason == reason
-
-
-def test_bad_areas_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    for make in (
-        lambda: UnitRanges(()),
-        lambda: UnitRanges(((3, 3),)),
-        lambda: Cells(np.zeros(0, np.uint64)),
-    ):
-        with pytest.raises(QuestionError, match=r"asked for|are none"):
-            make()
-    with pytest.raises(QuestionError, match="no H3 cell"):
-        Cells(np.array([5], dtype=np.uint64))
-    monkeypatch.setattr("geo.cube.cover.MOST_PIECES", 10)
-    with pytest.raises(ShapeError) as caught:
-        ask(BIG, Question(AREAS["star"], T0, T0 + 1))
-    assert caught.value.reason == "too_complex"
 
 
 coordinate = st.integers(0, 24).map(lambda n: n / 240)

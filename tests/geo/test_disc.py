@@ -15,7 +15,7 @@ from geo.cube import Columns, Question, Snapshot, Spec, ask
 from geo.cube.disc import NOT_ROUND, disc
 from geo.shapes import circle, from_geojson
 
-from .test_cube import hard_points
+from .cube_ground import hard_points
 
 SPEC = Spec(("fire",))
 T0 = 1_704_038_400
