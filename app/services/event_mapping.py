@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -36,13 +37,20 @@ ENCODINGS = ("utf-8", "gb18030")
 
 #: words that tell a column about a person, searched inside a name …
 _PERSON_PART = re.compile(
-    "姓名|名字|身份证|证件号|手机|电话|联系方式|微信|车牌|号牌|车号|当事人|报警人|报案人|嫌疑人|受害人|被害人"
-    "|信访人|id_?card|id_?number|identity_?(card|number)|passport|phone|mobile|wechat"
-    "|licen[cs]e_?plate|number_?plate|plate_?(number|no)|(full|first|last|sur)_?name"
-    "|person|victim|suspect|complainant|caller"
+    "姓名|名字|身份证|证件号|手机|电话|联系方式|微信|车牌|号牌|车号|当事人|报警人|报案人|嫌疑人|受害人|被害人|信访人"
+    "|联系人|驾驶证|驾驶员|驾驶人|司机|护照|户主|身份号|公民身份"
+    # in traditional characters, Japanese and Korean
+    "|身[份分]證|證件號|手機|電話|聯[絡繫系]|車牌|號牌|車號|當事人|報[警案]人|駕駛|護照|氏名|携帯電話|이름|성명|전화|휴대폰|주민등록"
+    "|id_?card|id_?number|identity_?(card|number)|passport|phone|mobile|wechat|national_?id"
+    "|licen[cs]e_?plate|number_?plate|plate_?(number|no)|(full|first|last|sur|given|family)_?name"
+    "|person|victim|suspect|complainant|caller|shenfenzheng|xingming|shouji|dianhua|chepai|lianxiren"
+    "|telefon|telephon|personalausweis|kennzeichen|prenom|apellido|matricula|фамилия|телефон|паспорт"
 )
+#: … as one word of it …
+_PERSON_WORD = {"tel", "cellphone", "idcard", "idno", "ssn", "dni", "imei", "imsi", "driver", "xm", "sfz",
+                "sfzh", "sfzhm", "sjh", "sjhm", "cph", "cphm", "hphm", "lxdh", "lxfs", "lxr", "dhhm", "qq"}  # fmt: skip
 #: … or as the whole name
-_PERSON_WHOLE = {"name", "plate", "names", "xm", "sfzh", "sjhm", "cph", "hphm", "lxdh", "qq"}
+_PERSON_WHOLE = {"name", "plate", "names", "nombre", "nom", "vorname", "nachname", "имя"}
 
 Column = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 SourceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
@@ -255,9 +263,20 @@ def person_column(name: str) -> bool:
 
     >>> person_column("报警人手机"), person_column("NAME"), person_column("street_name")
     (True, True, False)
+    >>> person_column("姓 名"), person_column("properties.Name"), person_column("contactTel")
+    (True, True, True)
     """
-    plain = re.sub(r"[\s.]+", "_", name.strip().lower())
-    return plain in _PERSON_WHOLE or _PERSON_PART.search(plain) is not None
+    folded = unicodedata.normalize("NFKD", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name))
+    shown = "".join(one for one in folded if unicodedata.category(one) not in {"Cf", "Mn"})
+    # Hangul is put together again; accents and what nobody sees are gone
+    plain = unicodedata.normalize("NFKC", shown).strip().casefold()
+    plain = re.sub(r"[\s\W]+", "_", plain).strip("_").removeprefix("properties_")
+    return (
+        plain in _PERSON_WHOLE
+        or not _PERSON_WORD.isdisjoint(plain.split("_"))
+        or _PERSON_PART.search(plain) is not None
+        or _PERSON_PART.search(plain.replace("_", "")) is not None
+    )
 
 
 def _refuse_persons(body: Mapping[str, Any], where: str) -> None:

@@ -74,6 +74,18 @@ def test_what_is_wrong_is_named_by_its_field(path: str, value: Any, said: str) -
         {"reference": "PHONE"},
         {"address": "报警人地址"},
         {"kind": "name"},
+        {"reference": "contactTel"},
+        {"reference": "姓 名"},
+        {"reference": "ＰＨＯＮＥ"},
+        {"reference": "pho\u200bne"},
+        {"reference": "Téléphone"},
+        {"reference": "電話號碼"},
+        {"reference": "身分證字號"},
+        {"reference": "전화번호"},
+        {"reference": "телефон"},
+        {"reference": "properties.name"},
+        {"address": "联系人住址"},
+        {"code": "ID-No.sfzh"},
         {"time": {"date": "d", "time": "caller_time"}},
     ],
 )
@@ -84,7 +96,22 @@ def test_a_mapping_of_a_person_is_refused_as_a_whole(columns: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize(
-    "name", ["案件编号", "street_name", "报警时间", "案发地址", "NEIGHBOURHOOD", "街道名称", "编号"]
+    "name",
+    [
+        "案件编号",
+        "street_name",
+        "报警时间",
+        "案发地址",
+        "NEIGHBOURHOOD",
+        "街道名称",
+        "编号",
+        "hotel",
+        "nominal_code",
+        "place.name",
+        "properties.code",
+        "身份",
+        "联系街道",
+    ],
 )
 def test_columns_of_places_are_not_persons(name: str) -> None:
     assert not person_column(name)
