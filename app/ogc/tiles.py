@@ -120,7 +120,7 @@ def tile(store: Store, one: Collection, asked: Asked, z: int, x: int, y: int) ->
     NotFound
         No such run, kind, period or job, or no tile of this number in the world.
     """
-    if z > MOST_ZOOM or not (0 <= x < 1 << z and 0 <= y < 1 << z):
+    if not 0 <= z <= MOST_ZOOM or not (0 <= x < 1 << z and 0 <= y < 1 << z):
         raise NotFound(f"there is no tile {z}/{y}/{x} in the world")
     if one.room == "zones":
         with store.read() as connection:

@@ -326,6 +326,9 @@ def test_twice_is_refused_and_too_much_is_cut(client: TestClient) -> None:
         "/collections/units-small-county/tiles/WorldCRS84Quad", "/tileMatrixSets/Other", "/nowhere",
         "/collections/units-small-county/tiles/WebMercatorQuad/2/9/0",
         "/collections/units-small-county/tiles/WebMercatorQuad/a/b/c",
+        "/collections/units-small-county/tiles/WebMercatorQuad/-1/0/0",
+        "/collections/units-small-county/tiles/WebMercatorQuad/2147483648/0/0",
+        "/collections/units-small-county/tiles/WebMercatorQuad/a/0/0",
     ],
 )  # fmt: skip
 def test_what_is_not_there(client: TestClient, path: str) -> None:
