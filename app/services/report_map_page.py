@@ -72,12 +72,13 @@ def _feature(report: Report, row: Row) -> dict[str, Any]:
         "type": "Feature",
         "geometry": json.loads(shapely.to_geojson(row.geometry)),
         "properties": {
-            "name": made.name,
-            "observed": made.observed,
-            "expected": made.expected,
-            "ratio": made.ratio,
-            "interval": made.interval,
-            "class": made.colour_name,
+            # the tip sets them as HTML, as they are
+            "name": escape(made.name),
+            "observed": escape(made.observed),
+            "expected": escape(made.expected),
+            "ratio": escape(made.ratio),
+            "interval": escape(made.interval),
+            "class": escape(made.colour_name),
             "colour": made.colour,
         },
     }
@@ -105,7 +106,7 @@ def page(report: Report) -> bytes:
             return
         folium.GeoJson(
             {"type": "FeatureCollection", "features": features},
-            name=title,
+            name=escape(title),  # the list of layers sets it as HTML
             style_function=lambda feature: {
                 "fillColor": FILL[feature["properties"]["colour"]],
                 "fillOpacity": 1.0,

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from scipy.stats import gamma
 from app.database import transaction
 from app.main import create_app
 from app.security.identity import MAY, Role
-from app.services import accounts, accounts_tokens, report_document
+from app.services import accounts, accounts_tokens, report_document, report_map_page
 from app.services.report import COLUMNS
 from geo import risk
 
@@ -228,6 +229,27 @@ def test_the_pages_for_print_and_map_ask_nobody(desk: TestClient, answer: dict[s
         assert "近似边界" in body
         assert "default-src 'none'" in body
     assert "</script><b>" not in page
+
+
+def test_no_word_becomes_a_part_of_the_page_that_shows_the_map(
+    desk: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Layers and tips are set as HTML by the map's own script, so their words come escaped."""
+    evil = "<img src=x onerror=alert(7)>"
+    told = report_map_page.line
+
+    def named(report: Any, row: Any) -> Any:
+        return replace(told(report, row), name=evil)
+
+    monkeypatch.setattr(report_map_page, "line", named)
+    page = export(desk, "html", title=evil).decode()
+    found = [
+        page[max(0, one.start() - 40) : one.start()] for one in re.finditer(r"onerror=alert", page)
+    ]
+    assert len(found) > 3, found  # heading, layer, units
+    assert {one.rpartition("img src=x ")[0].endswith(("&lt;", r"\u0026lt;")) for one in found} == {
+        True
+    }, found
 
 
 def test_png(desk: TestClient, tmp_path: Path) -> None:
