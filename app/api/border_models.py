@@ -22,6 +22,7 @@ class Side(Model):
 
     code: str
     name: str = Field(description="As in the boundaries; its code where only the code is known")
+    name_en: str | None
 
 
 class BorderLine(Model):
@@ -49,6 +50,7 @@ class PlaceUnit(Model):
 
     code: str
     name: str
+    name_en: str | None
     level: str
 
 

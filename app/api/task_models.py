@@ -68,6 +68,7 @@ class Alert(Model):
     run: int = Field(description="Run it was last looked at with; may have been pruned since")
     code: str
     name: str
+    name_en: str | None
     level: str
     about: Literal["kind", "indicator"] = Field(
         description="A risk, or a step of an indicator's escalation"

@@ -183,12 +183,16 @@ def list_pooled(
     *,
     response: Response,
     store: BorderDep,
+    borders: BordersDep,
     pack: Annotated[str, Query(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="Map")],
 ) -> PooledList:
     """Newest period first, with method, data cut-off, and clusters by who sees them."""
     response.headers["Cache-Control"] = NO_STORE
     with store.read() as connection:
-        return PooledList(pack=pack, runs=pooled_service.runs(connection, pack=pack))
+        return PooledList(
+            pack=pack,
+            runs=pooled_service.runs(connection, pack=pack, english=borders.englisher(connection)),
+        )
 
 
 @router.post(
@@ -261,12 +265,12 @@ def end_pooled_job(
     responses=errors(404, 422, 503),
 )
 def pooled_clusters(
-    *, pooled: PooledNumber, response: Response, store: BorderDep
+    *, pooled: PooledNumber, response: Response, store: BorderDep, borders: BordersDep
 ) -> PooledClusters:
     """Who sees each, with p-values, and the counts of every side."""
     response.headers["Cache-Control"] = PRIVATE
     with store.read() as connection:
-        return pooled_service.clusters(connection, pooled)
+        return pooled_service.clusters(connection, pooled, borders.englisher(connection))
 
 
 @router.get(

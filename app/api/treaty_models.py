@@ -220,6 +220,7 @@ class PooledSide(Model):
 
     side: str
     name: str
+    name_en: str | None
     cells: int = Field(description="0: not in the window")
     observed: int
     expected: float

@@ -18,7 +18,10 @@ from geo import small_numbers as rule
 from geo.colours import COLOURS
 
 _ALERTS = """
-select a.id, a.pack, a.run, a.code, a.name, a.level, a.about, a.kind,
+select a.id, a.pack, a.run, a.code, a.name,
+  (select unit.name_en from unit join boundary_version v on v.id = boundary_version_id
+   where v.pack = a.pack and unit.code = a.code order by v.valid_from desc, v.id desc limit 1) as name_en,
+  a.level, a.about, a.kind,
   case when a.title_zh is not null then json_build_object('zh', a.title_zh, 'en', a.title_en) end as title,
   a.value, a.hidden, a.colour, a.state, a.period, a.opened_period,
   a.last_period, a.is_new as new, a.reason_zh, a.reason_en, a.relative_risk, a.low, a.high, a.exceedance,

@@ -7,6 +7,7 @@ decides (`holds_side`), this module only cuts units.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -64,6 +65,15 @@ class Map:
     locate: LocateIndex
     lines: tuple[Line, ...]
 
+    def side(self, code: str) -> models.Side:
+        """Side of a code, with its names."""
+        return models.Side(code=code, name=self.sides[code], name_en=self.english(code))
+
+    def english(self, code: str) -> str | None:
+        """English name of a unit; None where it has none, or is not of this map."""
+        found = self.table.lookup(code)
+        return self.table.names_en[found - 1] if found else None
+
     def side_of(self, code: str) -> str | None:
         """Side a unit's code lies in."""
         return next((one for one in self.sides if code.startswith(one)), None)
@@ -118,6 +128,11 @@ class Borders:
         if version is None:
             raise NotFound(f"no map {pack!r}")
         return self._maps.get(version, lambda: self._make(pack, version))
+
+    def englisher(self, connection: sa.Connection) -> Callable[[str, str], str | None]:
+        """Pack and code of a unit → its English name, whoever asks."""
+        known = functools.cache(lambda pack: self.map(connection, pack))
+        return lambda pack, code: known(pack).english(code)
 
     def _make(self, pack: str, version: int) -> Map:
         with transaction(self.engine) as connection:
@@ -254,8 +269,8 @@ def lines(
     _, rows = borders.lines(here, identity)
     found = [
         models.BorderLine(
-            side_a=models.Side(code=row.side_a, name=row.name_a),
-            side_b=models.Side(code=row.side_b, name=row.name_b),
+            side_a=here.side(row.side_a),
+            side_b=here.side(row.side_b),
             length_m=row.length_m,
             geometry=json.loads(shapely.to_geojson(row.shape)),
         )
@@ -266,7 +281,7 @@ def lines(
     return models.BorderLines(
         pack=pack,
         boundary_version=here.label,
-        sides=[models.Side(code=one, name=here.sides[one]) for one in sorted(known)],
+        sides=[here.side(one) for one in sorted(known)],
         own=own,
         lines=found,
         length_m=sum(one.length_m for one in found),
@@ -328,10 +343,7 @@ def where(
         # seen from the side one stands on; from elsewhere, the one that is not one's own
         own = side if side in {line.side_a, line.side_b} else None
         own = own or next(iter(spoken_for(identity, [line.side_a, line.side_b])), line.side_a)
-        code, name = (
-            (line.side_b, line.name_b) if own == line.side_a else (line.side_a, line.name_a)
-        )
-        across = models.Side(code=code, name=name)
+        across = here.side(line.side_b if own == line.side_a else line.side_a)
     members = [code for zone in row.zones for code in zone["units"]]
     known = {code for one in rows for code in (one.side_a, one.side_b)}
     known |= set(spoken_for(identity, list(here.sides)))
@@ -346,7 +358,7 @@ def where(
         boundary_version=here.label,
         lon=lon,
         lat=lat,
-        side=models.Side(code=shown, name=here.sides[shown]) if shown else None,
+        side=here.side(shown) if shown else None,
         units=_units(here, identity, chain, shown, members),
         metres_to_line=found.metres if found else None,
         nearest=models.Place(lon=found.lon, lat=found.lat) if found else None,
@@ -390,7 +402,11 @@ def _units(
             and any(one.startswith(brief.code) for one in identity.prefixes)
         )
         if own or brief.code == side or brief.code in members:
-            found.append(models.PlaceUnit(code=brief.code, name=brief.name, level=brief.level))
+            found.append(
+                models.PlaceUnit(
+                    code=brief.code, name=brief.name, name_en=brief.name_en, level=brief.level
+                )
+            )
     return found
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -17,6 +18,8 @@ from app.api.border_models import Side
 from app.api.models import Period, Words
 from app.errors import NotFound
 from app.services.periods import MONTHS, month_number
+
+English = Callable[[str, str], str | None]
 
 _RUNS = """
 select r.*, t.name as treaty,
@@ -46,15 +49,29 @@ METHOD = (
 )
 
 
+def no_english(_pack: str, _code: str) -> str | None:
+    """Without boundaries at hand there are no English names."""
+    return None
+
+
 def runs(
-    connection: sa.Connection, *, pack: str | None = None, run: int | None = None
+    connection: sa.Connection,
+    *,
+    pack: str | None = None,
+    run: int | None = None,
+    english: English = no_english,
 ) -> list[models.PooledRun]:
-    """Pooled runs that may be seen: of every period the newest, or one by number."""
+    """Pooled runs that may be seen: of every period the newest, or one by number.
+
+    Parameters
+    ----------
+    english : pack and code of a side → its English name, the same for every side that asks
+    """
     rows = connection.execute(sa.text(_RUNS), {"pack": pack, "run": run})
-    return [_run(row) for row in rows]
+    return [_run(row, english) for row in rows]
 
 
-def one_run(connection: sa.Connection, run: int) -> models.PooledRun:
+def one_run(connection: sa.Connection, run: int, english: English = no_english) -> models.PooledRun:
     """One pooled run.
 
     Raises
@@ -62,13 +79,13 @@ def one_run(connection: sa.Connection, run: int) -> models.PooledRun:
     NotFound
         There is none that may be seen.
     """
-    found = runs(connection, run=run)
+    found = runs(connection, run=run, english=english)
     if not found:
         raise NotFound(f"no pooled run {run}")
     return found[0]
 
 
-def _run(row: sa.Row[Any]) -> models.PooledRun:
+def _run(row: sa.Row[Any], english: English) -> models.PooledRun:
     number = {
         "share": row.max_share, "radius": row.max_radius / 1000, "alpha": row.alpha,
         "own": row.alpha / len(row.sides), "replicates": row.replicates,
@@ -78,7 +95,10 @@ def _run(row: sa.Row[Any]) -> models.PooledRun:
         id=row.id, pack=row.pack, period=row.period, ord=ord_of(row.period, row.start, row.first),
         **{"from": row.start, "to": row.stop}, cutoff=row.cutoff, made_at=row.made_at,
         treaty=row.treaty, version=row.version,
-        sides=[Side(code=one, name=row.names.get(one, one)) for one in row.sides],
+        sides=[
+            Side(code=one, name=row.names.get(one, one), name_en=english(row.pack, one))
+            for one in row.sides
+        ],
         method=Words(zh=METHOD[0].format(**number), en=METHOD[1].format(**number)),
         resolution=row.resolution, delay_days=row.delay_days, min_count=row.min_count,
         kinds=sorted(row.totals), factor=row.factor, totals=row.totals, sources=row.sources,
@@ -104,7 +124,9 @@ from pooled_cluster where run_id = :run order by number
 """
 
 
-def clusters(connection: sa.Connection, run: int) -> models.PooledClusters:
+def clusters(
+    connection: sa.Connection, run: int, english: English = no_english
+) -> models.PooledClusters:
     """Clusters of a pooled run, first those only all together see.
 
     Raises
@@ -112,7 +134,7 @@ def clusters(connection: sa.Connection, run: int) -> models.PooledClusters:
     NotFound
         There is no such run that may be seen.
     """
-    about = one_run(connection, run)
+    about = one_run(connection, run, english)
     rows = connection.execute(sa.text(_CLUSTERS), {"run": run})
     features = [
         models.PooledFeature(
@@ -131,7 +153,9 @@ def _cluster(row: sa.Row[Any], about: models.PooledRun) -> models.PooledCluster:
     for side in about.sides:
         part = parts.get(side.code, {"side": side.code, **none})
         ratio = part["observed"] / part["expected"] if part["expected"] else None
-        sides.append(models.PooledSide(name=side.name, relative_risk=ratio, **part))
+        sides.append(
+            models.PooledSide(name=side.name, name_en=side.name_en, relative_risk=ratio, **part)
+        )
     return models.PooledCluster(
         number=row.number, kind=row.kind, seen=row.seen, pooled=row.pooled, crosses=len(parts) > 1,
         p=row.p, llr=row.llr, observed=row.observed, expected=row.expected,
@@ -152,19 +176,22 @@ def _reasons(row: sa.Row[Any], sides: list[models.PooledSide], about: models.Poo
     alone_zh = "，".join(
         f"{one.name} p={one.p_alone:.3f}" for one in sides if one.p_alone is not None
     )
+    alone_en = ", ".join(
+        f"{one.name_en or one.name} p={one.p_alone:.3f}" for one in sides if one.p_alone is not None
+    )
     level = f"{about.alpha_alone:.4g}"
     if row.seen == "together":
         zh += f"。合看 p={row.p:.3f}；各侧单看都不显著（水平 {level}）：{alone_zh}。"
-        en += f". Together p = {row.p:.3f}; no side alone finds it (level {level}): {alone_zh}."
+        en += f". Together p = {row.p:.3f}; no side alone finds it (level {level}): {alone_en}."
     elif row.seen == "several":
         zh += f"。合看 p={row.p:.3f}；多侧单看也能发现：{alone_zh}。"
-        en += f". Together p = {row.p:.3f}; several sides find a part of it alone: {alone_zh}."
+        en += f". Together p = {row.p:.3f}; several sides find a part of it alone: {alone_en}."
     else:
         how = (f"合看 p={row.p:.3f}", f"together p = {row.p:.3f}") if row.pooled else (
             f"单看 p={row.p:.4f}（水平 {level}），合看不显著", f"alone p = {row.p:.4f} (level {level}), not together"
         )  # fmt: skip
         zh += f"。{how[0]}；一侧单看可见：{alone_zh}。"
-        en += f". {how[1]}; one side finds it alone: {alone_zh}."
+        en += f". {how[1]}; one side finds it alone: {alone_en}."
     return Words(zh=zh, en=en)
 
 

@@ -65,6 +65,8 @@ def test_the_line_is_the_shared_edge(client: TestClient, home: House) -> None:
     (line,) = answer["lines"]
     assert (line["side_a"]["code"], line["side_b"]["code"]) == (MINE, THEIRS)
     assert answer["own"] == [MINE]
+    for side in (line["side_a"], line["side_b"], *answer["sides"]):
+        assert side["name_en"] == f"County {side['code'][-3:]}"
     metres = pyproj.Geod(ellps="WGS84").inv(120, 29, 120, 30)[2]
     assert line["length_m"] == pytest.approx(metres, abs=0.01)
     # inside a county one does not speak for a side
@@ -99,6 +101,8 @@ def test_where_am_i(client: TestClient, home: House) -> None:
     assert found["azimuth"] == pytest.approx(90, abs=0.1)
     assert [one["level"] for one in found["units"]][:2] == ["city", "county"]
     assert len(found["units"]) == 5
+    assert [one["name_en"] for one in found["units"]][1] == f"County {MINE[-3:]}"
+    assert found["other_side"]["name_en"] == f"County {THEIRS[-3:]}"
     assert zone in [one["id"] for one in found["zones"]]
     assert {one["side"] for one in found["desks"]} == {MINE, THEIRS}
     # the far one of the other side is in no zone

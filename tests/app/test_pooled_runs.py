@@ -281,6 +281,10 @@ def test_the_planted_cluster_is_only_visible_together(two: Two) -> None:
             assert one["p_alone"] > run["alpha_alone"]
             assert one["low"] <= one["relative_risk"] <= one["high"]
         assert first["low"] <= first["relative_risk"] <= first["high"]
+        for one in (*run["sides"], *first["sides"]):
+            assert one["name_en"] == f"County {(one.get('code') or one['side'])[-3:]}"
+            assert f"{one['name']} p=" in first["reasons"]["zh"]
+            assert f"{one['name_en']} p=" in first["reasons"]["en"]
         for words in first["reasons"].values():
             assert f"{first['observed']}" in words
         assert sum(run["seen"].values()) == len(body["features"])

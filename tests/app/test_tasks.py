@@ -81,6 +81,7 @@ def test_alerts_are_of_ones_own_units_and_say_why(client: TestClient, home: Hous
     assert len({(one["code"], one["kind"]) for one in found}) == len(found)
     for one in found:
         assert one["grids"] or one["why_not"]
+        assert one["name_en"] == f"{one['level'].title()} {one['code'][-3:]}"
         assert all(grid["code"].startswith(one["code"]) for grid in one["grids"])
         assert f"{one['observed']}件" in one["reason"]["zh"]
         assert f"{one['observed']} observed" in one["reason"]["en"]

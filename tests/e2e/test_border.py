@@ -353,6 +353,16 @@ def test_what_is_only_visible_together(place: Place, desk: Desk) -> None:
         "() => document.querySelector('.border-map-pane .map-box').map"
         ".queryRenderedFeatures({layers: ['cells']}).length > 3"
     )
+    # in English: sides by their English names, the table inside of the panel
+    english = desk(MINE, page.url.split("/border")[1] + "&lang=en").page
+    table = english.locator(".alone-table")
+    expect(table).to_contain_text("4 together")
+    text = english.locator(".border-list [data-testid=clusters]").inner_text() + table.inner_text()
+    assert not re.search(r"[\u4e00-\u9fff]", text), text
+    assert table.evaluate("one => one.scrollWidth <= one.parentElement.clientWidth")
+    assert table.evaluate(
+        "one => one.getBoundingClientRect().right <= one.parentElement.getBoundingClientRect().right - 20"
+    )
     # its link shows it again; Escape closes it
     other = desk(MINE, page.url.split("/border")[1]).page
     expect(other.locator(".alone-table")).to_be_visible()

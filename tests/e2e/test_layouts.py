@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import cycle
 
 import pytest
 from e2e_desk import Desk
 from e2e_map import COUNTY, HOT, HOT_NAME
 from e2e_page import Watched
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 Opener = Callable[..., Watched]
 
@@ -223,6 +224,68 @@ def test_a_small_phone_has_room_for_everything_in_english(visit: Opener) -> None
     )
     assert outside == []
     assert desk.page.locator(".bars").evaluate("one => one.clientWidth") > 120
+
+
+#: Boxes of what is written in the panel: those beyond its edge, and neighbours nearer than a space.
+CROWDED = """() => {
+  const edge = document.querySelector('.panel-body').getBoundingClientRect().right
+    - parseFloat(getComputedStyle(document.querySelector('.panel-body')).paddingRight);
+  const box = one => { const range = document.createRange(); range.selectNodeContents(one);
+    return range.getBoundingClientRect(); };
+  const of = what => [...document.querySelectorAll(what)].map(box);
+  const beyond = of('.figures dt, .figures dd, .exposures dt, .exposures dd, .changes b, .actions .button')
+    .filter(one => one.right > edge + 0.5);
+  const near = [];
+  for (const what of ['.exposures dd', '.exposures dt']) {
+    const all = of(what);
+    for (const one of all) for (const other of all) {
+      const level = one.top < other.bottom && other.top < one.bottom;
+      if (other.left > one.left && level && other.left - one.right < 4) near.push([one, other]);
+    }
+  }
+  return [beyond.length, near.length];
+}"""
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_numbers_of_a_large_unit_stay_apart(visit: Opener, lang: str, width: int) -> None:
+    desk = Desk(visit(width, 900, reduced_motion="reduce"))
+
+    def grow(route: Route) -> None:
+        answer = route.fetch()
+        body = answer.json()
+        sizes = (1_323_467, 738_701, 141_583, 509_026)
+        body["exposures"] = dict(zip(body["exposures"], cycle(sizes)))
+        route.fulfill(
+            response=answer,
+            json=body | {"observed": 13_405, "expected": 13_295.4, "complexity": 168},
+        )
+
+    desk.page.route("**/why?*", grow)
+    desk.open(f"/#lang={lang}&unit={HOT}")
+    expect(desk.panel.locator(".exposures")).to_contain_text("1,323,467")
+    if width < 720:
+        desk.page.locator(".sheet-handle").click()
+    assert desk.page.evaluate(CROWDED) == [0, 0]
+
+
+def test_the_drawer_s_handle_covers_nothing_and_pages_fit_in_english(visit: Opener) -> None:
+    desk = Desk(visit(1000, 768, reduced_motion="reduce")).open("/#lang=en")
+    handle = desk.page.locator(".sheet-handle").bounding_box()
+    legend = desk.page.locator(".legend").bounding_box()
+    assert handle
+    assert legend
+    assert (
+        legend["x"] + legend["width"] <= handle["x"]
+        or legend["y"] + legend["height"] <= handle["y"]
+        or handle["y"] + handle["height"] <= legend["y"]
+    )
+    cut = desk.page.evaluate(
+        "() => [...document.querySelectorAll('.topbar .pages, .topbar .crumbs, .topbar .crumb')]"
+        ".filter(one => one.scrollWidth > one.clientWidth).length"
+    )
+    assert cut == 0
 
 
 def test_colours_follow_the_chosen_set(visit: Opener) -> None:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from e2e_map import PACK
 from e2e_page import Watched
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from pypdf import PdfReader
 
 from app.database import make_engine
@@ -249,6 +249,35 @@ def test_on_a_phone_one_pane_at_a_time(sheet: Opener) -> None:
     page.locator("[data-to=feed]").tap()
     expect(page.get_by_role("heading", name="重大事件动态")).to_be_visible()
     assert one.violations() == []
+
+
+def test_english_numbers_cover_no_names_and_places_are_named(sheet: Opener) -> None:
+    one = sheet("#lang=en", 390, 844, has_touch=True, is_mobile=True)
+    covered = one.page.evaluate(
+        """() => [...document.querySelectorAll('.indicators tr[data-indicator]')].filter(row => {
+          const box = one => { const range = document.createRange(); range.selectNodeContents(one);
+            return range.getBoundingClientRect(); };
+          const name = box(row.querySelector('th button'));
+          const value = box(row.querySelector('td.value'));
+          return name.width && value.width && name.right > value.left;
+        }).length"""
+    )
+    assert covered == 0
+
+    def name(route: Route) -> None:
+        answer = route.fetch()
+        body = answer.json()
+        for alert in body["alerts"]:
+            alert["name_en"] = "Riverside Town"
+        route.fulfill(response=answer, json=body)
+
+    one.page.route("**/api/alerts?*", name)
+    one.page.reload()
+    settled(one.page)
+    one.page.locator("[data-to=feed]").tap()
+    item = one.page.locator("[data-alert]").first
+    expect(item).to_contain_text("Riverside Town")
+    assert not re.search(r"[\u4e00-\u9fff]", item.inner_text())
 
 
 def test_readers_and_keys_find_their_way(sheet: Opener) -> None:

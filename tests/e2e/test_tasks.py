@@ -225,3 +225,6 @@ def test_who_was_slower_is_told_in_words(work: Town) -> None:
         expect(slow.page.locator(".tabs")).to_be_visible()
         over = slow.page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
         assert over <= 0
+        expect(slow.page.locator(".card, .state").first).to_be_visible()
+        beyond = "() => { const list = document.querySelector('.phone-main');"
+        assert slow.page.evaluate(beyond + " return list.scrollWidth - list.clientWidth; }") <= 0

@@ -157,7 +157,9 @@ export function Tools(props: { drawer: Drawer | undefined; map: MapHandle | unde
           {([op, icon]) => (
             <Tool
               icon={icon}
-              title={state.areas.length < 2 ? `${say()[op]}（${say().needTwo}）` : say()[op]}
+              title={
+                state.areas.length < 2 ? say()[op] + words().bracket(say().needTwo) : say()[op]
+              }
               name={op}
               disabled={state.areas.length < 2}
               onClick={() => combine(op)}

@@ -3282,6 +3282,8 @@ export interface components {
             code: string;
             /** Name */
             name: string;
+            /** Name En */
+            name_en: string | null;
             /** Level */
             level: string;
             /**
@@ -8701,6 +8703,8 @@ export interface components {
             code: string;
             /** Name */
             name: string;
+            /** Name En */
+            name_en: string | null;
             /** Level */
             level: string;
         };
@@ -9042,6 +9046,8 @@ export interface components {
             side: string;
             /** Name */
             name: string;
+            /** Name En */
+            name_en: string | null;
             /**
              * Cells
              * @description 0: not in the window
@@ -10382,6 +10388,8 @@ export interface components {
              * @description As in the boundaries; its code where only the code is known
              */
             name: string;
+            /** Name En */
+            name_en: string | null;
         };
         /**
          * SpanChange

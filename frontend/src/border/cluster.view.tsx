@@ -55,8 +55,8 @@ function Told(props: { cluster: Cluster }) {
       </h3>
       <p>
         {say().seenText[props.cluster.seen]}
-        {say().timesExpected(ratio(props.cluster.relative_risk))}（{ratio(props.cluster.low)}–
-        {ratio(props.cluster.high)}）
+        {say().timesExpected(ratio(props.cluster.relative_risk))}
+        {frame.words().bracket(`${ratio(props.cluster.low)}–${ratio(props.cluster.high)}`)}
       </p>
     </div>
   );
@@ -80,7 +80,12 @@ function Rows(props: { cluster: Cluster }) {
           </th>
           <th scope="col">
             <span class="alone-key">
-              <i class="key-dot" /> {say().observedInterval} <i class="key-bar" /> {say().expected}
+              <span>
+                <i class="key-dot" /> {say().observedInterval}
+              </span>{" "}
+              <span>
+                <i class="key-bar" /> {say().expected}
+              </span>
             </span>
           </th>
           <th scope="col" class="num">
@@ -108,11 +113,12 @@ function Rows(props: { cluster: Cluster }) {
 }
 
 function SideRow(props: { side: ClusterSide; x: (v: number) => number }) {
-  const { say } = useBorder();
+  const border = useBorder();
+  const { say } = border;
   const outside = () => props.side.cells === 0;
   return (
     <tr classList={{ outside: outside() }}>
-      <th scope="row">{props.side.name}</th>
+      <th scope="row">{border.sideName(props.side.side)}</th>
       <Show when={!outside()} fallback={<td colSpan={3}>{say().notInside}</td>}>
         <td class="num">
           <b>{count(props.side.observed)}</b> / {expectedCount(props.side.expected)}

@@ -85,11 +85,7 @@ function Answer(props: { where: Where }) {
     const name = border.sideName(found.code);
     return here.following() ? say().youAre(name) : say().placeIn(name);
   };
-  const units = () =>
-    props.where.units
-      .slice(-2)
-      .map((one) => one.name)
-      .join(" ");
+  const units = () => props.where.units.slice(-2).map(border.frame.nameOf).join(" ");
   const how = () => {
     const metres = here.accuracy();
     const parts = [say().toLine];
@@ -162,7 +158,8 @@ function Answer(props: { where: Where }) {
             <li>
               <span>
                 <b>
-                  {desk.name}（{isOwn(desk) ? say().ownDesk : say().otherDesk}）
+                  {desk.name}
+                  {border.frame.words().bracket(isOwn(desk) ? say().ownDesk : say().otherDesk)}
                   <There desk={desk.id} />
                 </b>
                 <span>

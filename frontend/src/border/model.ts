@@ -156,7 +156,7 @@ export function createBorder(frame: Frame, view: View<BorderState>): Border {
   const sideName = (code: string) => {
     const named = [...(lines.value()?.sides ?? []), ...(run()?.sides ?? [])];
     const found = named.find((one) => one.code === code);
-    return found ? shortName(found.name) : code;
+    return found ? shortName(frame.nameOf(found)) : code;
   };
 
   const [notice, setNotice] = createSignal<Notice | null>(null);

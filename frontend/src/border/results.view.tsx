@@ -69,9 +69,9 @@ export function ResultsView() {
                       <>
                         <dt>{say().measures[key]}</dt>
                         <dd>
-                          <b>{hours(row[key].value)}</b>{" "}
+                          <b>{hours(row[key].value)}</b>
                           <Show when={row[key].low !== null}>
-                            （{hours(row[key].low)}–{hours(row[key].high)}）
+                            {bracket(`${hours(row[key].low)}–${hours(row[key].high)}`)}
                           </Show>
                           {changed(row[key])}
                         </dd>
@@ -90,7 +90,11 @@ export function ResultsView() {
   function of(one: Measure): string {
     if (one.value === null) return "";
     const parts = `${count(one.part)}/${count(one.whole)}`;
-    return one.low === null ? parts : `${parts}（${percent(one.low, 0)}–${percent(one.high, 0)}）`;
+    if (one.low === null) return parts;
+    return parts + bracket(`${percent(one.low, 0)}–${percent(one.high, 0)}`);
+  }
+  function bracket(text: string): string {
+    return border.frame.words().bracket(text);
   }
   function hours(value: number | null): string {
     if (value === null) return "—";

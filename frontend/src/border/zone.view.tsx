@@ -202,7 +202,9 @@ function Facts(props: { version: ZoneVersion }) {
   // names come with the map's tiles
   const names = createMemo(() => {
     border.now();
-    return namesOf(props.version.units, border.frame.map(), border.view.state.lang).join("、");
+    return namesOf(props.version.units, border.frame.map(), border.view.state.lang).join(
+      border.frame.words().listed,
+    );
   });
   const given = (side: string) => props.version.approvals.find((one) => one.side === side);
   return (

@@ -54,7 +54,10 @@ export function ZoneListView() {
                   <b>{one.name}</b>
                 </span>
                 <span class="row-sub">
-                  {[state(one), one.sides.map(border.sideName).join("、")].join(" · ")}
+                  {[
+                    state(one),
+                    one.sides.map(border.sideName).join(border.frame.words().listed),
+                  ].join(" · ")}
                 </span>
               </button>
             </li>

@@ -43,7 +43,7 @@ export function LiveFeed() {
               <Swatch colour={one.colour} />
               <b>{alertName(model, one)}</b>
               <span>
-                {one.name} · {words().events(one.observed_text)}
+                {model.nameOf(one)} · {words().events(one.observed_text)}
                 <Show when={one.tasks.length > 0}>
                   {" · "}
                   {words().taskStates[one.tasks.at(-1)?.state ?? "sent"]}

@@ -91,11 +91,7 @@ export function Tip(props: { hit: Hit }) {
           <p>
             {words().relativeRisk} {ratio(theta())}
             <Show when={known()?.estimate}>
-              {(one) => (
-                <>
-                  （{ratio(one().low)}–{ratio(one().high)}）
-                </>
-              )}
+              {(one) => <>{words().bracket(`${ratio(one().low)}–${ratio(one().high)}`)}</>}
             </Show>
           </p>
         </Show>

@@ -118,7 +118,8 @@ export function WallView(props: { lost: boolean }) {
       <section class="wall-right">
         <h2 class="wall-title">
           <span>
-            {words().ranking}（{words().interval90}）
+            {words().ranking}
+            {words().bracket(words().interval90)}
           </span>
           <span>{words().relativeRisk}</span>
         </h2>

@@ -122,18 +122,24 @@ export function KeyFigures(props: { why: Why }) {
         <dl class="figures">
           <div>
             <dt>
-              {words().relativeRisk}（{words().interval95}）
+              {words().relativeRisk}
+              {words().bracket(words().interval95)}
             </dt>
             <dd>
-              <b data-testid="theta">{ratio(estimate().theta)}</b> {ratio(estimate().low)}–
-              {ratio(estimate().high)}
+              <b data-testid="theta">{ratio(estimate().theta)}</b>{" "}
+              <span>
+                {ratio(estimate().low)}–{ratio(estimate().high)}
+              </span>
             </dd>
           </div>
           <div>
             <dt>{words().observedExpected}</dt>
             <dd>
-              <b>{count(props.why.observed)}</b> / {expectedCount(props.why.expected)}{" "}
-              <span class="unit-word">{words().eventsWord}</span>
+              <b>{count(props.why.observed)}</b>{" "}
+              <span>
+                / {expectedCount(props.why.expected)}{" "}
+                <span class="unit-word">{words().eventsWord}</span>
+              </span>
             </dd>
           </div>
         </dl>

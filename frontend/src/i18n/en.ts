@@ -130,7 +130,7 @@ export const en: Words = {
     `remembers ${observed} earlier events against ${expected} expected (memory ${share})`,
   memoryNone: "no memory, this period only",
   memoryDropped: "does not fit its past: history dropped",
-  prior: (n) => `plus ${n} events’ worth of average`,
+  prior: (n) => `plus ${n} events' worth of average`,
   sum: (top, bottom, theta) => `${top} ÷ ${bottom} = ${theta}`,
   veto: (kinds, colour) => `${kinds} red: overall raised to ${colour.toLowerCase()}`,
   flags: {
@@ -229,6 +229,7 @@ export const en: Words = {
   headlineCause: (kinds) => `mainly ${kinds.toLowerCase()}`,
   and: " and ",
   comma: ", ",
+  bracket: (text) => ` (${text})`,
   semicolon: "; ",
   stop: ".",
   colon: ": ",

@@ -216,6 +216,7 @@ export const zh = {
   headlineCause: (kinds: string) => `主因是${kinds}`,
   and: "和",
   comma: "，",
+  bracket: (text: string) => `（${text}）`,
   semicolon: "；",
   stop: "。",
   colon: "：",

@@ -10,7 +10,7 @@ const PAUSE_MS = 300;
 
 export function FeedPane() {
   const report = useReport();
-  const { map, view, words } = useFrame();
+  const { map, nameOf, view, words } = useFrame();
   let waiting: ReturnType<typeof setTimeout> | undefined;
   // several alerts of one run come at once: one question for all of them
   const again = () => {
@@ -64,7 +64,7 @@ export function FeedPane() {
                     <span class={`chip chip-${alert.colour}`}>{words().colours[alert.colour]}</span>
                     <div>
                       <b>
-                        {alert.name} · {kind(alert.kind)}
+                        {nameOf(alert)} · {kind(alert.kind)}
                         <Show when={alert.new}>
                           <span class="badge">{report.say().alertNew}</span>
                         </Show>
