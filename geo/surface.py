@@ -20,7 +20,6 @@ import pyproj
 import shapely
 from affine import Affine
 from rasterio.features import rasterize
-from scipy import signal
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -134,6 +133,8 @@ def _weights(kernel: str, bandwidth: float, cell: float) -> Floats:
 
 
 def _spread(values: Floats, weights: Floats) -> Floats:
+    from scipy import signal  # most of a second, and only jobs convolve
+
     spread = signal.oaconvolve(values, weights, mode="full")
     r = weights.shape[0] // 2
     # the transform leaves noise around 0

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
+from functools import cache
 from typing import Any, cast
 
 import lark
@@ -56,7 +57,7 @@ def read(text: str, language: str) -> Any:
         It is not CQL2; the message names the place.
     """
     try:
-        return _json(text) if language == "cql2-json" else _reader.parse(text)
+        return _json(text) if language == "cql2-json" else _reader().parse(text)
     except lark.exceptions.VisitError as error:
         if isinstance(error.orig_exc, BadRequest):
             raise error.orig_exc from error
@@ -153,7 +154,10 @@ class _Tree(lark.Transformer[Any, Any]):
         return _box([float(one) for one in numbers])
 
 
-_reader = lark.Lark(GRAMMAR, parser="lalr", transformer=_Tree(), maybe_placeholders=False)
+@cache
+def _reader() -> lark.Lark:
+    """Make the tables of the grammar: half a second, for the first filter in text."""
+    return lark.Lark(GRAMMAR, parser="lalr", transformer=_Tree(), maybe_placeholders=False)
 
 
 def _number(text: str) -> int | float:

@@ -10,7 +10,6 @@ Names are not searched for: no column holds one.
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
 from datetime import date
 
@@ -43,8 +42,9 @@ _NUMERALS = "〇零一二三四五六七八九幺壹贰叁肆伍陆柒捌玖"
 _NUMERAL = dict(zip(_NUMERALS, "001234567891123456789", strict=True))
 #: that many in a row are digits read out, not a quantity or a name
 _READ_OUT = re.compile(rf"[{_NUMERALS}]{{11,}}")
+# the planes above the first two have no digits, and looking through them takes longer than all of this
 _OTHER_DIGITS = "".join(
-    map(chr, (n for n in range(128, sys.maxunicode) if unicodedata.category(chr(n)) == "Nd"))
+    map(chr, (n for n in range(128, 0x20000) if unicodedata.category(chr(n)) == "Nd"))
 )
 # what any of the three needs to have, for the quick look over a whole column; what is written in no
 # plain way is looked at whole

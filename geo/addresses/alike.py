@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import cache
 
-from pypinyin import lazy_pinyin
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
@@ -99,6 +98,8 @@ class Alike:
 
 @cache
 def _syllable(letter: str) -> str:
+    from pypinyin import lazy_pinyin  # half a second of dictionaries
+
     return lazy_pinyin(letter)[0]
 
 
