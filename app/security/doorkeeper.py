@@ -240,7 +240,8 @@ async def _identify(scope: Scope, settings: Settings) -> Known:
     name = cookie_name(settings, scope["scheme"])
     session = cookie(headers, name)
     found = None
-    if session is not None:
+    # a token is none of a browser's, also while it is known here as a token
+    if session is not None and not session.startswith(TOKEN_PREFIX):
         found = await _find(doors, session, token=False, safe=scope["method"] in SAFE_METHODS)
     if session is None or found is None:
         raise Refused(401, "login_needed", "log in first")

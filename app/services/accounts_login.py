@@ -196,7 +196,8 @@ def login(
     TooMany
         The name is locked.
     """
-    known = canonical(name) if len(name) <= LONGEST else ""
+    # what no account can be called is one name, so that no text of a stranger gets any further
+    known = canonical(name) if len(name) <= LONGEST and "\0" not in name else ""
     row = right_password(engine, settings, known, password)
     if row is None:
         note_failure(engine, known)

@@ -102,6 +102,13 @@ def test_cookies_of_another_scheme_or_twice_are_nothing(house: House) -> None:
     assert cookie([(b"cookie", b"s=A; s=A")], "s") == "A"
 
 
+def test_a_name_that_no_database_can_hold_is_a_wrong_one(house: House) -> None:
+    house.account("desk")
+    for name in ("desk\0", "\0", "nobody\0x"):
+        answer = login(house.browser(), name)
+        assert (answer.status_code, code_of(answer)) == (401, "wrong_login")
+
+
 def test_unknown_wrong_disabled_and_passwordless_answer_alike(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

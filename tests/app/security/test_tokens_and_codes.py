@@ -24,6 +24,18 @@ Opener = Callable[..., House]
 
 
 # tokens ------------------------------------------------------------------------------------------
+def test_a_token_is_no_cookie_also_while_it_is_known(house: House) -> None:
+    browser = house.desk("desk", "analyst", prefixes=["3301"])
+    body = {"title": "nightly", "scopes": ["see_map"], "days": 30}
+    secret = browser.post("/api/tokens", json=body).json()["secret"]
+    cookies = {"Cookie": f"__Host-wusetu_session={secret}"}
+    program = house.browser()
+    assert program.get("/api/session", headers=cookies).status_code == 401
+    used = program.get("/api/session", headers={"Authorization": f"Bearer {secret}"})
+    assert used.status_code == 200
+    assert program.get("/api/session", headers=cookies).status_code == 401
+
+
 def test_a_token_does_what_it_was_made_for_and_no_more(house: House) -> None:
     browser = house.desk("desk", "analyst", prefixes=["3301"])
     body = {"title": "nightly", "scopes": ["see_map", "export"], "days": 30}
