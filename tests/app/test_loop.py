@@ -17,6 +17,7 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from scipy import stats
 
 from app.api.task_models import TaskDraft
 from app.errors import Conflict
@@ -199,3 +200,15 @@ def waiting(home: House) -> int:
             )
         ).scalar_one()
     return found
+
+
+@given(whole=st.integers(1, 5000), data=st.data())
+def test_intervals_are_those_of_scipy(whole: int, data: st.DataObject) -> None:
+    part = data.draw(st.integers(0, whole))
+    share = loop.proportion(part, whole)
+    between = stats.binomtest(part, whole).proportion_ci(loop.CONFIDENCE, method="wilson")
+    assert (share.low, share.high) == pytest.approx((between.low, between.high), abs=1e-12)
+    # of the numbers 0, 1, ..., n - 1 the k-th smallest and the k-th greatest
+    middle = loop.median(range(whole))
+    k = int(stats.binom.ppf((1 - loop.CONFIDENCE) / 2, whole, 0.5))
+    assert (middle.low, middle.high) == ((k - 1, whole - k) if k else (None, None))
