@@ -26,8 +26,8 @@ import pyarrow.parquet
 from app.services import bulk_jobs, event_persons
 from app.services.bulk_jobs import Job
 from app.services.bulk_parts import CONTENT, write_part
-from app.services.event_files import Broken
-from app.services.events import REJECT_COLUMNS, quiet
+from app.services.event_files import Broken, quiet
+from app.services.events import REJECT_COLUMNS
 from geo.binning import LOCATED_BY
 
 #: hashes compared at once, 16 bytes each

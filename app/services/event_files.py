@@ -509,3 +509,12 @@ def _slices(chunk: Chunk, batch: int) -> Iterator[Chunk]:
             chunk.lines[at : at + batch],
             chunk.broken if at == 0 else [],
         )
+
+
+def quiet(value: str) -> str:
+    """Write a value so that a spreadsheet does not run it as a formula."""
+    # the wide ones begin a formula too in Chinese Excel
+    formula = value[:1] in tuple("=+@＝＋＠\t\r\n") or (
+        value[:1] in ("-", "－") and not value[1:2].isdigit()
+    )
+    return "'" + value if formula else value

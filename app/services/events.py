@@ -27,7 +27,7 @@ import sqlalchemy as sa
 from app.database import transaction
 from app.errors import Conflict, Invalid
 from app.services import address_base, address_resolve
-from app.services.event_files import Broken, Feed, Wanted, open_feed
+from app.services.event_files import Broken, Feed, Wanted, open_feed, quiet
 from app.services.event_fresh import FreshRows
 from app.services.event_mapping import EventMapping, load_mapping, parse_mapping
 from app.services.event_places import (
@@ -256,14 +256,6 @@ def _reject_rows(file: TextIO) -> Callable[[list[Broken]], None]:
         file.flush()
 
     return write
-
-
-def quiet(value: str) -> str:
-    """Write a value so that a spreadsheet does not run it as a formula."""
-    formula = value[:1] in ("=", "+", "@", "\t", "\r") or (
-        value[:1] == "-" and not value[1:2].isdigit()
-    )
-    return "'" + value if formula else value
 
 
 def _count(

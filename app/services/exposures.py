@@ -26,7 +26,7 @@ import sqlalchemy as sa
 from app.database import raw, transaction
 from app.errors import Invalid
 from app.services.boundaries import newest_version
-from app.services.event_files import Broken, Wanted, column_names, open_feed
+from app.services.event_files import Broken, Wanted, column_names, open_feed, quiet
 from app.services.event_persons import shown
 from app.services.exposure_table import AREA
 from app.services.scene_store import versions
@@ -406,7 +406,7 @@ def _store(
                 raise Invalid(f"{rejects} cannot be written: {error.strerror}") from error
             writer = csv.writer(file)
             writer.writerow(REJECT_COLUMNS)
-            writer.writerows((b.line, b.column, b.value, b.reason, b.text) for b in refused)
+            writer.writerows((b.line, b.column, quiet(b.value), b.reason, b.text) for b in refused)
         if len(good):
             report.new, report.updated = _write(engine, good, pack, source, beside)
     report.unchanged = len(good) - report.new - report.updated

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from app.database import raw, transaction
 from app.errors import Invalid
-from app.services.event_files import Broken, Wanted, column_names, open_feed
+from app.services.event_files import Broken, Wanted, column_names, open_feed, quiet
 from app.services.event_persons import shown
 from app.services.indicator_calendar import read_period, stop_of
 from app.services.indicator_ground import canonical, layout_of, newest_map
@@ -309,6 +309,8 @@ def write_rejects(report: Report, path: Path) -> None:
         with path.open("w", encoding="utf-8-sig", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(("line", "column", "value", "reason", "text"))
-            writer.writerows((b.line, b.column, b.value, b.reason, b.text) for b in report.broken)
+            writer.writerows(
+                (b.line, b.column, quiet(b.value), b.reason, b.text) for b in report.broken
+            )
     except OSError as error:
         raise Invalid(f"{path} cannot be written: {error.strerror}") from error

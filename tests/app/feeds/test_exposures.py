@@ -168,6 +168,16 @@ def test_rejects_name_line_and_reason(engine: sa.Engine, pack: str, tmp_path: Pa
     ]  # fmt: skip
 
 
+def test_rejects_run_no_formula(engine: sa.Engine, pack: str, tmp_path: Path) -> None:
+    path, rejects = tmp_path / "e.csv", tmp_path / "r.csv"
+    evil = ["=1+1", "＝1+1", "@x", "＋1", "－x"]
+    rows = [f"330102,resident,{one},2020-11-0{n}\n" for n, one in enumerate(evil, 1)]
+    path.write_text("code,measure,value,as_of\n" + "".join(rows), encoding="utf-8")
+    import_file(engine, path, pack=pack, rejects=rejects)
+    with rejects.open(encoding="utf-8-sig", newline="") as file:
+        assert [row["value"] for row in csv.DictReader(file)] == [f"'{one}" for one in evil]
+
+
 def test_wide_files(engine: sa.Engine, pack: str, table: Any, tmp_path: Path) -> None:
     path = tmp_path / "w.csv"
     path.write_text("CODE,POPU,FIRMS\n330102,5,\n330105,6,7\n", encoding="gbk")
