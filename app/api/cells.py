@@ -26,13 +26,15 @@ from app.api.dependencies import (
 )
 from app.api.models import CellChunk, CellCounts, CellWhy, Series
 from app.api.packed_answer import packed_answer
-from app.api.tiles import IMMUTABLE, MEDIA, Column, Row, Zoom
+from app.api.tiles import MEDIA, Column, Row, Zoom
 from app.errors import Invalid, NotFound
 from app.services import cells_explain, cells_lookup
 from app.services import cells_tiles as tiles_service
 from app.services.cells_lookup import CellLayerKey
 
 router = APIRouter(tags=["cells"])
+# what a tile holds is the asker\'s: where jurisdictions are, nobody keeps it (`app.api.envelope`)
+IMMUTABLE = "private, max-age=31536000, immutable"
 
 RUN = "/api/runs/{run}/cells"
 
@@ -185,7 +187,7 @@ def tile(
     packed = accepts_gzip(request.headers.get("accept-encoding", "").encode("latin-1"))
     # another one for every jurisdiction: a tile holds the cells that may be seen
     etag = f'"{store.identity.scope_key}-{digest[:16]}{"-gzip" if packed else ""}"'
-    headers = {"ETag": etag, "Cache-Control": IMMUTABLE.decode(), "Vary": "Accept-Encoding"}
+    headers = {"ETag": etag, "Cache-Control": IMMUTABLE, "Vary": "Accept-Encoding"}
     if not_modified(request, etag):
         return Response(status_code=304, headers=headers)
     if not data:

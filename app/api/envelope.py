@@ -74,8 +74,12 @@ def _never_kept(scope: Scope, headers: MutableHeaders) -> None:
     identity = scope["state"].get("identity")
     if identity is not None and identity.how == "single":
         return
-    if headers.get("Cache-Control", "").startswith("private"):
+    said = headers.get("Cache-Control", "")
+    if said.startswith("private"):
         headers["Cache-Control"] = "private, no-store"
+    elif said.startswith("public") and scope["path"].startswith(("/tiles/", "/api/")):
+        # the same for everyone who may come in: a browser may keep it, what stands between may not
+        headers["Cache-Control"] = said.replace("public", "private", 1)
 
 
 class Envelope:

@@ -625,6 +625,30 @@ def test_not_yours_and_not_there_are_one_answer(walked: Walked) -> None:
             assert seen[0][0] == seen[1][0]
 
 
+def test_no_tile_is_kept_between_a_browser_and_the_server(walked: Walked) -> None:
+    with walked.app() as client:
+        asked = walked.as_("viewer", MINE)
+        (shown,) = client.get("/api/manifest", headers=asked).json()["maps"]
+        at = {"z": 8, "x": 213, "y": 106}
+        kept = {
+            what: client.get(address.format(**at), headers=asked).headers["cache-control"]
+            for what, address in (
+                ("cells", shown["cells"][0]["tiles"]),
+                ("units", shown["levels"][0]["tiles"]),
+            )
+        }
+        document = client.get(
+            f"/tiles/small/{shown['levels'][0]['id']}/tilejson.json", headers=asked
+        )
+    # cells are those of a jurisdiction, the shapes of units everybody's who may come in
+    assert kept == {
+        "cells": "private, no-store",
+        "units": "private, max-age=31536000, immutable",
+    }
+    assert document.status_code == 200, document.text
+    assert document.headers["cache-control"] == "private, no-cache"
+
+
 def test_kept_answers_are_not_shared(walked: Walked) -> None:
     """The fast way of values knows whom it answers."""
     path = f"/api/runs/{walked.run}/values/grid/overall/month/21"
