@@ -24,7 +24,11 @@ _APART = r"[-. ·]?"
 _IDENTITY = re.compile(
     rf"(?<!\d)([1-8]\d{{5}}{_APART}\d{{4}}{_APART}\d{{4}}{_APART}\d{{3}}[\dXx])(?!\d)"
 )
-_MOBILE = re.compile(rf"(?<!\d)(?:\+?86{_APART})?1[3-9]\d{_APART}\d{{4}}{_APART}\d{{4}}(?!\d)")
+# a longitude with eight decimals is none, nor are metres with four
+_MOBILE = re.compile(
+    r"(?<!\d)(?!1[3-9]\d(?:\.\d{8}|\d{4}\.\d{4})(?!\d))"
+    rf"(?:\+?86{_APART})?1[3-9]\d{_APART}\d{{4}}{_APART}\d{{4}}(?!\d)"
+)
 _PLATE = re.compile(
     rf"[{_PROVINCES}] ?[A-HJ-Z][·. -]?(?:[A-HJ-NP-Z0-9]{{5,6}}|[A-HJ-NP-Z0-9]{{4}}[挂学警港澳领])"
     "(?![A-Za-z0-9])",
