@@ -61,6 +61,8 @@ export function createOtherAnswer(ask: Ask, other: () => Other | null): Answer<A
 export function OtherMap(props: { other: Other; main: MapLibreMap | undefined }) {
   const ask = useAsk();
   const big = createBig();
+  // of the screen the page was opened on: letters laid out anew while tiles come have failed in the library
+  const scale = big();
   const { map, theme, words, title } = useFrame();
   const { state } = ask.view;
   const [handle, setHandle] = createSignal<MapHandle>();
@@ -119,7 +121,7 @@ export function OtherMap(props: { other: Other; main: MapLibreMap | undefined })
         scope=""
         scopeIndex={scopeIndex(map(), undefined)}
         pattern={state.pattern}
-        scale={big()}
+        scale={scale}
         labels
         lang={state.lang}
         interactive

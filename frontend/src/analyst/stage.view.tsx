@@ -36,6 +36,8 @@ import { Tools } from "./tools.view";
 export function Stage(props: { onReady: (handle: MapHandle) => void }) {
   const ask = useAsk();
   const big = createBig();
+  // of the screen the page was opened on: letters laid out anew while tiles come have failed in the library
+  const scale = big();
   const { map, theme, view: _view, words, title } = useFrame();
   const { state } = ask.view;
   const [handle, setHandle] = createSignal<MapHandle>();
@@ -219,7 +221,7 @@ export function Stage(props: { onReady: (handle: MapHandle) => void }) {
             scope=""
             scopeIndex={scopeIndex(map(), undefined)}
             pattern={state.pattern}
-            scale={big()}
+            scale={scale}
             labels
             lang={state.lang}
             interactive
